@@ -1,0 +1,25 @@
+// What a message may contain; frozen with the log format, since replicas must judge alike (decision 2).
+
+/// Bounds on what is accepted, from operations.md.
+public enum Limits {
+    /// Bytes of a message, payload and headers.
+    public static let messageBytes = 1_048_576
+    /// Bytes of an identifier, an endpoint, a region, a zone or a metadata key.
+    public static let identifierBytes = 256
+    /// Bytes of a metadata value or a reason.
+    public static let valueBytes = 4_096
+    /// Entries of one instance's metadata.
+    public static let metadataEntries = 128
+    /// Events in one message.
+    public static let eventsPerMessage = 65_536
+    /// Candidates in one recorded selection.
+    public static let selectionCandidates = 1_024
+    /// The highest weight.
+    public static let weight: UInt32 = 1_000
+    /// The weight of an instance that names none.
+    public static let defaultWeight: UInt32 = 100
+    /// How far `occurred_at` and `last_check` may lie ahead of the log.
+    public static let timeAhead = Nanoseconds.seconds(300)
+    /// Depth of nesting in JSON.
+    public static let jsonDepth = 64
+}
