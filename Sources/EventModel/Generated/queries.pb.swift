@@ -194,7 +194,7 @@ package nonisolated struct Lattice_V1_RegistryQuery: @unchecked Sendable {
 
   package init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _storage = unsafe _StorageClass.defaultInstance
 }
 
 package nonisolated struct Lattice_V1_LocalLoad: Sendable {
@@ -312,7 +312,7 @@ package nonisolated struct Lattice_V1_ServiceInstance: @unchecked Sendable {
 
   package init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _storage = unsafe _StorageClass.defaultInstance
 }
 
 /// resolve, instance, stale_instances, failover_candidates
@@ -771,7 +771,7 @@ package nonisolated struct Lattice_V1_NodeStatus: @unchecked Sendable {
 
   package init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _storage = unsafe _StorageClass.defaultInstance
 }
 
 /// Any query that could not be answered; the code stands in the header Nats-Service-Error-Code too.
