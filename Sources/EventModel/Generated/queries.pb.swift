@@ -198,7 +198,7 @@ package nonisolated struct Lattice_V1_RegistryQuery: @unchecked Sendable {
 
   package init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _storage = unsafe _StorageClass.defaultInstance
 }
 
 package nonisolated struct Lattice_V1_LocalLoad: Sendable {
@@ -316,7 +316,7 @@ package nonisolated struct Lattice_V1_ServiceInstance: @unchecked Sendable {
 
   package init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _storage = unsafe _StorageClass.defaultInstance
 }
 
 /// resolve, instance, stale_instances, failover_candidates
@@ -778,7 +778,7 @@ package nonisolated struct Lattice_V1_NodeStatus: @unchecked Sendable {
 
   package init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _storage = unsafe _StorageClass.defaultInstance
 }
 
 /// Any query that could not be answered; the code stands in the header Nats-Service-Error-Code too.
