@@ -1,6 +1,6 @@
 // The first fold over the log: log time, expiry time, repeats by message id, semantics, leadership.
 
-package import Collections
+import DequeModule
 package import EventModel
 
 /// Looks at each record before any other machine does and says whether they are to take it.

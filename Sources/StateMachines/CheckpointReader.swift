@@ -19,7 +19,10 @@ struct CheckpointReader {
 
     var isComplete: Bool { cursor.isComplete }
 
-    mutating func next() -> WireField? { cursor.next(in: source.span) }
+    mutating func next() -> WireField? {
+        let bytes = source
+        return cursor.next(in: bytes.span)
+    }
 
     func nested(_ field: WireField) -> CheckpointReader { CheckpointReader(source, field.range) }
 

@@ -16,8 +16,9 @@ extension ServiceRegistry {
         var overdue: [(service: Int, slots: [Int])] = []
         for service in services.rows.indices {
             // The lower bound spares the scan of a service whose members were all seen lately.
-            if services[service].members.isEmpty || !isOlder(services[service].earliestSeen, settings.staleAfter) {
-                if services[service].staleCount == 0 && services[service].isProtected { endProtection(service, &work) }
+            let row = services[service]
+            if row.staleCount == 0 && (row.members.isEmpty || !isOlder(row.earliestSeen, settings.staleAfter)) {
+                if row.isProtected { endProtection(service, &work) }
                 continue
             }
             overdue.append((service, scan(service, &work)))
@@ -25,7 +26,9 @@ extension ServiceRegistry {
         if overdue.isEmpty { return }
         let meshMissing = overdue.reduce(0) { $0 + $1.slots.count } + meshEvicted
         let isMeshGuarded = meshMissing > settings.permitted(ofMesh: max(meshMembersAtStart, instances.count))
-        for (service, stale) in overdue.sorted(by: { services[$0.service].name < services[$1.service].name }) {
+        for (service, stale) in overdue.sorted(by: {
+            services[$0.service].name.precedesInBytes(services[$1.service].name)
+        }) {
             judge(service, stale: stale, isMeshGuarded: isMeshGuarded, &work)
         }
     }
@@ -56,12 +59,12 @@ extension ServiceRegistry {
         for slot in services[service].members {
             guard let row = instances[slot] else { continue }
             earliest = min(earliest, row.lastSeen)
-            if !isOlder(row.lastSeen, settings.staleAfter) { continue }
-            stale.append(slot)
-            if row.isStale { continue }
-            instances.update(slot) { $0.isStale = true }
+            let isStale = isOlder(row.lastSeen, settings.staleAfter)
+            if isStale { stale.append(slot) }
+            if row.isStale == isStale { continue }
+            instances.update(slot) { $0.isStale = isStale }
             touch(slot)
-            services[service].staleCount += 1
+            services[service].staleCount += isStale ? 1 : -1
             work.changed.insert(service)
         }
         services[service].earliestSeen = earliest
@@ -87,13 +90,16 @@ extension ServiceRegistry {
         let limit = settings.staleAfter + settings.evictAfter
         let candidates = stale.filter { isOlder(instances[$0]!.lastSeen, limit) }
         if candidates.isEmpty { return }
-        if let since = services[service].eviction.protectedSince, window - since < Int64(settings.guardWindows) { return }
+        if let since = services[service].eviction.protectedSince, window - since < Int64(settings.guardWindows) {
+            return
+        }
         evict(candidates, of: service, reason: "heartbeat_timeout", mayEmpty: isReleased, &work)
     }
 
     private func permitted(_ service: Int) -> Int {
         let row = services[service]
-        return settings.permitted(ofService: row.eviction.membersAtStart > 0 ? row.eviction.membersAtStart : row.members.count)
+        let members = row.eviction.membersAtStart > 0 ? row.eviction.membersAtStart : row.members.count
+        return settings.permitted(ofService: members)
     }
 
     /// Evicts at the permitted rate, longest unseen first; keeps the last instance for its own time.
@@ -104,7 +110,8 @@ extension ServiceRegistry {
         var budget = isReleased ? candidates.count : permitted(service) - services[service].eviction.evicted
         let ordered = candidates.sorted { left, right in
             let (first, second) = (instances[left]!, instances[right]!)
-            return (first.lastSeen, first.instance.instanceID) < (second.lastSeen, second.instance.instanceID)
+            if first.lastSeen != second.lastSeen { return first.lastSeen < second.lastSeen }
+            return first.instance.instanceID.precedesInBytes(second.instance.instanceID)
         }
         for slot in ordered where budget > 0 {
             if services[service].members.count == 1 && !mayEmpty && !isLongGone(slot) { break }

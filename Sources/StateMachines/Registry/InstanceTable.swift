@@ -173,7 +173,7 @@ struct InstanceTable: Sendable {
         let mask = index.count - 1
         var position = Int(truncatingIfNeeded: hash) & mask
         while index[position] != 0 { position = (position + 1) & mask }
-        index[position] = hash >> 32 << 32 | UInt64(slot + 1)
+        index[position] = (hash & 0xFFFF_FFFF_0000_0000) | UInt64(slot + 1)
         used += 1
     }
 
@@ -182,7 +182,7 @@ struct InstanceTable: Sendable {
         let mask = index.count - 1
         var position = Int(truncatingIfNeeded: hash) & mask
         while index[position] & 0xFFFF_FFFF != UInt64(slot + 1) { position = (position + 1) & mask }
-        index[position] = hash >> 32 << 32 | Self.tombstone
+        index[position] = (hash & 0xFFFF_FFFF_0000_0000) | Self.tombstone
     }
 
     private mutating func rebuildIndex() {

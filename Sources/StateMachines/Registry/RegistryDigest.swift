@@ -1,6 +1,6 @@
 // The registry's digest and checkpoint: one encoding of each entity serves both.
 
-import Collections
+import DequeModule
 package import EventModel
 
 /// The sum of the entities' digests, kept up to date by difference; knows which entities were touched since.

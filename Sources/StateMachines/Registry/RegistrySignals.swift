@@ -65,8 +65,10 @@ extension ServiceRegistry {
     private mutating func updateHealth(
         _ event: HealthReport, _ service: String, _ work: inout Work
     ) -> RefusalReason? {
-        guard let slot = instances.slot(of: event.instanceID), let row = instances[slot] else { return .unknownInstance }
-        if row.instance.serviceName != service { return .wrongService }
+        guard let slot = instances.slot(of: event.instanceID), let row = instances[slot] else {
+            return .unknownInstance
+        }
+        if !row.instance.serviceName.equalsInBytes(service) { return .wrongService }
         if event.incarnation != 0 && event.incarnation < row.instance.incarnation { return .staleIncarnation }
         if event.latency < .zero { return .negativeLatency }
         if event.lastCheck - moment.recordedAt > Limits.timeAhead { return .timeAhead }
@@ -105,8 +107,10 @@ extension ServiceRegistry {
     }
 
     private mutating func takeLoad(_ event: LoadReport, _ service: String) -> RefusalReason? {
-        guard let slot = instances.slot(of: event.instanceID), let row = instances[slot] else { return .unknownInstance }
-        if row.instance.serviceName != service { return .wrongService }
+        guard let slot = instances.slot(of: event.instanceID), let row = instances[slot] else {
+            return .unknownInstance
+        }
+        if !row.instance.serviceName.equalsInBytes(service) { return .wrongService }
         if event.incarnation != 0 && event.incarnation < row.instance.incarnation { return .staleIncarnation }
         if event.occurredAt - moment.logTime > Limits.timeAhead { return .timeAhead }
         var loads = row.loads

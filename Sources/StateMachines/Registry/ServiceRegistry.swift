@@ -1,7 +1,7 @@
 // The service registry: who serves under which name, folded from the log.
 
-import Collections
-package import EventModel
+import DequeModule
+import EventModel
 
 /// Tracks the instances of each service, their heartbeats, health and load; answers who can be asked (Task 1).
 package struct ServiceRegistry: StateMachine {
@@ -58,7 +58,7 @@ package struct ServiceRegistry: StateMachine {
             services[service].changedSequence = moment.sequence
             touchService(service)
         }
-        work.outcome.changed = work.changed.map { services[$0].name }.sorted()
+        work.outcome.changed = work.changed.map { services[$0].name }.sorted { $0.precedesInBytes($1) }
     }
 
     private mutating func take(_ event: RegistryEvent, _ record: EventRecord, _ work: inout Work) {
@@ -114,7 +114,7 @@ package struct ServiceRegistry: StateMachine {
         if event.occurredAt - moment.logTime > Limits.timeAhead { return .timeAhead }
         if !EndpointRule.accepts(event.endpoint, allowLoopback: settings.allowLoopback) { return .invalidEndpoint }
         if let slot = instances.slot(of: event.instanceID), let row = instances[slot] {
-            if row.instance.serviceName != service { return .wrongService }
+            if !row.instance.serviceName.equalsInBytes(service) { return .wrongService }
             if event.incarnation < row.instance.incarnation { return .staleIncarnation }
             replace(slot, with: event, &work)
             work.outcome.replaced.append(UInt32(index))
@@ -189,7 +189,11 @@ package struct ServiceRegistry: StateMachine {
         var high = members.count
         while low < high {
             let middle = (low + high) / 2
-            if instances[members[middle]]!.instance.instanceID < id { low = middle + 1 } else { high = middle }
+            if instances[members[middle]]!.instance.instanceID.precedesInBytes(id) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         return low
     }
@@ -209,8 +213,10 @@ package struct ServiceRegistry: StateMachine {
     private mutating func deregister(
         _ event: Deregistration, _ service: String, _ index: Int, _ work: inout Work
     ) -> RefusalReason? {
-        guard let slot = instances.slot(of: event.instanceID), let row = instances[slot] else { return .unknownInstance }
-        if row.instance.serviceName != service { return .wrongService }
+        guard let slot = instances.slot(of: event.instanceID), let row = instances[slot] else {
+            return .unknownInstance
+        }
+        if !row.instance.serviceName.equalsInBytes(service) { return .wrongService }
         if event.incarnation != row.instance.incarnation {
             return event.incarnation < row.instance.incarnation ? .staleIncarnation : .incarnationMismatch
         }

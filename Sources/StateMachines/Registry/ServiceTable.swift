@@ -49,9 +49,10 @@ struct ServiceTable: Sendable {
     static let maximumCount = 1_000
 
     private(set) var rows: [ServiceRow] = []
-    private var indexByName: [String: Int] = [:]
+    /// Keyed by bytes: two names that Unicode calls equal are two services, since NATS permissions tell them apart.
+    private var indexByName: [[UInt8]: Int] = [:]
 
-    func index(of name: String) -> Int? { indexByName[name] }
+    func index(of name: String) -> Int? { indexByName[Array(name.utf8)] }
 
     subscript(index: Int) -> ServiceRow {
         _read { yield rows[index] }
@@ -60,16 +61,17 @@ struct ServiceTable: Sendable {
 
     /// The indices in order of name.
     var indicesByName: [Int] {
-        rows.indices.filter { indexByName[rows[$0].name] == $0 }.sorted { rows[$0].name < rows[$1].name }
+        rows.indices.sorted { rows[$0].name.precedesInBytes(rows[$1].name) }
     }
 
     /// The row of a service, made if need be; nil when there are too many.
     mutating func makeIndex(of name: String) -> Int? {
-        if let index = indexByName[name] { return index }
+        let key = Array(name.utf8)
+        if let index = indexByName[key] { return index }
         let row = ServiceRow(name: name)
         if indexByName.count < Self.maximumCount {
             rows.append(row)
-            indexByName[name] = rows.count - 1
+            indexByName[key] = rows.count - 1
             return rows.count - 1
         }
         return nil
@@ -78,14 +80,28 @@ struct ServiceTable: Sendable {
     /// The empty service that was changed longest ago: it makes room for a new one.
     var oldestEmpty: Int? {
         rows.indices.filter { rows[$0].members.isEmpty }
-            .min { (rows[$0].changedSequence, rows[$0].name) < (rows[$1].changedSequence, rows[$1].name) }
+            .min { left, right in
+                let (first, second) = (rows[left], rows[right])
+                if first.changedSequence != second.changedSequence {
+                    return first.changedSequence < second.changedSequence
+                }
+                return first.name.precedesInBytes(second.name)
+            }
     }
 
     /// Gives the row of an empty service to another name.
     mutating func replace(_ index: Int, with name: String) {
         precondition(rows[index].members.isEmpty, "only an empty service makes room")
-        indexByName[rows[index].name] = nil
+        indexByName[Array(rows[index].name.utf8)] = nil
         rows[index] = ServiceRow(name: name)
-        indexByName[name] = index
+        indexByName[Array(name.utf8)] = index
     }
+}
+
+extension String {
+    /// Order by the bytes of UTF-8: the one order of names and ids, whatever version of Unicode is at hand.
+    func precedesInBytes(_ other: String) -> Bool { utf8.lexicographicallyPrecedes(other.utf8) }
+
+    /// Equality by the bytes of UTF-8.
+    func equalsInBytes(_ other: String) -> Bool { utf8.elementsEqual(other.utf8) }
 }
