@@ -166,6 +166,7 @@ extension OutcomeAnswer {
         if verdict == .refused, let first = refused.first { writer.field(6, first.reason.name) }
         writer.field(7, firstSequence)
         for consequence in consequences { consequence.write(8, &writer) }
+        writer.packed(9, replaced)
         return writer.bytes
     }
 }

@@ -32,7 +32,8 @@ package enum EventCodec {
         }
         switch type {
         case .registered: return .registry(.registered(try RegistryCodec.registered(facts)))
-        case .deregistered: return .registry(.deregistered(try RegistryCodec.batch(facts, RegistryCodec.deregistration)))
+        case .deregistered:
+            return .registry(.deregistered(try RegistryCodec.batch(facts, RegistryCodec.deregistration)))
         case .heartbeat: return .registry(.heartbeat(try RegistryCodec.heartbeats(facts)))
         case .healthReported: return .registry(.healthReported(try RegistryCodec.batch(facts, RegistryCodec.health)))
         case .loadReported: return .registry(.loadReported(try RegistryCodec.batch(facts, RegistryCodec.load)))

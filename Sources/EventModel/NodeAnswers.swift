@@ -79,10 +79,13 @@ public struct OutcomeAnswer: Sendable, Hashable {
     /// `duplicate`: the sequence that had the id first.
     public var firstSequence: SequenceNumber
     public var consequences: [Removal]
+    /// Registrations that replaced an earlier one, by index.
+    public var replaced: [UInt32]
 
     public init(
         sequence: SequenceNumber, recordedAt: Timestamp, verdict: Verdict, accepted: UInt32 = 0,
-        refused: [Refusal] = [], firstSequence: SequenceNumber = .origin, consequences: [Removal] = []
+        refused: [Refusal] = [], firstSequence: SequenceNumber = .origin, consequences: [Removal] = [],
+        replaced: [UInt32] = []
     ) {
         self.sequence = sequence
         self.recordedAt = recordedAt
@@ -91,6 +94,7 @@ public struct OutcomeAnswer: Sendable, Hashable {
         self.refused = refused
         self.firstSequence = firstSequence
         self.consequences = consequences
+        self.replaced = replaced
     }
 }
 

@@ -50,13 +50,14 @@ enum NodeEventCodec {
             let fields = try Fields(facts, texts: [2], numbers: [1])
             return .semanticsActivated(version: fields.small(1) ?? 0, reason: fields.text(2))
         case .registryConfigured:
-            let fields = try Fields(facts, texts: [15], numbers: [1, 2, 3, 4, 5, 6, 7])
+            let fields = try Fields(facts, texts: [15], numbers: [1, 2, 3, 4, 5, 6, 7, 8])
             return .registryConfigured(
                 RegistryConfiguration(
                     staleAfter: fields.duration(1), evictAfter: fields.duration(2),
                     guardServiceBasisPoints: fields.small(3), guardMeshBasisPoints: fields.small(4),
                     guardLastInstance: fields.duration(5), guardWindows: fields.small(6),
-                    panicBasisPoints: fields.small(7), reason: fields.text(15)))
+                    panicBasisPoints: fields.small(7), allowLoopback: fields.numbers[8].map { $0 != 0 },
+                    reason: fields.text(15)))
         case .guardReleased:
             let fields = try Fields(facts, texts: [1, 2], numbers: [])
             return .guardReleased(serviceName: fields.text(1), reason: fields.text(2))
@@ -99,6 +100,7 @@ enum NodeEventCodec {
             writer.optionalField(5, change.guardLastInstance.map { UInt64(bitPattern: $0.rawValue) })
             writer.optionalField(6, change.guardWindows.map { UInt64($0) })
             writer.optionalField(7, change.panicBasisPoints.map { UInt64($0) })
+            writer.optionalField(8, change.allowLoopback.map { $0 ? 1 : 0 })
             writer.field(15, change.reason)
             return .registryConfigured
         case .guardReleased(let serviceName, let reason):

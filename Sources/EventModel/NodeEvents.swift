@@ -34,12 +34,14 @@ public struct RegistryConfiguration: Sendable, Hashable {
     public var guardWindows: UInt32?
     /// Basis points of healthy instances below which `resolve` may answer all.
     public var panicBasisPoints: UInt32?
+    /// Whether endpoints on loopback are taken.
+    public var allowLoopback: Bool?
     public var reason: String
 
     public init(
         staleAfter: Nanoseconds? = nil, evictAfter: Nanoseconds? = nil, guardServiceBasisPoints: UInt32? = nil,
         guardMeshBasisPoints: UInt32? = nil, guardLastInstance: Nanoseconds? = nil, guardWindows: UInt32? = nil,
-        panicBasisPoints: UInt32? = nil, reason: String = ""
+        panicBasisPoints: UInt32? = nil, allowLoopback: Bool? = nil, reason: String = ""
     ) {
         self.staleAfter = staleAfter
         self.evictAfter = evictAfter
@@ -48,6 +50,7 @@ public struct RegistryConfiguration: Sendable, Hashable {
         self.guardLastInstance = guardLastInstance
         self.guardWindows = guardWindows
         self.panicBasisPoints = panicBasisPoints
+        self.allowLoopback = allowLoopback
         self.reason = reason
     }
 }

@@ -31,8 +31,8 @@ public struct RegistryQuery: Sendable, Hashable {
     public var strategy = SelectionStrategy.weightedRandom
     /// The dice of random strategies; nil: derived from the position, so that the answer stays a function of it.
     public var seed: UInt64?
-    /// How many selections came before (round robin).
-    public var cursor: UInt64 = 0
+    /// How many selections came before (round robin); nil: whoever answers counts.
+    public var cursor: UInt64?
     public var excludedRegions: [String] = []
     public var instanceID = ""
     /// 0: the query's own default.
@@ -158,7 +158,7 @@ extension RegistryQuery {
         writer.field(4, minimumWeight)
         writer.field(5, strategy.rawValue)
         writer.optionalField(6, seed)
-        writer.field(7, cursor)
+        writer.optionalField(7, cursor)
         for region in excludedRegions { writer.element(8, region) }
         writer.field(9, instanceID)
         writer.field(10, limit)

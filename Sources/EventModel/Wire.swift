@@ -182,6 +182,14 @@ package struct WireWriter: Sendable {
         bytes.append(contentsOf: value)
     }
 
+    /// Numbers, packed as proto3 packs them.
+    package mutating func packed(_ number: Int, _ values: [UInt32]) {
+        if values.isEmpty { return }
+        message(number) { inner in
+            for value in values { inner.varint(UInt64(value)) }
+        }
+    }
+
     /// A nested message; written even when it is empty.
     package mutating func message(_ number: Int, _ body: (inout WireWriter) -> Void) {
         tag(number, .bytes)

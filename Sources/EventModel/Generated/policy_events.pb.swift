@@ -111,6 +111,16 @@ package nonisolated struct Lattice_V1_RegistryConfigured: Sendable {
   /// Clears the value of `panicBasisPoints`. Subsequent reads from it will return its default value.
   package mutating func clearPanicBasisPoints() {self._panicBasisPoints = nil}
 
+  /// Whether endpoints on loopback are taken (a laptop, a demo); other addresses that are never a service stay refused.
+  package var allowLoopback: Bool {
+    get {_allowLoopback ?? false}
+    set {_allowLoopback = newValue}
+  }
+  /// Returns true if `allowLoopback` has been explicitly set.
+  package var hasAllowLoopback: Bool {self._allowLoopback != nil}
+  /// Clears the value of `allowLoopback`. Subsequent reads from it will return its default value.
+  package mutating func clearAllowLoopback() {self._allowLoopback = nil}
+
   package var reason: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -124,6 +134,7 @@ package nonisolated struct Lattice_V1_RegistryConfigured: Sendable {
   fileprivate var _guardLastInstanceNs: Int64? = nil
   fileprivate var _guardWindows: UInt32? = nil
   fileprivate var _panicBasisPoints: UInt32? = nil
+  fileprivate var _allowLoopback: Bool? = nil
 }
 
 /// <prefix>.events.policy.<principal>.guard_released: the operator ends the eviction guard of a service.
@@ -183,7 +194,7 @@ nonisolated extension Lattice_V1_SemanticsActivated: SwiftProtobuf.Message, Swif
 
 nonisolated extension Lattice_V1_RegistryConfigured: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RegistryConfigured"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}stale_after_ns\0\u{3}evict_after_ns\0\u{3}guard_service_basis_points\0\u{3}guard_mesh_basis_points\0\u{3}guard_last_instance_ns\0\u{3}guard_windows\0\u{3}panic_basis_points\0\u{2}\u{8}reason\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}stale_after_ns\0\u{3}evict_after_ns\0\u{3}guard_service_basis_points\0\u{3}guard_mesh_basis_points\0\u{3}guard_last_instance_ns\0\u{3}guard_windows\0\u{3}panic_basis_points\0\u{3}allow_loopback\0\u{2}\u{7}reason\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -198,6 +209,7 @@ nonisolated extension Lattice_V1_RegistryConfigured: SwiftProtobuf.Message, Swif
       case 5: try { try decoder.decodeSingularInt64Field(value: &self._guardLastInstanceNs) }()
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self._guardWindows) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self._panicBasisPoints) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self._allowLoopback) }()
       case 15: try { try decoder.decodeSingularStringField(value: &self.reason) }()
       default: break
       }
@@ -230,6 +242,9 @@ nonisolated extension Lattice_V1_RegistryConfigured: SwiftProtobuf.Message, Swif
     try { if let v = self._panicBasisPoints {
       try visitor.visitSingularUInt32Field(value: v, fieldNumber: 7)
     } }()
+    try { if let v = self._allowLoopback {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 8)
+    } }()
     if !self.reason.isEmpty {
       try visitor.visitSingularStringField(value: self.reason, fieldNumber: 15)
     }
@@ -244,6 +259,7 @@ nonisolated extension Lattice_V1_RegistryConfigured: SwiftProtobuf.Message, Swif
     if lhs._guardLastInstanceNs != rhs._guardLastInstanceNs {return false}
     if lhs._guardWindows != rhs._guardWindows {return false}
     if lhs._panicBasisPoints != rhs._panicBasisPoints {return false}
+    if lhs._allowLoopback != rhs._allowLoopback {return false}
     if lhs.reason != rhs.reason {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

@@ -129,11 +129,15 @@ package nonisolated struct Lattice_V1_RegistryQuery: @unchecked Sendable {
   /// Clears the value of `seed`. Subsequent reads from it will return its default value.
   package mutating func clearSeed() {_uniqueStorage()._seed = nil}
 
-  /// round_robin: how many selections came before; the answer's cursor is the next.
+  /// round_robin: how many selections came before; the answer's cursor is the next. Absent: the node counts.
   package var cursor: UInt64 {
-    get {_storage._cursor}
+    get {_storage._cursor ?? 0}
     set {_uniqueStorage()._cursor = newValue}
   }
+  /// Returns true if `cursor` has been explicitly set.
+  package var hasCursor: Bool {_storage._cursor != nil}
+  /// Clears the value of `cursor`. Subsequent reads from it will return its default value.
+  package mutating func clearCursor() {_uniqueStorage()._cursor = nil}
 
   package var excludeRegions: [String] {
     get {_storage._excludeRegions}
@@ -581,6 +585,9 @@ package nonisolated struct Lattice_V1_OutcomeAnswer: Sendable {
   /// Evictions and other consequences of this record.
   package var consequences: [Lattice_V1_Removal] = []
 
+  /// Registrations that replaced an earlier one, by index.
+  package var replaced: [UInt32] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -882,7 +889,7 @@ nonisolated extension Lattice_V1_RegistryQuery: SwiftProtobuf.Message, SwiftProt
     var _minWeight: UInt32 = 0
     var _strategy: Lattice_V1_SelectionStrategy = .unspecified
     var _seed: UInt64? = nil
-    var _cursor: UInt64 = 0
+    var _cursor: UInt64? = nil
     var _excludeRegions: [String] = []
     var _instanceID: String = String()
     var _limit: UInt32 = 0
@@ -985,9 +992,9 @@ nonisolated extension Lattice_V1_RegistryQuery: SwiftProtobuf.Message, SwiftProt
       try { if let v = _storage._seed {
         try visitor.visitSingularUInt64Field(value: v, fieldNumber: 6)
       } }()
-      if _storage._cursor != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._cursor, fieldNumber: 7)
-      }
+      try { if let v = _storage._cursor {
+        try visitor.visitSingularUInt64Field(value: v, fieldNumber: 7)
+      } }()
       if !_storage._excludeRegions.isEmpty {
         try visitor.visitRepeatedStringField(value: _storage._excludeRegions, fieldNumber: 8)
       }
@@ -1759,7 +1766,7 @@ nonisolated extension Lattice_V1_MachineDigest: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Lattice_V1_OutcomeAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OutcomeAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}outcome\0\u{1}accepted\0\u{1}refused\0\u{1}reason\0\u{3}first_sequence\0\u{1}consequences\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}outcome\0\u{1}accepted\0\u{1}refused\0\u{1}reason\0\u{3}first_sequence\0\u{1}consequences\0\u{1}replaced\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1775,6 +1782,7 @@ nonisolated extension Lattice_V1_OutcomeAnswer: SwiftProtobuf.Message, SwiftProt
       case 6: try { try decoder.decodeSingularStringField(value: &self.reason) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.firstSequence) }()
       case 8: try { try decoder.decodeRepeatedMessageField(value: &self.consequences) }()
+      case 9: try { try decoder.decodeRepeatedUInt32Field(value: &self.replaced) }()
       default: break
       }
     }
@@ -1805,6 +1813,9 @@ nonisolated extension Lattice_V1_OutcomeAnswer: SwiftProtobuf.Message, SwiftProt
     if !self.consequences.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.consequences, fieldNumber: 8)
     }
+    if !self.replaced.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.replaced, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1817,6 +1828,7 @@ nonisolated extension Lattice_V1_OutcomeAnswer: SwiftProtobuf.Message, SwiftProt
     if lhs.reason != rhs.reason {return false}
     if lhs.firstSequence != rhs.firstSequence {return false}
     if lhs.consequences != rhs.consequences {return false}
+    if lhs.replaced != rhs.replaced {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,206 @@
+// The first fold over the log: log time, expiry time, repeats by message id, semantics, leadership.
+
+import DequeModule
+package import EventModel
+
+/// Looks at each record before any other machine does and says whether they are to take it.
+package struct Admission: Sendable {
+    package static let name = "admission"
+    /// The newest meaning of events that this code knows (decision 2).
+    package static let supportedSemantics: UInt32 = 1
+    /// A step between two records counts at most this much towards expiry.
+    package static let expiryStepMaximum = Nanoseconds.seconds(5)
+    /// How long a message id is remembered, in log time…
+    package static let duplicateWindow = Nanoseconds.seconds(120)
+    /// …and how many at the most.
+    package static let duplicateCapacity = 131_072
+
+    /// What is to happen with a record.
+    package enum Verdict: Sendable, Hashable {
+        /// The machines take it.
+        case admitted
+        /// Its id came before, at this sequence.
+        case duplicate(of: SequenceNumber)
+        /// Not understood; kept in the log.
+        case opaque
+        /// It activates semantics that this code does not have: the node must stop here.
+        case unsupportedSemantics(UInt32)
+    }
+
+    private struct SeenID: Sendable, Hashable {
+        var id: [UInt8]
+        var sequence: SequenceNumber
+        var logTime: Timestamp
+    }
+
+    package private(set) var moment = Moment.origin
+    package private(set) var semanticsVersion: UInt32 = 1
+    package private(set) var leaderID = ""
+    package private(set) var leaderEpoch: UInt64 = 0
+    package private(set) var lastTickSlot: UInt64 = 0
+    package private(set) var backwardSteps: UInt64 = 0
+    package private(set) var gapCount: UInt64 = 0
+    package private(set) var duplicateCount: UInt64 = 0
+    private var seen: Deque<SeenID> = []
+    private var sequenceByID: [[UInt8]: SequenceNumber] = [:]
+    private var seenDigest = Digest.zero
+
+    package init() {}
+
+    /// Takes one record: moves time on, then judges.
+    package mutating func admit(_ record: EventRecord) -> (verdict: Verdict, moment: Moment, outcome: Outcome) {
+        advance(to: record)
+        var outcome = Outcome()
+        if case .opaque = record.event { return (.opaque, moment, outcome) }
+        if !record.messageID.isEmpty, let first = remember(record) {
+            duplicateCount += 1
+            return (.duplicate(of: first), moment, outcome)
+        }
+        var verdict = Verdict.admitted
+        switch record.event {
+        case .clock(let event): take(event, &outcome)
+        case .policy(.semanticsActivated(let version, _)): verdict = activate(version, &outcome)
+        case .policy, .registry, .opaque: break
+        }
+        return (verdict, moment, outcome)
+    }
+
+    private mutating func advance(to record: EventRecord) {
+        let first = moment.sequence == .origin
+        let step = first ? Nanoseconds.zero : record.recordedAt - moment.recordedAt
+        if step < .zero { backwardSteps += 1 }
+        let counted = max(.zero, min(step, Self.expiryStepMaximum))
+        moment = Moment(
+            sequence: record.sequence, recordedAt: record.recordedAt, logTime: max(moment.logTime, record.recordedAt),
+            expiryTime: moment.expiryTime + counted)
+    }
+
+    private mutating func take(_ event: ClockEvent, _ outcome: inout Outcome) {
+        switch event {
+        case .tick(let slot): lastTickSlot = max(lastTickSlot, slot)
+        case .nodeResumed: break
+        case .intakeGap: gapCount += 1
+        case .leadershipClaimed(let nodeID, let epoch):
+            guard epoch == leaderEpoch + 1 else { return outcome.refuse(0, .staleEpoch) }
+            leaderID = nodeID
+            leaderEpoch = epoch
+        }
+        outcome.accepted = 1
+    }
+
+    private mutating func activate(_ version: UInt32, _ outcome: inout Outcome) -> Verdict {
+        if version > Self.supportedSemantics { return .unsupportedSemantics(version) }
+        if version < semanticsVersion {
+            outcome.refuse(0, .unsupportedSemantics)
+        } else {
+            semanticsVersion = version
+            outcome.accepted = 1
+        }
+        return .admitted
+    }
+
+    /// Remembers an id within the window; answers the first sequence if it was there already.
+    private mutating func remember(_ record: EventRecord) -> SequenceNumber? {
+        forgetExpired()
+        let id = Array(record.messageID)
+        if let first = sequenceByID[id] { return first }
+        if seen.count == Self.duplicateCapacity { forgetOldest() }
+        let entry = SeenID(id: id, sequence: record.sequence, logTime: moment.logTime)
+        seen.append(entry)
+        sequenceByID[id] = record.sequence
+        seenDigest = seenDigest &+ Self.digest(of: entry)
+        return nil
+    }
+
+    private mutating func forgetExpired() {
+        while let oldest = seen.first, moment.logTime - oldest.logTime > Self.duplicateWindow { forgetOldest() }
+    }
+
+    private mutating func forgetOldest() {
+        let oldest = seen.removeFirst()
+        sequenceByID[oldest.id] = nil
+        seenDigest = seenDigest &- Self.digest(of: oldest)
+    }
+
+    private static func digest(of entry: SeenID) -> Digest {
+        var writer = WireWriter()
+        write(entry, &writer)
+        return .of(writer.bytes)
+    }
+
+    private static func write(_ entry: SeenID, _ writer: inout WireWriter) {
+        writer.field(1, entry.id)
+        writer.field(2, entry.sequence)
+        writer.field(3, entry.logTime)
+    }
+
+    // MARK: Digest and checkpoint
+
+    /// The fingerprint of the state.
+    package func digest() -> Digest {
+        var writer = WireWriter()
+        writeHead(&writer)
+        return Digest.of(writer.bytes) &+ seenDigest
+    }
+
+    private func writeHead(_ writer: inout WireWriter) {
+        writer.field(1, moment.sequence)
+        writer.field(2, moment.recordedAt)
+        writer.field(3, moment.logTime)
+        writer.field(4, moment.expiryTime)
+        writer.field(5, semanticsVersion)
+        writer.field(6, leaderID)
+        writer.field(7, leaderEpoch)
+        writer.field(8, lastTickSlot)
+        writer.field(9, backwardSteps)
+        writer.field(10, gapCount)
+        writer.field(11, duplicateCount)
+    }
+
+    /// The whole state.
+    package func encodeCheckpoint() -> [UInt8] {
+        var writer = WireWriter(capacity: 256 + seen.count * 48)
+        writeHead(&writer)
+        for entry in seen { writer.message(16) { inner in Self.write(entry, &inner) } }
+        return writer.bytes
+    }
+
+    /// The state of a checkpoint; nil where the bytes are not one.
+    package init?(checkpoint: [UInt8]) {
+        var reader = CheckpointReader(checkpoint)
+        while let field = reader.next() {
+            switch field.number {
+            case 1: moment.sequence = SequenceNumber(field.value)
+            case 2: moment.recordedAt = Timestamp(nanoseconds: field.signed)
+            case 3: moment.logTime = Timestamp(nanoseconds: field.signed)
+            case 4: moment.expiryTime = Nanoseconds(field.signed)
+            case 5: semanticsVersion = UInt32(truncatingIfNeeded: field.value)
+            case 6: leaderID = reader.text(field)
+            case 7: leaderEpoch = field.value
+            case 8: lastTickSlot = field.value
+            case 9: backwardSteps = field.value
+            case 10: gapCount = field.value
+            case 11: duplicateCount = field.value
+            case 16: restore(reader.nested(field))
+            default: return nil
+            }
+        }
+        if !reader.isComplete { return nil }
+    }
+
+    private mutating func restore(_ nested: CheckpointReader) {
+        var reader = nested
+        var entry = SeenID(id: [], sequence: .origin, logTime: .zero)
+        while let field = reader.next() {
+            switch field.number {
+            case 1: entry.id = reader.bytes(field)
+            case 2: entry.sequence = SequenceNumber(field.value)
+            case 3: entry.logTime = Timestamp(nanoseconds: field.signed)
+            default: break
+            }
+        }
+        seen.append(entry)
+        sequenceByID[entry.id] = entry.sequence
+        seenDigest = seenDigest &+ Self.digest(of: entry)
+    }
+}

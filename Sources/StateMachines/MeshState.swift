@@ -1,0 +1,68 @@
+// Everything that is folded from one log, for whoever needs it without actors: replay, verify, time travel.
+
+package import EventModel
+
+/// Admission and every machine, applied one after the other. A copy is a fork: what is not written to is shared.
+package struct MeshState: Sendable {
+    package private(set) var admission = Admission()
+    package private(set) var registry: ServiceRegistry
+
+    package init(indexKey: UInt64 = 0) { registry = ServiceRegistry(indexKey: indexKey) }
+
+    /// Puts a state together again.
+    package init(admission: Admission, registry: ServiceRegistry) {
+        self.admission = admission
+        self.registry = registry
+    }
+
+    /// The last record that was taken.
+    package var moment: Moment { admission.moment }
+
+    /// Takes one record; the answer is what its publisher is told.
+    @discardableResult
+    package mutating func apply(_ record: EventRecord) -> (verdict: Admission.Verdict, outcome: OutcomeAnswer) {
+        let admitted = admission.admit(record)
+        var outcome = admitted.outcome
+        if admitted.verdict == .admitted {
+            outcome = outcome.merged(
+                with: registry.apply(AdmittedRecord(record: record, moment: admitted.moment)))
+        }
+        return (admitted.verdict, outcome.answer(admitted.verdict, record))
+    }
+
+    /// The digest of each machine, in order of name.
+    package mutating func digests() -> [MachineDigest] {
+        [
+            MachineDigest(machine: Admission.name, digest: admission.digest()),
+            MachineDigest(machine: ServiceRegistry.name, digest: registry.digest()),
+        ]
+    }
+}
+
+extension Outcome {
+    /// What two machines say of one record.
+    package func merged(with other: Outcome) -> Outcome {
+        var result = self
+        result.accepted = max(accepted, other.accepted)
+        result.refused += other.refused
+        result.consequences += other.consequences
+        result.replaced += other.replaced
+        result.changed += other.changed
+        return result
+    }
+
+    /// The outcome as its publisher is told.
+    package func answer(_ verdict: Admission.Verdict, _ record: EventRecord) -> OutcomeAnswer {
+        var answer = OutcomeAnswer(
+            sequence: record.sequence, recordedAt: record.recordedAt, verdict: .accepted, accepted: accepted,
+            refused: refused, consequences: consequences, replaced: replaced)
+        switch verdict {
+        case .admitted: if accepted == 0 && !refused.isEmpty { answer.verdict = .refused }
+        case .duplicate(let first):
+            answer.verdict = .duplicate
+            answer.firstSequence = first
+        case .opaque, .unsupportedSemantics: answer.verdict = .opaque
+        }
+        return answer
+    }
+}
