@@ -203,25 +203,3 @@ extension CatalogSegment {
             fileByteCount: found.fileByteCount, summary: summary)
     }
 }
-
-/// What a scan of an unsealed segment finds.
-struct SegmentScan {
-    var tracker: SegmentTracker
-    /// The first byte that belongs to nothing intact.
-    var end: UInt64
-    /// The bytes that marks prove durable.
-    var durableOffset: UInt64
-    var durableSequence: SequenceNumber?
-
-    static func run(
-        _ file: any LogFile, _ header: SegmentHeader, _ indexStride: Int
-    ) throws(EventStoreError) -> SegmentScan {
-        var tracker = SegmentTracker(after: header, indexStride: indexStride)
-        var walker = SegmentWalker(
-            file, from: UInt64(SegmentHeader.byteCount), to: try file.byteCount(), after: header.previousSequence)
-        while let (batch, position) = try walker.next() { tracker.note(batch, position: position) }
-        return SegmentScan(
-            tracker: tracker, end: walker.offset, durableOffset: walker.durableOffset,
-            durableSequence: walker.durableSequence)
-    }
-}

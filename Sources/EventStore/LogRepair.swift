@@ -90,10 +90,7 @@ struct LogRepair {
             }
             var manifest = Manifest(logID: header.logID)
             if header.previousSequence > .origin {
-                let size = try file.byteCount()
-                let count = min(size, UInt64(SegmentSummary.byteCount))
-                let summary = SegmentSummary.decode(
-                    try file.read(at: size - count, count: Int(count)), fileByteCount: size)
+                let summary = try SegmentSummary.read(from: file)
                 manifest.horizon = RetentionHorizon(
                     lastDropped: header.previousSequence, chainHash: summary?.predecessorHash ?? .zero)
             }
@@ -148,10 +145,8 @@ struct LogRepair {
     private func soundFigures(
         _ file: any LogFile, _ first: SequenceNumber, _ hash: SegmentHash, _ id: LogID
     ) throws(EventStoreError) -> SegmentFigures? {
-        let size = try file.byteCount()
-        let count = min(size, UInt64(SegmentSummary.byteCount))
         guard let header = try SegmentHeader.decode(try file.read(at: 0, count: SegmentHeader.byteCount)),
-            let summary = SegmentSummary.decode(try file.read(at: size - count, count: Int(count)), fileByteCount: size),
+            let summary = try SegmentSummary.read(from: file),
             header.logID == id, header.firstSequence == first, header.previousSequence == report.lastSequenceBefore,
             summary.predecessorHash == hash
         else { return nil }

@@ -91,25 +91,16 @@ extension EventLog {
     private static func verifyUnsealed(
         _ segment: FoundSegment, _ report: inout VerificationReport
     ) throws(EventStoreError) {
-        var end: UInt64 = 0
-        var last = report.lastSequence ?? .origin
-        if let header = segment.header {
-            let scan = try SegmentScan.run(segment.file, header, EventLogOptions().indexStrideBytes)
-            end = scan.end
-            last = scan.tracker.figures.lastSequence
-            if scan.tracker.figures.frameCount > 0 { report.add(scan.tracker.figures) }
-            report.unanchoredFrameCount = scan.tracker.figures.frameCount
-            report.unanchoredByteCount = scan.tracker.figures.frameByteCount
+        guard let header = segment.header else {
+            let tail = try TailExamination.examine(segment.file, damageAt: 0, after: report.lastSequence ?? .origin)
+            guard !tail.isHole else { throw segment.hole("the segment's header is damaged") }
+            report.tornByteCount = tail.byteCount
+            return
         }
-        // A writer beside this walk may have made the file longer since it was looked at; that is no tear.
-        guard end < segment.fileByteCount else { return }
-        let tail = try TailExamination.examine(segment.file, damageAt: end, after: last)
-        guard !tail.isHole else {
-            var error = segment.hole("damaged bytes that had been durable")
-            error.offset = end
-            error.afterSequence = last
-            throw error
-        }
+        let (scan, tail) = try SegmentScan.runBesideWriter(segment, header)
+        if scan.tracker.figures.frameCount > 0 { report.add(scan.tracker.figures) }
+        report.unanchoredFrameCount = scan.tracker.figures.frameCount
+        report.unanchoredByteCount = scan.tracker.figures.frameByteCount
         report.tornByteCount = tail.byteCount
     }
 }

@@ -97,11 +97,7 @@ struct SegmentInventory {
         let file = try storage.open(path, .read)
         var segment = FoundSegment(path: path, file: file, firstSequence: first, fileByteCount: try file.byteCount())
         segment.header = try SegmentHeader.decode(try file.read(at: 0, count: SegmentHeader.byteCount))
-        let size = UInt64(SegmentSummary.byteCount)
-        if segment.fileByteCount >= size {
-            let end = try file.read(at: segment.fileByteCount - size, count: Int(size))
-            segment.summary = SegmentSummary.decode(end, fileByteCount: segment.fileByteCount)
-        }
+        segment.summary = try SegmentSummary.read(from: file)
         try requireChained(segment, isLast: isLast)
         segments.append(segment)
     }
