@@ -73,6 +73,8 @@ package struct BusError: Error, Sendable, Hashable, CustomStringConvertible {
         /// The task that waited was cancelled.
         case cancelled
         case streamNotFound = "stream_not_found"
+        /// The stream holds no message of that sequence.
+        case messageNotFound = "message_not_found"
         /// The stream is another one than the log was fed from, or it lost messages that the log has (decision 3).
         case streamRolledBack = "stream_rolled_back"
         /// The stream no longer holds the message after the last one on disk.
