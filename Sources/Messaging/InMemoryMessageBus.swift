@@ -124,7 +124,7 @@ package final class InMemoryMessageBus: MessageBus {
             throw BusError(.invalidArgument, "publish: \(message.subject) is not a subject")
         }
         guard message.headers.allSatisfy(SubjectSyntax.isSendable) else {
-            throw BusError(.invalidArgument, "publish \(message.subject): a header has a line break or no name")
+            throw BusError(.invalidArgument, "publish \(message.subject): a header would not arrive as it is")
         }
         if let maximumPayload, message.payload.count > maximumPayload {
             throw BusError(.messageTooLarge, "publish \(message.subject): \(message.payload.count) bytes")

@@ -14,11 +14,13 @@ package enum SubjectSyntax {
         isWellFormed(pattern.utf8, wildcardsAllowed: true)
     }
 
-    /// Whether headers can be sent as they are: names without colons and blanks, values without line breaks.
+    /// Whether a header arrives as it is sent: a name without colons and blanks, a value without line breaks and without
+    /// blanks at its ends. An empty value is refused too: libnats 3.4.1 reads the next line as its value.
     package static func isSendable(_ header: MessageHeader) -> Bool {
         !header.name.isEmpty
             && header.name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
             && header.value.utf8.allSatisfy { $0 != 0x0A && $0 != 0x0D && $0 != 0 }
+            && (header.value.utf8.first ?? 0x20) > 0x20 && (header.value.utf8.last ?? 0x20) > 0x20
     }
 
     private static func isWellFormed(_ bytes: String.UTF8View, wildcardsAllowed: Bool) -> Bool {

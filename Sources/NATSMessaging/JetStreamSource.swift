@@ -81,6 +81,7 @@ package final class JetStreamSource: StreamSource {
         try await JetStreamAdministration(bus).status(of: stream)
     }
 
+    @discardableResult
     package func open(after resume: StreamResumePoint) throws(BusError) -> StreamStatus {
         try reading.withLock { reading throws(BusError) in
             try refuseIfClosed()

@@ -14,6 +14,8 @@ final class NATSConnectionEvents: Sendable {
         static let keptMax = 16
     }
 
+    /// Set before the connection is closed on purpose, so that its end is no news.
+    let isClosing = Atomic(false)
     private let violations = Mutex(PermissionViolations())
     private let configuration: NATSConfiguration
     private let logger: Logger
@@ -45,7 +47,7 @@ final class NATSConnectionEvents: Sendable {
     }
 
     fileprivate func disconnected() {
-        logger.warning("NATS connection lost")
+        if !isClosing.load(ordering: .relaxed) { logger.warning("NATS connection lost") }
         requests.failAll(BusError(.notConnected, "request: the connection was lost"))
     }
 

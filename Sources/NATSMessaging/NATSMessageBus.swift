@@ -99,7 +99,7 @@ package final class NATSMessageBus: MessageBus {
             status = handle.publish(message.subject, replyTo: replyTo, message.payload)
         } else {
             guard message.headers.allSatisfy(SubjectSyntax.isSendable) else {
-                return BusError(.invalidArgument, "publish \(message.subject): a header has a line break or no name")
+                return BusError(.invalidArgument, "publish \(message.subject): a header would not arrive as it is")
             }
             do throws(BusError) {
                 status = try NATSMessageHandle.create(message, replyTo: replyTo).publish(on: handle)
@@ -168,6 +168,7 @@ package final class NATSMessageBus: MessageBus {
             defer { state = State(isOpen: false) }
             return state.subscriptions.compactMap(\.subscription)
         }
+        events.isClosing.store(true, ordering: .relaxed)
         let handle = handle
         await onBlockingThread {
             for subscription in subscriptions { subscription.drain() }

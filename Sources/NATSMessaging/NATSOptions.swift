@@ -39,7 +39,7 @@ internal import Messaging
     private func setServers(_ servers: [String]) throws(BusError) {
         guard !servers.isEmpty else { throw BusError(.invalidArgument, "connect: no server is named") }
         var copies = unsafe servers.map { unsafe strdup($0) }
-        defer { for unsafecopy in unsafe copies { unsafe free(copy) } }
+        defer { for index in 0..<servers.count { unsafe free(copies[index]) } }
         let status = unsafe copies.withUnsafeMutableBufferPointer { buffer in
             unsafe buffer.withMemoryRebound(to: UnsafePointer<CChar>?.self) { names in
                 unsafe natsOptions_SetServers(pointer, names.baseAddress, Int32(names.count))
