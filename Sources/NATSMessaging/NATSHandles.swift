@@ -173,7 +173,9 @@ private let releaseClosure: @convention(c) (UnsafeMutableRawPointer?) -> Void = 
         return unsafe natsSubscription_GetDropped(pointer, &count) == NATS_OK ? UInt64(max(0, count)) : 0
     }
 
-    /// Ends the delivery; what has arrived can still be pulled. False while the connection is away, when the server
-    /// can not be told.
-    func drain() -> Bool { unsafe natsSubscription_Drain(pointer) == NATS_OK }
+    /// Whether something can arrive now.
+    var isConnected: Bool { connection.state == .connected }
+
+    /// Ends the delivery; what has arrived can still be pulled. Without a connection the server is told later.
+    func drain() { unsafe natsSubscription_Drain(pointer) }
 }

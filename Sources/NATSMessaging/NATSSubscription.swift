@@ -22,8 +22,6 @@ final class NATSSubscription: MessageSubscription {
     private let reader = Mutex(Reader())
     /// Set once: nothing new is wanted, so an empty queue is the end.
     private let isEnding = Atomic(false)
-    /// Set when the end began while the connection was away.
-    private let cannotTellServer = Atomic(false)
 
     init(_ handle: consuming NATSSubscriptionHandle) { self.handle = handle }
 
@@ -41,10 +39,10 @@ final class NATSSubscription: MessageSubscription {
         }
     }
 
-    /// Whether draining has really ended is only known when libnats says so, or after the server could not be told.
+    /// Draining has ended when libnats says so, or at once when there is no connection on which something could come.
     private func confirmEnd(_ reader: inout Reader, _ maximum: Int) throws(BusError) -> [Message] {
         guard let late = try handle.next(timeoutMilliseconds: 0) else {
-            if cannotTellServer.load(ordering: .acquiring) { throw BusError(.closed, "receive: drained") }
+            if !handle.isConnected { throw BusError(.closed, "receive: drained") }
             return []
         }
         return collect(late, maximum, &reader)
@@ -70,7 +68,7 @@ final class NATSSubscription: MessageSubscription {
     var pendingCount: Int { handle.pendingCount }
 
     func drain() {
-        if !handle.drain() { cannotTellServer.store(true, ordering: .releasing) }
+        handle.drain()
         isEnding.store(true, ordering: .releasing)
     }
 

@@ -191,7 +191,10 @@ import Testing
                 }
                 #expect(error?.code == .invalidArgument)
             }
-            for header in [MessageHeader("", "x"), MessageHeader("A", ""), MessageHeader("A:B", "x"), MessageHeader("A", "x\r\nB: y")] {
+            for header in [
+                MessageHeader("", "x"), MessageHeader("A", ""), MessageHeader("A:B", "x"),
+                MessageHeader("A", "x\r\nB: y"),
+            ] {
                 let message = Message(subject: "a", headers: [header], payload: [])
                 #expect(throws: BusError.self) { try bus.publish(message) }
             }
