@@ -8,8 +8,8 @@ package struct Message: Sendable {
     package var subject: String
     /// Where an answer is expected; empty when nobody waits.
     package var replyTo: String
-    /// The values of one name are in order of arrival. libnats keeps names in a hash table, so what NATS delivers is
-    /// sorted by name: the same at every node. Names compare as written, except where a reader says otherwise.
+    /// Headers in order of arrival (libnats as a sender shuffles the names, not the values of one name); names compare
+    /// as written, except where a reader says otherwise.
     package var headers: [MessageHeader]
     /// The body.
     package var payload: [UInt8]

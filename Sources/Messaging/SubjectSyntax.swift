@@ -15,12 +15,12 @@ package enum SubjectSyntax {
     }
 
     /// Whether a header arrives as it is sent: a name without colons and blanks, a value without line breaks and without
-    /// blanks at its ends. An empty value is refused too: libnats 3.4.1 reads the next line as its value.
+    /// blanks at its ends.
     package static func isSendable(_ header: MessageHeader) -> Bool {
         !header.name.isEmpty
             && header.name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
             && header.value.utf8.allSatisfy { $0 != 0x0A && $0 != 0x0D && $0 != 0 }
-            && (header.value.utf8.first ?? 0x20) > 0x20 && (header.value.utf8.last ?? 0x20) > 0x20
+            && (header.value.utf8.first ?? 0x21) > 0x20 && (header.value.utf8.last ?? 0x21) > 0x20
     }
 
     private static func isWellFormed(_ bytes: String.UTF8View, wildcardsAllowed: Bool) -> Bool {

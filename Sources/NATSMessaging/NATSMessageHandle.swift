@@ -1,6 +1,7 @@
 // One message of libnats, and how it becomes a `Message` of ours.
 
 internal import CNATS
+internal import CNATSSupport
 internal import Glibc
 internal import Messaging
 
@@ -34,7 +35,9 @@ internal import Messaging
     }
 
     /// Whether it is the server's word that nobody listens.
-    var saysNoResponders: Bool { unsafe natsMsg_IsNoResponders(pointer) }
+    var saysNoResponders: Bool {
+        unsafe natsMsg_GetDataLength(pointer) == 0 && header(NATSHeaderBlock.statusName) == "503"
+    }
 
     /// Where an answer is expected, lent for as long as this handle lives.
     @unsafe var replyBytes: UnsafePointer<CChar>? { unsafe natsMsg_GetReply(pointer) }
@@ -53,14 +56,21 @@ internal import Messaging
     }
 
     /// The first value of a header.
-    func header(_ name: String) -> String? {
-        var value: UnsafePointer<CChar>?
-        guard unsafe natsMsgHeader_Get(pointer, name, &value) == NATS_OK else { return nil }
-        return unsafe value.map { unsafe String(cString: $0) }
+    func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
+
+    /// All headers in order of arrival. Costs next to nothing when there are none.
+    var headers: [MessageHeader] {
+        var length = 0
+        var isKnown = false
+        let block = unsafe lattice_message_header_block(pointer, &length, &isKnown)
+        guard isKnown else { return headersOfLibrary }
+        guard let block = unsafe block else { return [] }
+        let bytes = unsafe UnsafeRawBufferPointer(start: block, count: length).bindMemory(to: UInt8.self)
+        return unsafe NATSHeaderBlock.headers(bytes.span)
     }
 
-    /// All headers, sorted by name. Costs next to nothing when there are none.
-    var headers: [MessageHeader] {
+    /// What libnats makes of the headers, sorted by name: for versions whose messages are laid out otherwise.
+    var headersOfLibrary: [MessageHeader] {
         var names: UnsafeMutablePointer<UnsafePointer<CChar>?>?
         var count: Int32 = 0
         guard unsafe natsMsgHeader_Keys(pointer, &names, &count) == NATS_OK, let names = unsafe names else { return [] }
@@ -70,7 +80,7 @@ internal import Messaging
             guard let name = unsafe names[index] else { continue }
             unsafe appendValues(of: name, to: &headers)
         }
-        return headers.count > 1 ? headers.stablySortedByName() : headers
+        return headers.stablySortedByName()
     }
 
     @unsafe private func appendValues(of name: UnsafePointer<CChar>, to headers: inout [MessageHeader]) {

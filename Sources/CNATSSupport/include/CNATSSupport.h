@@ -1,4 +1,4 @@
-// What NATSMessaging needs C for: a child process that dies with this one.
+// What NATSMessaging needs C for: a child process that dies with this one, and a message's headers as they arrived.
 #ifndef LATTICE_CNATS_SUPPORT_H
 #define LATTICE_CNATS_SUPPORT_H
 
@@ -31,5 +31,13 @@ void lattice_child_signal(lattice_child *child, int signal_number);
 
 /// Lets go of the child without ending it.
 void lattice_child_release(lattice_child *child);
+
+/// The header block of a received message as it arrived, from "NATS/1.0" to the empty line; NULL without headers.
+///
+/// libnats shows headers through a hash table only, which forgets their order, reads the next line as the value of an
+/// empty header, and takes line breaks into names. The block lies between the subject (or the reply subject) and the
+/// data in all versions 3.2 to 3.12; `*is_known` is false for a libnats of another major version. Call it before any
+/// natsMsgHeader function: those write into the block.
+const char *lattice_message_header_block(const natsMsg *message, size_t *length, bool *is_known);
 
 #endif
