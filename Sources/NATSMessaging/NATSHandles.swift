@@ -150,13 +150,14 @@ private let releaseClosure: @convention(c) (UnsafeMutableRawPointer?) -> Void = 
         try check(unsafe natsSubscription_SetPendingLimits(pointer, messages, bytes), "set pending limits")
     }
 
-    /// The next message, or nil when none came within the time. That messages were dropped is not an error here.
+    /// The next message, or nil when none came within the time. That messages were dropped is not an error here, nor is
+    /// a stray word that nobody answers, which libnats takes out of the queue.
     func next(timeoutMilliseconds: Int64) throws(BusError) -> NATSMessageHandle? {
         var message: OpaquePointer?
         var status: natsStatus
         repeat {
             status = unsafe natsSubscription_NextMsg(&message, pointer, timeoutMilliseconds)
-        } while status == NATS_SLOW_CONSUMER
+        } while status == NATS_SLOW_CONSUMER || status == NATS_NO_RESPONDERS
         if status == NATS_TIMEOUT { return nil }
         try check(status, "receive")
         guard let message = unsafe message else { return nil }

@@ -5,7 +5,8 @@ internal import Messaging
 /// Reads a header block (ADR-4): `NATS/1.0[ status[ description]]`, then `name: value` lines, then an empty line.
 ///
 /// Names and values are trimmed, a line that begins with a blank continues the value before, a line without a colon is
-/// passed over, names keep their case.
+/// passed over, names keep their case. libnats looks into empty messages and leaves zeros where a colon or the end of a
+/// line was, so a zero counts as either.
 enum NATSHeaderBlock {
     /// The name under which a status in the first line is shown, as libnats does.
     static let statusName = "Status"
@@ -24,10 +25,10 @@ enum NATSHeaderBlock {
                 if !line.isEmpty, let last = headers.indices.last {
                     headers[last].value += (headers[last].value.isEmpty ? "" : " ") + string(block, line)
                 }
-            } else if let colon = line.first(where: { block[$0] == UInt8(ascii: ":") }), colon > line.lowerBound {
-                let name = trimmed(block, line.lowerBound..<colon)
-                let value = trimmed(block, (colon + 1)..<line.upperBound)
-                headers.append(MessageHeader(string(block, name), string(block, value)))
+            } else if let colon = (start..<end).first(where: { block[$0] == UInt8(ascii: ":") || block[$0] == 0 }) {
+                let name = trimmed(block, start..<colon)
+                let value = string(block, trimmed(block, (colon + 1)..<end))
+                if !name.isEmpty { headers.append(MessageHeader(string(block, name), value)) }
             }
             isFirst = false
             start = end + 1
@@ -51,7 +52,7 @@ enum NATSHeaderBlock {
         return end
     }
 
-    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D }
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D || byte == 0 }
 
     private static func trimmed(_ block: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
         var lower = range.lowerBound

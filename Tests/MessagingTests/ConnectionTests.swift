@@ -143,6 +143,17 @@ import Testing
         await server.server.terminate()
     }
 
+    @Test func `is not put off by a stray word that nobody answers`() async throws {
+        let server = try await TestServer.start()
+        let bus = try await server.connect()
+        let subscription = try bus.subscribe("inbox", queueGroup: nil, limits: .standard)
+        for _ in 0..<3 { try bus.publish(Message(subject: "nobody", replyTo: "inbox", payload: [])) }
+        try bus.publish(text("inbox", "real"))
+        #expect(try await received(1, from: subscription).map(\.text) == ["real"])
+        await bus.close()
+        await server.server.terminate()
+    }
+
     @Test func `makes refusals of the server visible`() async throws {
         let server = try await TestServer.start(
             configuration: """

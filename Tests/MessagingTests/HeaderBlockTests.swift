@@ -24,6 +24,12 @@ import Testing
             ])
     }
 
+    @Test func `is read the same after libnats has looked into it`() {
+        let headers = read("NATS/1.0\0\nA\0 1:2\0\nEmpty\0\r\nB: 3\0\n\r\n")
+        #expect(headers == [MessageHeader("A", "1:2"), MessageHeader("Empty", ""), MessageHeader("B", "3")])
+        #expect(read("NATS/1.0 404 No Messages\0\n\r\n").map(\.value) == ["404", "No Messages"])
+    }
+
     @Test func `survives what is no header`() {
         #expect(
             read("NATS/1.0\r\nno colon\r\n: no name\r\nA: 1\r\n folded\r\n\r\n") == [MessageHeader("A", "1 folded")])
