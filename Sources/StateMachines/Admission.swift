@@ -53,7 +53,7 @@ package struct Admission: Sendable {
         var outcome = Outcome()
         if case .opaque = record.event { return (.opaque, moment, outcome) }
         if !record.messageID.isEmpty, let first = remember(record) {
-            duplicateCount += 1
+            duplicateCount &+= 1
             return (.duplicate(of: first), moment, outcome)
         }
         var verdict = Verdict.admitted
@@ -68,7 +68,7 @@ package struct Admission: Sendable {
     private mutating func advance(to record: EventRecord) {
         let first = moment.sequence == .origin
         let step = first ? Nanoseconds.zero : record.recordedAt - moment.recordedAt
-        if step < .zero { backwardSteps += 1 }
+        if step < .zero { backwardSteps &+= 1 }
         let counted = max(.zero, min(step, Self.expiryStepMaximum))
         moment = Moment(
             sequence: record.sequence, recordedAt: record.recordedAt, logTime: max(moment.logTime, record.recordedAt),
@@ -79,9 +79,9 @@ package struct Admission: Sendable {
         switch event {
         case .tick(let slot): lastTickSlot = max(lastTickSlot, slot)
         case .nodeResumed: break
-        case .intakeGap: gapCount += 1
+        case .intakeGap: gapCount &+= 1
         case .leadershipClaimed(let nodeID, let epoch):
-            guard epoch == leaderEpoch + 1 else { return outcome.refuse(0, .staleEpoch) }
+            guard epoch > leaderEpoch, epoch - leaderEpoch == 1 else { return outcome.refuse(0, .staleEpoch) }
             leaderID = nodeID
             leaderEpoch = epoch
         }
@@ -181,14 +181,14 @@ package struct Admission: Sendable {
             case 9: backwardSteps = field.value
             case 10: gapCount = field.value
             case 11: duplicateCount = field.value
-            case 16: restore(reader.nested(field))
+            case 16: guard restore(reader.nested(field)) else { return nil }
             default: return nil
             }
         }
-        if !reader.isComplete { return nil }
+        guard reader.isComplete, moment.expiryTime >= .zero, seen.count <= Self.duplicateCapacity else { return nil }
     }
 
-    private mutating func restore(_ nested: CheckpointReader) {
+    private mutating func restore(_ nested: CheckpointReader) -> Bool {
         var reader = nested
         var entry = SeenID(id: [], sequence: .origin, logTime: .zero)
         while let field = reader.next() {
@@ -196,11 +196,13 @@ package struct Admission: Sendable {
             case 1: entry.id = reader.bytes(field)
             case 2: entry.sequence = SequenceNumber(field.value)
             case 3: entry.logTime = Timestamp(nanoseconds: field.signed)
-            default: break
+            default: return false
             }
         }
+        guard reader.isComplete, sequenceByID[entry.id] == nil else { return false }
         seen.append(entry)
         sequenceByID[entry.id] = entry.sequence
         seenDigest = seenDigest &+ Self.digest(of: entry)
+        return true
     }
 }

@@ -6,6 +6,7 @@ import EventModel
 struct CheckpointReader {
     private let source: [UInt8]
     private var cursor: WireCursor
+    private var isText = true
 
     init(_ source: [UInt8]) {
         self.source = source
@@ -17,7 +18,7 @@ struct CheckpointReader {
         cursor = WireCursor(range)
     }
 
-    var isComplete: Bool { cursor.isComplete }
+    var isComplete: Bool { cursor.isComplete && isText }
 
     mutating func next() -> WireField? {
         let bytes = source
@@ -28,5 +29,10 @@ struct CheckpointReader {
 
     func bytes(_ field: WireField) -> [UInt8] { Array(source[field.range]) }
 
-    func text(_ field: WireField) -> String { String(decoding: source[field.range], as: UTF8.self) }
+    /// Text as it was written; what is not UTF-8 leaves the message incomplete.
+    mutating func text(_ field: WireField) -> String {
+        if let text = String(validating: source[field.range], as: UTF8.self) { return text }
+        isText = false
+        return ""
+    }
 }

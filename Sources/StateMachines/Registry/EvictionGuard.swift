@@ -24,8 +24,9 @@ extension ServiceRegistry {
             overdue.append((service, scan(service, &work)))
         }
         if overdue.isEmpty { return }
-        let meshMissing = overdue.reduce(0) { $0 + $1.slots.count } + meshEvicted
-        let isMeshGuarded = meshMissing > settings.permitted(ofMesh: max(meshMembersAtStart, instances.count))
+        // Those that the operator gave up are not missed any more.
+        let meshMissing = overdue.reduce(meshEvicted) { $0 + (isReleased($1.service) ? 0 : $1.slots.count) }
+        let isMeshGuarded = meshMissing > permittedOfMesh
         for (service, stale) in overdue.sorted(by: {
             services[$0.service].name.precedesInBytes(services[$1.service].name)
         }) {
@@ -36,7 +37,7 @@ extension ServiceRegistry {
     private func isOlder(_ seen: Nanoseconds, _ age: Nanoseconds) -> Bool { seen + age < moment.expiryTime }
 
     private mutating func rollWindow() {
-        let current = moment.expiryTime.rawValue / max(1, settings.evictAfter.rawValue)
+        let current = currentWindow
         if current == window && meshMembersAtStart > 0 { return }
         window = current
         meshMembersAtStart = instances.count
@@ -78,7 +79,7 @@ extension ServiceRegistry {
         }
         let guarding = services[service].eviction
         let permitted = permitted(service)
-        let isReleased = guarding.releasedInWindow == window
+        let isReleased = isReleased(service)
         let isTooMany = stale.count + guarding.evicted > permitted
         let holds = !isReleased && (isTooMany || (isMeshGuarded && stale.count > 0))
         if holds && guarding.protectedSince == nil {
@@ -89,12 +90,24 @@ extension ServiceRegistry {
         }
         let limit = settings.staleAfter + settings.evictAfter
         let candidates = stale.filter { isOlder(instances[$0]!.lastSeen, limit) }
-        if candidates.isEmpty { return }
-        if let since = services[service].eviction.protectedSince, window - since < Int64(settings.guardWindows) {
-            return
-        }
+        if candidates.isEmpty || isHeld(service) { return }
         evict(candidates, of: service, reason: "heartbeat_timeout", mayEmpty: isReleased, &work)
     }
+
+    /// Protected, and not yet for so long that evictions go on at the permitted rate.
+    private func isHeld(_ service: Int) -> Bool {
+        guard let since = services[service].eviction.protectedSince else { return false }
+        return window - since < Int64(settings.guardWindows)
+    }
+
+    /// A release holds to the end of the next window: whoever was missing when the operator spoke is due for eviction
+    /// within one length of a window, which seldom ends together with the window he spoke in.
+    private func isReleased(_ service: Int) -> Bool {
+        guard let since = services[service].eviction.releasedInWindow else { return false }
+        return window - since <= 1
+    }
+
+    private var permittedOfMesh: Int { settings.permitted(ofMesh: max(meshMembersAtStart, instances.count)) }
 
     private func permitted(_ service: Int) -> Int {
         let row = services[service]
@@ -102,12 +115,35 @@ extension ServiceRegistry {
         return settings.permitted(ofService: members)
     }
 
+    /// Evicts whoever a health sweep found failing, unless the guard holds or the node only just came back.
+    mutating func evictSwept(_ failed: [Int], of service: Int, _ work: inout Work) {
+        if moment.expiryTime < suspendedUntil || isHeld(service) { return }
+        evict(failed, of: service, reason: "health_sweep", mayEmpty: false, &work)
+    }
+
+    /// Another length of the window numbers the windows anew; the ages of protections and releases stay.
+    mutating func renumberWindows() {
+        let shift = currentWindow - window
+        if shift == 0 { return }
+        window += shift
+        for service in services.rows.indices {
+            let guarding = services[service].eviction
+            if guarding.protectedSince == nil && guarding.releasedInWindow == nil { continue }
+            services[service].eviction.protectedSince = guarding.protectedSince.map { $0 + shift }
+            services[service].eviction.releasedInWindow = guarding.releasedInWindow.map { $0 + shift }
+            touchService(service)
+        }
+    }
+
+    private var currentWindow: Int64 { moment.expiryTime.rawValue / max(1, settings.evictAfter.rawValue) }
+
     /// Evicts at the permitted rate, longest unseen first; keeps the last instance for its own time.
     mutating func evict(
         _ candidates: [Int], of service: Int, reason: String, mayEmpty: Bool, _ work: inout Work
     ) {
-        let isReleased = services[service].eviction.releasedInWindow == window
-        var budget = isReleased ? candidates.count : permitted(service) - services[service].eviction.evicted
+        let isReleased = isReleased(service)
+        let left = min(permitted(service) - services[service].eviction.evicted, permittedOfMesh - meshEvicted)
+        var budget = isReleased ? candidates.count : left
         let ordered = candidates.sorted { left, right in
             let (first, second) = (instances[left]!, instances[right]!)
             if first.lastSeen != second.lastSeen { return first.lastSeen < second.lastSeen }
@@ -116,8 +152,10 @@ extension ServiceRegistry {
         for slot in ordered where budget > 0 {
             if services[service].members.count == 1 && !mayEmpty && !isLongGone(slot) { break }
             budget -= 1
-            services[service].eviction.evicted += 1
-            meshEvicted += 1
+            if !isReleased {
+                services[service].eviction.evicted += 1
+                meshEvicted += 1
+            }
             let position = EventPosition(
                 sequence: moment.sequence, ordinal: UInt32(work.outcome.consequences.count + 1))
             let removal = remove(slot, .evicted, reason: reason, actor: "registry", position: position, &work)
@@ -135,7 +173,7 @@ extension ServiceRegistry {
     /// The operator says that the missing are really gone.
     mutating func releaseGuard(_ name: String, _ work: inout Work) {
         if !name.isEmpty && services.index(of: name) == nil { return work.outcome.refuse(0, .unknownService) }
-        for service in services.rows.indices where name.isEmpty || services[service].name == name {
+        for service in services.rows.indices where name.isEmpty || services[service].name.equalsInBytes(name) {
             services[service].eviction.releasedInWindow = window
             if services[service].isProtected { endProtection(service, &work) }
             touchService(service)

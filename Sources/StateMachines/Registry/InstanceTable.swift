@@ -26,9 +26,14 @@ struct InstanceRow: Sendable {
     var digest = Digest.zero
     var isDirty = false
 
-    /// Sum over the reporters, without one of them.
+    /// Sum over the reporters, without one of them; saturating, so that nobody looks idle by reporting too much.
     func activeConnections(without reporter: String? = nil) -> UInt32 {
-        loads.reduce(0) { $1.reporter == reporter && reporter != nil ? $0 : $0 &+ $1.activeConnections }
+        var sum: UInt64 = 0
+        for load in loads {
+            if let reporter, load.reporter.equalsInBytes(reporter) { continue }
+            sum += UInt64(load.activeConnections)
+        }
+        return UInt32(clamping: sum)
     }
 
     func write(_ writer: inout WireWriter) {

@@ -8,19 +8,23 @@ struct DigestLedger: Sendable {
     private(set) var sum = Digest.zero
     private(set) var dirtyInstances: [Int] = []
     private(set) var dirtyServices: [Int] = []
+    /// Slots whose mark stands although their row went: taking a mark out of the list would be a search for each removal.
+    private var orphans: Set<Int> = []
 
     mutating func add(_ digest: Digest) { sum = sum &+ digest }
     mutating func forget(_ digest: Digest) { sum = sum &- digest }
     mutating func markDirty(instance slot: Int) { dirtyInstances.append(slot) }
     mutating func markDirty(service index: Int) { dirtyServices.append(index) }
 
-    /// A row goes: its mark must go with it, since the slot may be used anew.
-    mutating func dropDirty(instance slot: Int, _ isDirty: Bool) {
-        if isDirty { dirtyInstances.removeAll { $0 == slot } }
-    }
+    /// A dirty row goes: its mark stays for whoever gets the slot next, and means nothing if nobody does.
+    mutating func orphanMark(instance slot: Int) { orphans.insert(slot) }
+
+    /// Whether a new row finds the mark of an earlier one in its slot; if so, that mark is its own from now on.
+    mutating func adoptMark(instance slot: Int) -> Bool { !orphans.isEmpty && orphans.remove(slot) != nil }
 
     mutating func takeDirty() -> (instances: [Int], services: [Int]) {
         defer {
+            orphans.removeAll(keepingCapacity: true)
             dirtyInstances.removeAll(keepingCapacity: true)
             dirtyServices.removeAll(keepingCapacity: true)
         }
@@ -72,7 +76,7 @@ extension ServiceRegistry {
         return digest(kind: 4, &writer) { write(removal, &$0) }
     }
 
-    private static func digest(
+    static func digest(
         kind: UInt64, _ writer: inout WireWriter, _ body: (inout WireWriter) -> Void
     ) -> Digest {
         writer.removeAll()
@@ -125,9 +129,14 @@ extension ServiceRegistry {
     package init?(checkpoint: [UInt8], indexKey: UInt64) {
         self.init(indexKey: indexKey)
         var reader = CheckpointReader(checkpoint)
+        var hasSettings = false
         while let field = reader.next() {
             switch field.number {
-            case 1...9: restoreHead(field, reader)
+            case 1...8: restoreHead(field)
+            case 9:
+                guard let settings = RegistrySettings(reader.nested(field)) else { return nil }
+                self.settings = settings
+                hasSettings = true
             case 16:
                 guard let removal = Self.removal(reader.nested(field)) else { return nil }
                 remember(removal)
@@ -136,10 +145,17 @@ extension ServiceRegistry {
             default: return nil
             }
         }
-        if !reader.isComplete { return nil }
+        guard reader.isComplete, hasSettings, isPlausible else { return nil }
     }
 
-    private mutating func restoreHead(_ field: WireField, _ reader: CheckpointReader) {
+    /// Whether the numbers of a checkpoint are such as folding can have left there: arithmetic relies on it.
+    private var isPlausible: Bool {
+        moment.expiryTime >= .zero && GuardState.windows.contains(window)
+            && GuardState.counts.contains(meshMembersAtStart) && GuardState.counts.contains(meshEvicted)
+            && services.rows.allSatisfy(\.eviction.isPlausible)
+    }
+
+    private mutating func restoreHead(_ field: WireField) {
         switch field.number {
         case 1: moment.sequence = SequenceNumber(field.value)
         case 2: moment.recordedAt = Timestamp(nanoseconds: field.signed)
@@ -148,8 +164,7 @@ extension ServiceRegistry {
         case 5: suspendedUntil = Nanoseconds(field.signed)
         case 6: window = field.signed
         case 7: meshMembersAtStart = Int(field.signed)
-        case 8: meshEvicted = Int(field.signed)
-        default: settings = RegistrySettings(reader.nested(field))
+        default: meshEvicted = Int(field.signed)
         }
     }
 
@@ -194,7 +209,9 @@ extension ServiceRegistry {
             default: return false
             }
         }
-        guard reader.isComplete, let index = services.makeIndex(of: name) else { return false }
+        guard reader.isComplete, services.index(of: name) == nil, let index = services.makeIndex(of: name) else {
+            return false
+        }
         services[index].changedSequence = changed
         services[index].eviction = guarding
         touchService(index)
@@ -202,7 +219,9 @@ extension ServiceRegistry {
     }
 
     private mutating func restoreInstance(_ nested: CheckpointReader) -> Bool {
-        guard let (row, service) = RowReader.read(nested), let index = services.index(of: service) else { return false }
+        guard let (row, service) = RowReader.read(nested), let index = services.index(of: service),
+            instances.slot(of: row.instance.instanceID) == nil
+        else { return false }
         var complete = row
         complete.service = index
         insert(complete)
@@ -226,32 +245,43 @@ private enum RowReader {
             case 4: instance.region = reader.text(field)
             case 5: instance.zone = reader.text(field)
             case 6: instance.weight = UInt32(truncatingIfNeeded: field.value)
-            case 7: instance.metadata.append(metadata(reader.nested(field)))
+            case 7:
+                guard let entry = metadata(reader.nested(field)) else { return nil }
+                instance.metadata.append(entry)
             case 8: instance.registeredAt = Timestamp(nanoseconds: field.signed)
             case 9: instance.lastHeartbeat = Timestamp(nanoseconds: field.signed)
             case 10: instance.incarnation = field.signed
             case 11: row.lastSeen = Nanoseconds(field.signed)
             case 12: row.isStale = field.value != 0
-            case 13: row.status = status(reader.nested(field))
-            case 14: row.loads.append(load(reader.nested(field)))
+            case 13:
+                guard let status = status(reader.nested(field)) else { return nil }
+                row.status = status
+            case 14:
+                guard let load = load(reader.nested(field)) else { return nil }
+                row.loads.append(load)
             default: return nil
             }
         }
         row.status?.instanceID = instance.instanceID
         row.instance = instance
-        return reader.isComplete ? (row, instance.serviceName) : nil
+        return reader.isComplete && isPlausible(row) ? (row, instance.serviceName) : nil
     }
 
-    private static func metadata(_ nested: CheckpointReader) -> MetadataEntry {
+    private static func isPlausible(_ row: InstanceRow) -> Bool {
+        row.instance.weight <= Limits.weight && row.loads.count <= ServiceRegistry.reportersPerInstance
+            && zip(row.loads, row.loads.dropFirst()).allSatisfy { $0.reporter.precedesInBytes($1.reporter) }
+    }
+
+    private static func metadata(_ nested: CheckpointReader) -> MetadataEntry? {
         var reader = nested
         var entry = MetadataEntry(key: "", value: "")
         while let field = reader.next() {
             if field.number == 1 { entry.key = reader.text(field) } else { entry.value = reader.text(field) }
         }
-        return entry
+        return reader.isComplete ? entry : nil
     }
 
-    private static func status(_ nested: CheckpointReader) -> HealthStatus {
+    private static func status(_ nested: CheckpointReader) -> HealthStatus? {
         var reader = nested
         var status = HealthStatus(
             instanceID: "", healthy: false, latency: .zero, consecutiveFailures: 0, lastCheck: .zero)
@@ -264,10 +294,10 @@ private enum RowReader {
             default: status.reason = reader.text(field)
             }
         }
-        return status
+        return reader.isComplete ? status : nil
     }
 
-    private static func load(_ nested: CheckpointReader) -> ReportedLoad {
+    private static func load(_ nested: CheckpointReader) -> ReportedLoad? {
         var reader = nested
         var load = ReportedLoad(reporter: "", activeConnections: 0)
         while let field = reader.next() {
@@ -277,6 +307,6 @@ private enum RowReader {
                 load.activeConnections = UInt32(truncatingIfNeeded: field.value)
             }
         }
-        return load
+        return reader.isComplete ? load : nil
     }
 }

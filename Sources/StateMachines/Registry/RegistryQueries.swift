@@ -21,7 +21,7 @@ extension ServiceRegistry {
         var unhealthy: [InstanceSnapshot] = []
         for slot in services[service].members {
             guard let row = instances[slot] else { continue }
-            if !region.isEmpty && row.instance.region != region { continue }
+            if !region.isEmpty && !row.instance.region.equalsInBytes(region) { continue }
             members += 1
             let isHealthy = health(of: row) == .healthy
             if isHealthy { healthy += 1 }
@@ -54,7 +54,8 @@ extension ServiceRegistry {
     /// id (Task 1, `stale_instances`).
     package func staleInstances(serviceName: String = "", limit: Int = 0) -> InstancesAnswer {
         var answer = InstancesAnswer(asOf: moment.asOf, instances: [])
-        for service in services.indicesByName where serviceName.isEmpty || services[service].name == serviceName {
+        for service in services.indicesByName
+        where serviceName.isEmpty || services[service].name.equalsInBytes(serviceName) {
             for slot in services[service].members {
                 guard let row = instances[slot], row.lastSeen + settings.staleAfter < moment.expiryTime else {
                     continue
@@ -72,7 +73,9 @@ extension ServiceRegistry {
         serviceName: String, excludedRegions: [String], limit: Int = 0
     ) -> InstancesAnswer {
         var answer = resolve(serviceName: serviceName, healthyOnly: false)
-        answer.instances.removeAll { excludedRegions.contains($0.instance.region) }
+        answer.instances.removeAll { snapshot in
+            excludedRegions.contains { $0.equalsInBytes(snapshot.instance.region) }
+        }
         answer.instances.sort { Self.failoverOrder($0, $1) }
         cut(&answer, limit == 0 ? Int.max : limit)
         return answer
@@ -81,7 +84,7 @@ extension ServiceRegistry {
     private static func failoverOrder(_ left: InstanceSnapshot, _ right: InstanceSnapshot) -> Bool {
         let (leftHealthy, rightHealthy) = (left.health == .healthy, right.health == .healthy)
         if leftHealthy != rightHealthy { return leftHealthy }
-        if left.instance.region != right.instance.region {
+        if !left.instance.region.equalsInBytes(right.instance.region) {
             return left.instance.region.precedesInBytes(right.instance.region)
         }
         if left.instance.weight != right.instance.weight { return left.instance.weight > right.instance.weight }
@@ -99,7 +102,8 @@ extension ServiceRegistry {
     /// Services by region and zone, by name (Task 1, `service_topology`).
     package func serviceTopology(serviceName: String = "", withZones: Bool = true) -> TopologyAnswer {
         var answer = TopologyAnswer(asOf: moment.asOf, services: [])
-        for service in services.indicesByName where serviceName.isEmpty || services[service].name == serviceName {
+        for service in services.indicesByName
+        where serviceName.isEmpty || services[service].name.equalsInBytes(serviceName) {
             answer.services.append(topology(services[service], withZones: withZones))
         }
         return answer
@@ -108,7 +112,7 @@ extension ServiceRegistry {
     private func topology(_ service: ServiceRow, withZones: Bool) -> ServiceTopology {
         var result = ServiceTopology(
             serviceName: service.name, changedSequence: service.changedSequence, protected: service.isProtected)
-        var zones: [[String]: ZoneTopology] = [:]
+        var zones: [[[UInt8]]: ZoneTopology] = [:]
         for slot in service.members {
             guard let row = instances[slot] else { continue }
             let healthy: UInt32 = health(of: row) == .healthy ? 1 : 0
@@ -116,15 +120,15 @@ extension ServiceRegistry {
             result.healthy += healthy
             result.weight += UInt64(row.instance.weight)
             if !withZones { continue }
-            let key = [row.instance.region, row.instance.zone]
-            var zone = zones[key] ?? ZoneTopology(region: key[0], zone: key[1])
+            let key = [Array(row.instance.region.utf8), Array(row.instance.zone.utf8)]
+            var zone = zones[key] ?? ZoneTopology(region: row.instance.region, zone: row.instance.zone)
             zone.instances += 1
             zone.healthy += healthy
             zone.weight += UInt64(row.instance.weight)
             zones[key] = zone
         }
         result.zones = zones.values.sorted { left, right in
-            left.region == right.region
+            left.region.equalsInBytes(right.region)
                 ? left.zone.precedesInBytes(right.zone) : left.region.precedesInBytes(right.region)
         }
         return result
@@ -135,8 +139,8 @@ extension ServiceRegistry {
     /// Who went, why and by whom, newest first; as far back as the registry remembers.
     package func removals(serviceName: String = "", instanceID: String = "", limit: Int = 0) -> RemovalsAnswer {
         let wanted = removals.reversed().lazy.filter {
-            (serviceName.isEmpty || $0.serviceName == serviceName)
-                && (instanceID.isEmpty || $0.instanceID == instanceID)
+            (serviceName.isEmpty || $0.serviceName.equalsInBytes(serviceName))
+                && (instanceID.isEmpty || $0.instanceID.equalsInBytes(instanceID))
         }
         let count = limit == 0 ? 100 : min(limit, Self.rowsMaximum)
         return RemovalsAnswer(asOf: moment.asOf, removals: Array(wanted.prefix(count)))

@@ -65,7 +65,8 @@ package struct RegistrySettings: Sendable, Hashable {
         writer.field(8, allowLoopback)
     }
 
-    init(_ nested: CheckpointReader) {
+    /// The settings of a checkpoint; nil where there can be none such.
+    init?(_ nested: CheckpointReader) {
         var reader = nested
         staleAfter = .zero
         evictAfter = .zero
@@ -84,8 +85,9 @@ package struct RegistrySettings: Sendable, Hashable {
             case 6: guardWindows = UInt32(truncatingIfNeeded: field.value)
             case 7: panicBasisPoints = UInt32(truncatingIfNeeded: field.value)
             case 8: allowLoopback = field.value != 0
-            default: break
+            default: return nil
             }
         }
+        guard reader.isComplete, isInRange else { return nil }
     }
 }

@@ -73,7 +73,7 @@ extension ServiceRegistry {
         if event.latency < .zero { return .negativeLatency }
         if event.lastCheck - moment.recordedAt > Limits.timeAhead { return .timeAhead }
         if let status = row.status, event.lastCheck < status.lastCheck { return .stale }
-        let failures = event.healthy ? 0 : event.consecutiveFailures ?? (row.status?.consecutiveFailures ?? 0) &+ 1
+        let failures = Self.failures(event, after: row.status)
         let status = HealthStatus(
             instanceID: event.instanceID, healthy: event.healthy, latency: event.latency,
             consecutiveFailures: failures, lastCheck: event.lastCheck, reason: event.reason)
@@ -81,6 +81,17 @@ extension ServiceRegistry {
         touch(slot)
         if row.status?.healthy ?? true != event.healthy { work.changed.insert(row.service) }
         return nil
+    }
+
+    /// A check is counted once, however often its report is delivered: `last_check` is its key (decision 5). A reporter
+    /// that does not say when it checked is taken at its word each time.
+    private static func failures(_ event: HealthReport, after status: HealthStatus?) -> UInt32 {
+        if event.healthy { return 0 }
+        if let told = event.consecutiveFailures { return told }
+        guard let status, !status.healthy else { return 1 }
+        let isRepeat = event.lastCheck == status.lastCheck && event.lastCheck != .zero
+        return isRepeat || status.consecutiveFailures == .max
+            ? status.consecutiveFailures : status.consecutiveFailures + 1
     }
 
     /// Reports, then the eviction of whoever failed too often, under the guard.
@@ -91,7 +102,7 @@ extension ServiceRegistry {
             guard let status = instances[slot]?.status, !status.healthy else { return false }
             return status.consecutiveFailures >= batch.evictThreshold
         }
-        evict(failed, of: service, reason: "health_sweep", mayEmpty: false, &work)
+        evictSwept(failed, of: service, &work)
     }
 
     // MARK: Load
@@ -114,8 +125,8 @@ extension ServiceRegistry {
         if event.incarnation != 0 && event.incarnation < row.instance.incarnation { return .staleIncarnation }
         if event.occurredAt - moment.logTime > Limits.timeAhead { return .timeAhead }
         var loads = row.loads
-        let position = loads.firstIndex { $0.reporter >= event.reporter } ?? loads.count
-        let isKnown = position < loads.count && loads[position].reporter == event.reporter
+        let position = loads.firstIndex { !$0.reporter.precedesInBytes(event.reporter) } ?? loads.count
+        let isKnown = position < loads.count && loads[position].reporter.equalsInBytes(event.reporter)
         switch (isKnown, event.activeConnections) {
         case (true, 0): loads.remove(at: position)
         case (true, let count): loads[position].activeConnections = count

@@ -55,7 +55,7 @@ package enum Selection {
                 return first.activeConnections < second.activeConnections
             }
             if first.weight != second.weight { return first.weight > second.weight }
-            return first.instanceID < second.instanceID
+            return first.instanceID.precedesInBytes(second.instanceID)
         }!
     }
 
@@ -144,9 +144,12 @@ extension ServiceRegistry {
             serviceName: query.serviceName, region: query.zone.isEmpty ? query.region : "",
             healthyOnly: query.healthyOnly, minimumWeight: query.minimumWeight, allowPanic: query.allowPanic)
         let local = locality(resolved.instances, query)
-        let seed = query.seed ?? 0
+        let seed = query.seed ?? positionSeed
         let cursor = query.cursor ?? 0
-        let candidates = local.map { candidate($0, query) }
+        let ownLoads = Dictionary(
+            query.localLoads.map { (Array($0.instanceID.utf8), $0.activeConnections) },
+            uniquingKeysWith: { first, _ in first })
+        let candidates = local.map { candidate($0, ownLoads, query.reporter) }
         guard let chosen = Selection.choose(candidates, strategy: query.strategy, seed: seed, cursor: cursor) else {
             throw QueryError(.notFound, "no instance of `\(query.serviceName)` can be selected")
         }
@@ -158,18 +161,26 @@ extension ServiceRegistry {
 
     private func locality(_ all: [InstanceSnapshot], _ query: RegistryQuery) -> [InstanceSnapshot] {
         if query.zone.isEmpty { return all }
-        let inRegion = query.region.isEmpty ? all : all.filter { $0.instance.region == query.region }
-        let inZone = inRegion.filter { $0.instance.zone == query.zone }
+        let inRegion = query.region.isEmpty ? all : all.filter { $0.instance.region.equalsInBytes(query.region) }
+        let inZone = inRegion.filter { $0.instance.zone.equalsInBytes(query.zone) }
         for choice in [inZone, inRegion] where choice.contains(where: { $0.instance.weight > 0 }) { return choice }
         return all
     }
 
+    /// The dice of whoever names none: a function of the position, as the query promises.
+    private var positionSeed: UInt64 {
+        var dice = SplitMix64(state: moment.sequence.rawValue)
+        return dice.next()
+    }
+
     /// Load = the asker's own count + what others reported.
-    private func candidate(_ snapshot: InstanceSnapshot, _ query: RegistryQuery) -> SelectionCandidate {
+    private func candidate(
+        _ snapshot: InstanceSnapshot, _ ownLoads: [[UInt8]: UInt32], _ reporter: String
+    ) -> SelectionCandidate {
         let id = snapshot.instance.instanceID
-        let own = query.localLoads.first { $0.instanceID == id }?.activeConnections ?? 0
+        let own = ownLoads.isEmpty ? 0 : ownLoads[Array(id.utf8)] ?? 0
         let reported = instances.slot(of: id).flatMap { instances[$0] }?.activeConnections(
-            without: query.reporter.isEmpty ? nil : query.reporter)
+            without: reporter.isEmpty ? nil : reporter)
         return SelectionCandidate(
             instanceID: id, weight: snapshot.instance.weight, activeConnections: UInt64(own) + UInt64(reported ?? 0))
     }

@@ -87,7 +87,9 @@ package struct ServiceRegistry: StateMachine {
         case .semanticsActivated: break
         case .registryConfigured(let change):
             guard let changed = settings.applying(change) else { return work.outcome.refuse(0, .invalidSetting) }
+            let isWindowChanged = changed.evictAfter != settings.evictAfter
             settings = changed
+            if isWindowChanged { renumberWindows() }
             work.outcome.accepted = 1
         case .guardReleased(let service, _): releaseGuard(service, &work)
         }
@@ -180,6 +182,7 @@ package struct ServiceRegistry: StateMachine {
         if services[service].members.count == 1 { services[service].earliestSeen = row.lastSeen }
         services[service].earliestSeen = min(services[service].earliestSeen, row.lastSeen)
         if row.isStale { services[service].staleCount += 1 }
+        if digests.adoptMark(instance: slot) { instances.update(slot) { $0.isDirty = true } }
         touch(slot)
     }
 
@@ -236,10 +239,12 @@ package struct ServiceRegistry: StateMachine {
             instanceID: row.instance.instanceID, serviceName: row.instance.serviceName,
             incarnation: row.instance.incarnation, kind: kind, reason: reason, actor: actor, position: position,
             recordedAt: moment.recordedAt)
-        services[row.service].members.removeAll { $0 == slot }
+        let memberPosition = memberPosition(of: row.instance.instanceID, in: row.service)
+        precondition(services[row.service].members[memberPosition] == slot, "members are in order of id")
+        services[row.service].members.remove(at: memberPosition)
         if row.isStale { services[row.service].staleCount -= 1 }
         digests.forget(row.digest)
-        digests.dropDirty(instance: slot, row.isDirty)
+        if row.isDirty { digests.orphanMark(instance: slot) }
         instances.remove(slot)
         remember(removal)
         work.changed.insert(row.service)

@@ -10,8 +10,20 @@ struct GuardState: Sendable, Hashable {
     var evicted = 0
     /// The window in which protection began; nil: not protected.
     var protectedSince: Int64?
-    /// The operator released the guard until the next window.
+    /// The window in which the operator released the guard; it stays so through the next one.
     var releasedInWindow: Int64?
+
+    /// Members and evictions that can be.
+    static let counts = 0...Int(UInt32.max)
+    /// Windows that can be: the shortest lasts 100 ms.
+    static let windows = -(Int64(1) << 40)...(Int64(1) << 40)
+
+    /// Whether a checkpoint's numbers are such as folding can have left there.
+    var isPlausible: Bool {
+        let windows = [protectedSince, releasedInWindow].compactMap(\.self)
+        return GuardState.counts.contains(membersAtStart) && GuardState.counts.contains(evicted)
+            && windows.allSatisfy(GuardState.windows.contains)
+    }
 }
 
 /// One service.
