@@ -147,7 +147,8 @@ enum Oracle {
             guardMeshBasisPoints: message.hasGuardMeshBasisPoints ? message.guardMeshBasisPoints : nil,
             guardLastInstance: message.hasGuardLastInstanceNs ? Nanoseconds(message.guardLastInstanceNs) : nil,
             guardWindows: message.hasGuardWindows ? message.guardWindows : nil,
-            panicBasisPoints: message.hasPanicBasisPoints ? message.panicBasisPoints : nil, reason: message.reason)
+            panicBasisPoints: message.hasPanicBasisPoints ? message.panicBasisPoints : nil,
+            allowLoopback: message.hasAllowLoopback ? message.allowLoopback : nil, reason: message.reason)
     }
 }
 

@@ -92,7 +92,7 @@ extension SplitMix64 {
             $0.minWeight = small()
             $0.strategy = strategy()
             if oneIn(2) { $0.seed = number() }
-            $0.cursor = number()
+            if oneIn(2) { $0.cursor = number() }
             $0.excludeRegions = (0..<below(4)).map { _ in text(atMost: 256) }
             $0.instanceID = text(atMost: 256)
             $0.limit = small()
@@ -204,6 +204,7 @@ extension SplitMix64 {
             if oneIn(2) { $0.guardLastInstanceNs = signed() }
             if oneIn(2) { $0.guardWindows = small() }
             if oneIn(2) { $0.panicBasisPoints = small() }
+            if oneIn(2) { $0.allowLoopback = oneIn(2) }
             $0.reason = text(atMost: 4_096)
         }
     }
