@@ -21,7 +21,8 @@ import Testing
         #expect(throws: EventStoreError.self) { try log.commit() }
         let (again, second) = try EventLog.openSmall(disk)
         #expect(second.tornTail == nil && second.lastSequence.rawValue == 30 && !second.isNew)
-        #expect(again.lastFrame?.recordedAt == Timestamp(nanoseconds: 30_000) && again.lastFrame?.sourceHash == 30 ^ 0xff)
+        #expect(
+            again.lastFrame?.recordedAt == Timestamp(nanoseconds: 30_000) && again.lastFrame?.sourceHash == 30 ^ 0xff)
         #expect(try again.reader.sequences() == Array(1...30))
         #expect(disk.segmentPaths.count > 2)
     }
@@ -98,7 +99,8 @@ import Testing
         func before(_ time: Int64) throws -> UInt64? {
             try log.reader.lastSequence(atOrBefore: Timestamp(nanoseconds: time))?.rawValue
         }
-        #expect(try [reached(0), reached(15), reached(30), reached(31), reached(50), reached(51)] == [1, 2, 2, 4, 7, nil])
+        #expect(
+            try [reached(0), reached(15), reached(30), reached(31), reached(50), reached(51)] == [1, 2, 2, 4, 7, nil])
         #expect(try [before(9), before(10), before(30), before(40), before(49), before(99)] == [nil, 1, 3, 6, 6, 7])
     }
 
@@ -160,9 +162,10 @@ import Testing
         let again = try EventLog.openSmall(disk).log
         #expect(again.reader.firstRetained == first)
         try again.write(61...90)
-        #expect(try again.applyRetention(
-            RetentionLimits(age: Nanoseconds(1000)), now: Timestamp(nanoseconds: 1 << 40),
-            checkpointSequence: .end) > 0)
+        #expect(
+            try again.applyRetention(
+                RetentionLimits(age: Nanoseconds(1000)), now: Timestamp(nanoseconds: 1 << 40),
+                checkpointSequence: .end) > 0)
         _ = try EventLog.verify(directory: logDirectory, storage: disk)
     }
 

@@ -144,7 +144,10 @@ struct LogWorkload {
         let state = Checkpoint(
             sequence: log!.lastDurableSequence, recordedAt: .zero, semanticsVersion: 1,
             codecVersion: 1, createdAt: .zero,
-            sections: [.init(name: "registry", digest: Digest(high: 1, low: log!.lastDurableSequence.rawValue), bytes: [1, 2, 3])])
+            sections: [
+                .init(
+                    name: "registry", digest: Digest(high: 1, low: log!.lastDurableSequence.rawValue), bytes: [1, 2, 3])
+            ])
         let store = CheckpointStore(directory: Self.directory, keptCount: 2, storage: disk)
         savedCheckpoints[state.sequence] = state
         do {
