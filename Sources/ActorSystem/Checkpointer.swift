@@ -1,6 +1,6 @@
 // Writes the state of every machine beside the log, so that a start need not read all of it.
 
-import EventModel
+package import EventModel
 package import EventStore
 package import StateMachines
 

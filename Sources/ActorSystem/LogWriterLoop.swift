@@ -218,7 +218,9 @@ struct LogWriterLoop: ~Copyable {
                 return
             } catch {
                 guard error.code == .diskFull else { throw NodeFailure("log_failed", "\(error)") }
-                if !isReported { logger.error("the disk is full: no events are taken", metadata: ["error": "\(error)"]) }
+                if !isReported {
+                    logger.error("the disk is full: no events are taken", metadata: ["error": "\(error)"])
+                }
                 isReported = true
                 setIntake("disk_full")
                 try waitForRoom()

@@ -182,7 +182,9 @@ private struct SequenceWaiters {
         waiters[ticket] = Waiter(sequence: sequence, continuation: continuation)
     }
 
-    mutating func giveUp(_ ticket: UInt64) { waiters.removeValue(forKey: ticket)?.continuation.resume(returning: false) }
+    mutating func giveUp(_ ticket: UInt64) {
+        waiters.removeValue(forKey: ticket)?.continuation.resume(returning: false)
+    }
 
     mutating func reached(_ sequence: SequenceNumber) {
         if waiters.isEmpty { return }

@@ -1,6 +1,6 @@
 // From a message to a frame: decode, validate, number, stamp. Pure but for the router's memory and the rate buckets.
 
-import EventModel
+package import EventModel
 import EventStore
 import Messaging
 
@@ -71,7 +71,9 @@ struct Stager: Sendable {
     }
 
     /// Puts an event of the node's own into the batch (core mode).
-    mutating func stage(_ event: Event, subject: String, after last: SequenceNumber, now: Timestamp, _ batch: inout StagedBatch) {
+    mutating func stage(
+        _ event: Event, subject: String, after last: SequenceNumber, now: Timestamp, _ batch: inout StagedBatch
+    ) {
         guard let (type, facts) = EventCodec.encode(event) else { preconditionFailure("a node has no opaque events") }
         let route = EventRoute(subject: Array(subject.utf8), type: type, owner: "")
         do throws(Rejected) {

@@ -20,14 +20,11 @@ package struct TimeTraveller: Sendable {
     package func sequence(for position: ReadPosition) throws(QueryError) -> SequenceNumber {
         if let sequence = position.atSequence { return sequence }
         guard let time = position.atTime else { return reader.lastSequence }
-        do throws(EventStoreError) {
-            guard let sequence = try reader.lastSequence(atOrBefore: time) else {
-                throw EventStoreError(.gone(firstRetained: reader.firstRetained))
-            }
-            return sequence
-        } catch {
-            throw Self.queryError(error)
+        let found = try Self.reading { () throws(EventStoreError) in try reader.lastSequence(atOrBefore: time) }
+        guard let sequence = found else {
+            throw Self.queryError(EventStoreError(.gone(firstRetained: reader.firstRetained)))
         }
+        return sequence
     }
 
     /// The state after the record with this sequence, or after the last one before it.
@@ -36,20 +33,19 @@ package struct TimeTraveller: Sendable {
     package func state(
         at sequence: SequenceNumber, fromZero: Bool = false, progress: (SequenceNumber) -> Bool = { _ in true }
     ) throws(QueryError) -> MeshState {
-        do throws(EventStoreError) {
-            var state = MeshState(indexKey: indexKey)
-            if !fromZero, let found = try checkpoints.newestState(notAfter: sequence, indexKey: indexKey).state {
-                state = found
-            }
-            let isComplete = try fold(&state, through: sequence, progress)
-            guard isComplete else {
-                throw QueryError(.timeout, "the journey to \(sequence) took too long; ask offline with `lattice at`")
-            }
-            return state
-        } catch let error as QueryError {
-            throw error
-        } catch {
-            throw Self.queryError(error as! EventStoreError)
+        var state = MeshState(indexKey: indexKey)
+        if !fromZero, let found = try newestState(notAfter: sequence) { state = found }
+        let isComplete = try Self.reading { () throws(EventStoreError) in try fold(&state, through: sequence, progress)
+        }
+        guard isComplete else {
+            throw QueryError(.timeout, "the journey to \(sequence) took too long; ask offline with `lattice replay`")
+        }
+        return state
+    }
+
+    private func newestState(notAfter sequence: SequenceNumber) throws(QueryError) -> MeshState? {
+        try Self.reading { () throws(EventStoreError) in
+            try checkpoints.newestState(notAfter: sequence, indexKey: indexKey).state
         }
     }
 
@@ -68,25 +64,18 @@ package struct TimeTraveller: Sendable {
 
     /// What became of a record, worked out anew.
     package func outcome(of sequence: SequenceNumber) throws(QueryError) -> OutcomeAnswer {
-        do throws(EventStoreError) {
-            guard let frame = try reader.frame(at: sequence) else {
-                throw EventStoreError(.notFound, detail: "no record \(sequence)")
-            }
-            var state = try stateBefore(sequence)
-            return state.apply(EventRecord(frame)).outcome
-        } catch let error as QueryError {
-            throw error
-        } catch {
-            throw Self.queryError(error as! EventStoreError)
-        }
+        let found = try Self.reading { () throws(EventStoreError) in try reader.frame(at: sequence) }
+        guard let frame = found else { throw QueryError(.notFound, "there is no record \(sequence)") }
+        var state = try state(at: SequenceNumber(sequence.rawValue - 1))
+        return state.apply(EventRecord(frame)).outcome
     }
 
-    private func stateBefore(_ sequence: SequenceNumber) throws(EventStoreError) -> MeshState {
-        let before = SequenceNumber(sequence.rawValue - 1)
-        var state =
-            try checkpoints.newestState(notAfter: before, indexKey: indexKey).state ?? MeshState(indexKey: indexKey)
-        _ = try fold(&state, through: before) { _ in true }
-        return state
+    private static func reading<Value>(_ body: () throws(EventStoreError) -> Value) throws(QueryError) -> Value {
+        do throws(EventStoreError) {
+            return try body()
+        } catch {
+            throw queryError(error)
+        }
     }
 
     /// The same failure in the words of a query.
