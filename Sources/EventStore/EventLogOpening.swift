@@ -108,8 +108,14 @@ struct LogRecovery {
 
     /// Scans the last segment if it is not sealed, cuts off a torn tail, and makes what is left durable.
     private mutating func recoverLast(_ found: FoundSegment?, _ start: inout EventLogStart) throws(EventStoreError) {
-        guard let found, found.summary == nil else { return }
+        guard let found else { return }
         let file = try storage.open(found.path, .readWrite)
+        if let summary = found.summary {
+            // A seal the manifest does not know may never have reached the disk.
+            let isListed = start.manifest.sealed.contains { $0.firstSequence == found.firstSequence }
+            if !isListed { try rewrite(file, from: summary.framesEnd, to: found.fileByteCount) }
+            return
+        }
         let previous = start.catalog.segments.last?.figures.lastSequence ?? start.catalog.lastDropped
         guard let header = found.header else {
             return try giveUp(found, file, damageAt: 0, after: previous, &start)

@@ -98,6 +98,12 @@ struct SegmentInventory {
         var segment = FoundSegment(path: path, file: file, firstSequence: first, fileByteCount: try file.byteCount())
         segment.header = try SegmentHeader.decode(try file.read(at: 0, count: SegmentHeader.byteCount))
         segment.summary = try SegmentSummary.read(from: file)
+        if isLast, segments.count >= manifest.sealed.count, let summary = segment.summary {
+            // The seal was being written when the process ended: it counts only if all of it is there.
+            let size = SegmentIndex.byteCount(entryCount: summary.indexEntryCount)
+            let index = SegmentIndex.decode(try file.read(at: summary.framesEnd, count: size))
+            if index == nil { segment.summary = nil }
+        }
         try requireChained(segment, isLast: isLast)
         segments.append(segment)
     }

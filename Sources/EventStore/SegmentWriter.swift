@@ -41,7 +41,8 @@ struct SegmentWriter {
     }
 
     /// Goes on with a segment found by recovery, which ends at `end` and is durable.
-    init(resuming path: String, _ file: any LogFile, _ header: SegmentHeader, _ tracker: SegmentTracker, end: UInt64,
+    init(
+        resuming path: String, _ file: any LogFile, _ header: SegmentHeader, _ tracker: SegmentTracker, end: UInt64,
         indexStride: Int
     ) {
         self.path = path

@@ -23,11 +23,6 @@ struct TailExamination: Hashable {
         guard size > offset else { return examination }
         let bytes = try file.read(at: offset, count: Int(size - offset))
         examination.byteCount = UInt64(bytes.count)
-        if bytes.count >= SegmentSummary.byteCount,
-            SegmentSummary.decode(Array(bytes.suffix(SegmentSummary.byteCount)), fileByteCount: size) != nil
-        {
-            examination.isHole = true
-        }
         for finding in FrameParser.search(bytes.span) {
             switch finding.what {
             case .frame(_, let found) where found > sequence: examination.intactFrameCount += 1

@@ -126,7 +126,7 @@ package protocol MessageBus: Sendable {
     /// Hands several messages to the bus with as few wake-ups and system calls as it can.
     func publish(contentsOf messages: [Message]) throws(BusError)
 
-    /// Publishes and waits for one answer. Cancelling the task ends the wait.
+    /// Publishes and waits for one answer, on a reply subject of the bus' own. Cancelling the task ends the wait.
     func request(_ message: Message, timeout: Duration) async throws(BusError) -> Message
 
     /// Opens a subscription that is pulled by its one reader; `queueGroup` shares the subject between subscribers.

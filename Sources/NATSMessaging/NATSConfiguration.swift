@@ -1,5 +1,7 @@
 // How to reach NATS: servers, proof of identity, TLS, and what to do when the connection breaks.
 
+internal import Messaging
+
 /// Everything a connection is told before it opens. Secrets never appear in its description.
 package struct NATSConfiguration: Sendable, Hashable {
     /// How the connection proves who it is.
@@ -21,7 +23,8 @@ package struct NATSConfiguration: Sendable, Hashable {
         /// The client's certificate chain and key, if the server asks for one.
         package var certificateFile: String?
         package var keyFile: String?
-        /// The name the server's certificate must bear; nil accepts whichever name a trusted authority signed.
+        /// The name the certificate of every server must bear; nil for the host that all URLs name. It must be given
+        /// where a URL names an address, because libnats compares names only.
         package var serverName: String?
         /// Accepts any certificate. Only for experiments.
         package var skipsVerification: Bool
@@ -78,6 +81,28 @@ package struct NATSConfiguration: Sendable, Hashable {
     package init(servers: [String], name: String) {
         self.servers = servers
         self.name = name
+    }
+
+    /// The name that servers must prove, nil without TLS or verification. libnats checks no name unless it is told one:
+    /// any certificate of a trusted authority would do.
+    func expectedServerName() throws(BusError) -> String? {
+        let usesTLS = tls != nil || servers.contains { $0.hasPrefix("tls://") }
+        if !usesTLS || tls?.skipsVerification == true { return nil }
+        if let name = tls?.serverName { return name }
+        let hosts = Set(servers.map(Self.host))
+        guard hosts.count == 1, let host = hosts.first, host.contains(where: \.isLetter), !host.contains(":") else {
+            throw BusError(.invalidArgument, "connect \(self): say which serverName the certificates must bear")
+        }
+        return host
+    }
+
+    /// The host of a URL; an IPv6 address keeps its brackets.
+    private static func host(_ server: String) -> String {
+        var rest = server[...]
+        if let scheme = rest.firstRange(of: "://") { rest = rest[scheme.upperBound...] }
+        if let at = rest.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
+        if rest.hasPrefix("[") { return String(rest.prefix { $0 != "]" }) + "]" }
+        return String(rest.prefix { $0 != ":" && $0 != "/" })
     }
 
     /// The wait before attempt number `attempt` (from 1) in milliseconds, before the random part.

@@ -21,6 +21,9 @@ internal import Messaging
         try options.setBehaviour(configuration)
         try options.setCredentials(configuration.credentials)
         if let tls = configuration.tls { try options.setTLS(tls) }
+        if let name = try configuration.expectedServerName() {
+            try check(unsafe natsOptions_SetExpectedHostname(created, name), "set server name")
+        }
         try options.setCallbacks(events, configuration)
         return options
     }
@@ -87,9 +90,6 @@ internal import Messaging
         if let certificate = tls.certificateFile, let key = tls.keyFile {
             try check(
                 unsafe natsOptions_LoadCertificatesChain(pointer, certificate, key), "load certificate \(certificate)")
-        }
-        if let name = tls.serverName {
-            try check(unsafe natsOptions_SetExpectedHostname(pointer, name), "set server name")
         }
         if tls.skipsVerification {
             try check(unsafe natsOptions_SkipServerVerification(pointer, true), "skip verification")

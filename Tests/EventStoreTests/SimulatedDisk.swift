@@ -24,7 +24,8 @@ struct SeededGenerator: RandomNumberGenerator {
 /// Models a page cache over durable sectors and a directory whose changes are durable after a directory sync only.
 ///
 /// At a crash each unsynchronised sector of 512 bytes is kept, lost, zeroed or garbage on its own; a changed size may be
-/// kept or lost; directory changes survive up to some point in their order.
+/// kept or lost; directory changes survive up to some point in their order. A sector that was durable before becomes
+/// the old or the new one, never garbage: no log that appends within a sector could stand that.
 final class SimulatedDisk: LogStorage {
     static let sectorByteCount = 512
 
@@ -264,8 +265,11 @@ extension SimulatedDisk.State {
             switch random.chance(keptPercent) ? 0 : Int.random(in: 1...4, using: &random) {
             case 0:
                 for byte in range { content[byte] = byte < node.bytes.count ? node.bytes[byte] : 0 }
-            case 1: for byte in range { content[byte] = 0 }
-            case 2: for byte in range { content[byte] = UInt8.random(in: .min ... .max, using: &random) }
+            case 1: for byte in range where byte >= node.durable.count { content[byte] = 0 }
+            case 2:
+                for byte in range where byte >= node.durable.count {
+                    content[byte] = UInt8.random(in: .min ... .max, using: &random)
+                }
             default: break
             }
         }

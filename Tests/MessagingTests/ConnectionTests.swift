@@ -138,7 +138,9 @@ import Testing
         try await careless.flush(timeout: .seconds(5))
         await careless.close()
         await #expect(throws: BusError.self) {
-            try await server.connect { $0.tls = NATSConfiguration.TLS(authorityFile: path + "/ca.pem") }
+            try await server.connect {
+                $0.tls = NATSConfiguration.TLS(authorityFile: path + "/ca.pem", serverName: "localhost")
+            }
         }
         await server.server.terminate()
     }
@@ -180,6 +182,22 @@ import Testing
         #expect(allowed?.code == .noResponders)
         await bus.close()
         await server.server.terminate()
+    }
+
+    @Test func `demands a server's name wherever it can be known`() throws {
+        func name(_ servers: [String], _ tls: NATSConfiguration.TLS?) throws -> String? {
+            var configuration = NATSConfiguration(servers: servers, name: "node")
+            configuration.tls = tls
+            return try configuration.expectedServerName()
+        }
+        #expect(try name(["nats://a.example:4222"], nil) == nil)
+        #expect(try name(["tls://anna:x@a.example:4222", "tls://a.example"], nil) == "a.example")
+        #expect(try name(["nats://a.example:4222"], .init()) == "a.example")
+        #expect(try name(["tls://127.0.0.1:4222"], .init(serverName: "b.example")) == "b.example")
+        #expect(try name(["tls://127.0.0.1:4222"], .init(skipsVerification: true)) == nil)
+        for servers in [["tls://127.0.0.1:4222"], ["tls://[fe80::1]:4222"], ["tls://a.example", "tls://b.example"]] {
+            #expect(throws: BusError.self) { try name(servers, nil) }
+        }
     }
 
     @Test func `doubles its wait up to the longest and never tells a password`() {

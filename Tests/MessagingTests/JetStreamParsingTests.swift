@@ -28,6 +28,18 @@ import Testing
         #expect(delivery(subject, "c0nsumer") == nil)
     }
 
+    @Test func `count what a consumer delivered, and show what is missing`() {
+        var consumer = JetStreamConsumer(name: "c", stream: "S")
+        consumer.add(.init(id: 1, remaining: 2, overdueAt: .now + .seconds(60)))
+        consumer.add(.init(id: 2, remaining: 2, overdueAt: .now + .seconds(60)))
+        #expect(!consumer.wantsPull)
+        #expect(consumer.note(1) == .next && consumer.note(1) == .repeated)
+        #expect(consumer.note(3) == .gap && consumer.lastSequence == 1)
+        #expect(consumer.note(2) == .next && consumer.pulls.map(\.id) == [2] && consumer.wantsPull)
+        #expect(consumer.end(pull: 2) && !consumer.end(pull: 2) && !consumer.end(pull: 1))
+        #expect(!consumer.isOverdue(.now))
+    }
+
     @Test func `give times to the nanosecond`() {
         #expect(Timestamp(rfc3339: "1970-01-01T00:00:00Z") == .zero)
         #expect(Timestamp(rfc3339: "2023-11-14T22:13:20.123456789Z")?.rawValue == 1_700_000_000_123_456_789)
