@@ -45,7 +45,9 @@ package struct WireCursor: Sendable {
     /// The next field; nil at the end and where the bytes are not protobuf.
     package mutating func next(in bytes: borrowing Span<UInt8>) -> WireField? {
         guard offset < end else { return nil }
-        guard let tag = varint(in: bytes), tag >> 3 != 0, tag >> 3 <= 536_870_911,
+        let start = offset
+        // A tag of more than five bytes is refused as Google's C++ does; SwiftProtobuf takes it or not, by field.
+        guard let tag = varint(in: bytes), offset - start <= 5, tag >> 3 != 0, tag >> 3 <= 536_870_911,
             let kind = WireKind(rawValue: UInt8(tag & 7))
         else { return fail() }
         var field = WireField(number: Int(tag >> 3), kind: kind, value: 0, start: 0, end: 0)

@@ -90,7 +90,7 @@ enum CodecComparison {
 
     /// Why the hand-written codec refuses what protobuf takes: bounds, required fields and unknown enum values always;
     /// `malformed` only for a known field of another wire type or a group (which protobuf keeps as unknown fields), a
-    /// varint of more than 64 bits (which protobuf cuts), or a trace id that is not 16 bytes.
+    /// varint of more than 64 bits (which SwiftProtobuf cuts), a tag of more than five bytes, or a trace id that is not 16.
     private static func isDocumented(
         _ error: DecodeError, _ message: any SwiftProtobuf.Message, _ bytes: [UInt8]
     ) -> Bool {
@@ -122,7 +122,7 @@ enum CodecComparison {
     private static func hasLongVarint(_ bytes: [UInt8]) -> Bool {
         var run = 0
         for byte in bytes {
-            if run >= 9 && byte > 1 { return true }
+            if run >= 9 && byte > 1 || run >= 5 && byte == 0 { return true }
             run = byte >= 0x80 ? run + 1 : 0
         }
         return false

@@ -35,6 +35,18 @@ import Testing
         }
     }
 
+    @Test func `a tag may be longer than needed, up to five bytes`() {
+        #expect(slot([0x88, 0x80, 0x80, 0x80, 0x00, 0x05]) == 5)
+        #expect(slot([0x88, 0x80, 0x80, 0x80, 0x80, 0x00, 0x05]) == nil)
+    }
+
+    @Test func `a tag of ten bytes for an unknown field is refused (fuzz seed 1795506552)`() throws {
+        // SwiftProtobuf refuses it as well, though it takes such a tag for a known field.
+        let bytes: [UInt8] = [128, 128, 128, 152, 128, 128, 128, 128, 128, 0, 8, 120, 120]
+        #expect(slot(bytes) == nil)
+        #expect((try? Lattice_V1_Tick(serializedBytes: bytes)) == nil)
+    }
+
     @Test func `a varint of eleven bytes, and one that does not end, are refused by both`() {
         for bytes: [UInt8] in [
             [0x08] + Array(repeating: 0x80, count: 10) + [0x00], [0x08] + Array(repeating: 0xFF, count: 9),
