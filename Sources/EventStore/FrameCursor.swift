@@ -67,6 +67,8 @@ package struct FrameCursor: Sendable {
         walker = SegmentWalker(
             file, from: entry?.offset ?? UInt64(SegmentHeader.byteCount), to: found.framesEnd,
             after: entry.map { SequenceNumber($0.sequence.rawValue - 1) } ?? found.header.previousSequence)
+        // One record lies within one stride of the index.
+        if next == last { walker?.chunkByteCount = EventLogOptions().indexStrideBytes }
         return true
     }
 }

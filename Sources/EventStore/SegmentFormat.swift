@@ -101,14 +101,13 @@ enum SegmentIndex {
         }
         var entries: [IndexEntry] = []
         entries.reserveCapacity(Int(count))
-        for _ in 0..<count {
-            guard let sequence = reader.take(UInt64.self), let maximum = reader.take(Int64.self),
-                let offset = reader.take(UInt64.self)
-            else { return nil }
+        for position in 0..<Int(count) {
+            let start = 8 + position * IndexEntry.byteCount
             entries.append(
                 IndexEntry(
-                    sequence: SequenceNumber(sequence), runningMaximum: Timestamp(nanoseconds: maximum),
-                    offset: offset))
+                    sequence: SequenceNumber(bytes.littleEndian(at: start, UInt64.self)),
+                    runningMaximum: Timestamp(nanoseconds: bytes.littleEndian(at: start + 8, Int64.self)),
+                    offset: bytes.littleEndian(at: start + 16, UInt64.self)))
         }
         return entries
     }

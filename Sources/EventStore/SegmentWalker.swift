@@ -17,6 +17,8 @@ struct SegmentWalker {
     }
 
     let file: any LogFile
+    /// How much is read at once, unless a frame is larger.
+    var chunkByteCount = Self.chunkByteCount
     /// The next byte to read.
     private(set) var offset: UInt64
     /// The byte to stop at.
@@ -39,7 +41,7 @@ struct SegmentWalker {
     /// The next frames, and the segment's byte at which the batch's memory begins. Nil at the end: see `stop`.
     mutating func next() throws(EventStoreError) -> (batch: FrameBatch, position: UInt64)? {
         if stop == .limit, offset < limit { stop = nil }
-        var wanted = Self.chunkByteCount
+        var wanted = chunkByteCount
         while stop == nil {
             let count = Int(min(UInt64(wanted), limit - offset))
             guard count > 0 else {
@@ -60,7 +62,7 @@ struct SegmentWalker {
             case .invalid: stop = .damage
             case .incomplete(let needed):
                 if isWhole { stop = .damage }
-                wanted = max(Self.chunkByteCount, needed)
+                wanted = max(chunkByteCount, needed)
             }
             if let last = batch.lastSequence {
                 lastSequence = last

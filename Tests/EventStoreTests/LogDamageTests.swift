@@ -31,6 +31,29 @@ import Testing
         #expect(try log.reader.sequences() == Array(1...60))
     }
 
+    /// Found by seed 544 of the property test as it was on 2026-11-24.
+    @Test func `a seal that was being written when the power went is not taken for a seal`() throws {
+        let disk = SimulatedDisk(seed: 1)
+        let (log, _) = try EventLog.openSmall(disk)
+        try log.write(1...4)
+        let listed = disk.content(of: logDirectory + "/MANIFEST")
+        try log.write(5...20)
+        try log.close()
+        let first = disk.segmentPaths[0]
+        for path in disk.segmentPaths.dropFirst() { try disk.remove(path) }
+        disk.install(logDirectory + "/MANIFEST", listed)
+        let frames = try #require(
+            SegmentSummary.decode(
+                Array(disk.content(of: first).suffix(SegmentSummary.byteCount)),
+                fileByteCount: UInt64(disk.content(of: first).count)))
+        disk.flipBit(of: first, at: Int(frames.framesEnd) + 10, bit: 0)
+        let (again, report) = try EventLog.openSmall(disk)
+        #expect(report.tornTail?.offset == frames.framesEnd && again.lastSequence == frames.figures.lastSequence)
+        #expect(again.lastSequence.rawValue > 4)
+        try again.write(21...60)
+        _ = try EventLog.verify(directory: logDirectory, storage: disk)
+    }
+
     @Test func `frames behind damage that was never durable are cut off with it and counted`() throws {
         let disk = try makeLog(1...4)
         let frames = try FrameBatch.frames([6, 7])

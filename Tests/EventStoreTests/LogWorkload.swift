@@ -164,9 +164,12 @@ struct LogWorkload {
     private mutating func recover(from error: EventStoreError) throws {
         if disk.isDown {
             crash()
-        } else if error.code == .diskFull {
+        } else if error.code == .diskFull, random.chance(60) {
             try continueAfterFullDisk()
             return
+        } else if error.code == .diskFull {
+            // What was refused must not come back, even if the power goes right now.
+            crash()
         } else {
             if let log {
                 #expect(throws: EventStoreError.self) { try log.commit() }

@@ -218,6 +218,17 @@ extension SimulatedDisk.State {
         nodes[id]!.dirty.formUnion(offset / sector...(offset + bytes.count - 1) / sector)
     }
 
+    /// What the kernel does in its own time: some dirty sectors, and the size, reach the disk unasked.
+    mutating func writeBackSome(_ id: Int) {
+        var node = nodes[id]!
+        let written = node.dirty.sorted().filter { _ in random.chance(70) }
+        let dirty = node.dirty.subtracting(written)
+        node.dirty = Set(written)
+        nodes[id]!.durable = SimulatedDisk.merged(node)
+        nodes[id]!.dirty = dirty
+        nodes[id]!.isSizeDirty = false
+    }
+
     mutating func synchronize(_ id: Int) {
         nodes[id]!.durable = SimulatedDisk.merged(nodes[id]!)
         nodes[id]!.dirty = []
@@ -281,8 +292,7 @@ extension SimulatedDisk {
     /// The durable content once all dirty sectors are written; clean sectors stay what the disk really holds.
     static func merged(_ node: Node) -> [UInt8] {
         var content = Array(node.durable.prefix(node.bytes.count))
-        let known = content.count
-        content += node.bytes[known...]
+        content += [UInt8](repeating: 0, count: node.bytes.count - content.count)
         for index in node.dirty where index * sectorByteCount < content.count {
             let range = index * sectorByteCount..<min(content.count, (index + 1) * sectorByteCount)
             content.replaceSubrange(range, with: node.bytes[range])
@@ -340,6 +350,7 @@ final class SimulatedFile: LogFile {
                 }
             }
             state.write(Array(content.prefix(count)), to: node, at: Int(offset))
+            if state.random.chance(10) { state.writeBackSome(node) }
             return count
         }
     }

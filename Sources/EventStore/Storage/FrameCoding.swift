@@ -12,6 +12,15 @@ extension Frame {
     }
 }
 
+extension [UInt8] {
+    /// A little-endian number at a byte; traps beyond the end.
+    @inline(__always)
+    func littleEndian<Value: FixedWidthInteger & BitwiseCopyable>(at offset: Int, _ type: Value.Type) -> Value {
+        precondition(offset >= 0 && offset + Value.bitWidth / 8 <= count)
+        return unsafe withUnsafeBytes { unsafe $0.number(at: offset) }
+    }
+}
+
 extension UnsafeRawBufferPointer {
     /// A little-endian number. The caller has checked the bounds.
     @inline(__always)
