@@ -150,7 +150,7 @@ extension ServiceRegistry {
             return first.instance.instanceID.precedesInBytes(second.instance.instanceID)
         }
         for slot in ordered where budget > 0 {
-            if services[service].members.count == 1 && !mayEmpty && !isLongGone(slot) { break }
+            if services[service].members.count == 1 && !mayEmpty && !mayLose(last: slot, of: service) { break }
             budget -= 1
             if !isReleased {
                 services[service].eviction.evicted += 1
@@ -163,7 +163,10 @@ extension ServiceRegistry {
         }
     }
 
-    private func isLongGone(_ slot: Int) -> Bool { isOlder(instances[slot]!.lastSeen, settings.guardLastInstance) }
+    /// The last instance is held for its own time, and never goes in the window in which another one went.
+    private func mayLose(last slot: Int, of service: Int) -> Bool {
+        services[service].eviction.evicted == 0 && isOlder(instances[slot]!.lastSeen, settings.guardLastInstance)
+    }
 
     private mutating func endProtection(_ service: Int, _ work: inout Work) {
         services[service].eviction.protectedSince = nil
