@@ -58,7 +58,7 @@ extension ServiceRegistry {
         var stale: [Int] = []
         var earliest = moment.expiryTime
         for slot in services[service].members {
-            guard let row = instances[slot] else { continue }
+            let row = instances.sign(of: slot)
             earliest = min(earliest, row.lastSeen)
             let isStale = isOlder(row.lastSeen, settings.staleAfter)
             if isStale { stale.append(slot) }
@@ -89,7 +89,7 @@ extension ServiceRegistry {
             endProtection(service, &work)
         }
         let limit = settings.staleAfter + settings.evictAfter
-        let candidates = stale.filter { isOlder(instances[$0]!.lastSeen, limit) }
+        let candidates = stale.filter { isOlder(instances.sign(of: $0).lastSeen, limit) }
         if candidates.isEmpty || isHeld(service) { return }
         evict(candidates, of: service, reason: "heartbeat_timeout", mayEmpty: isReleased, &work)
     }
@@ -165,7 +165,8 @@ extension ServiceRegistry {
 
     /// The last instance is held for its own time, and never goes in the window in which another one went.
     private func mayLose(last slot: Int, of service: Int) -> Bool {
-        services[service].eviction.evicted == 0 && isOlder(instances[slot]!.lastSeen, settings.guardLastInstance)
+        services[service].eviction.evicted == 0
+            && isOlder(instances.sign(of: slot).lastSeen, settings.guardLastInstance)
     }
 
     private mutating func endProtection(_ service: Int, _ work: inout Work) {
