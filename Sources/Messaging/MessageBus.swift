@@ -1,6 +1,6 @@
 // The port to whatever carries messages: NATS in production, memory in tests.
 
-public import EventModel
+package import EventModel
 
 /// One message as it arrived, owned by whoever received it.
 package struct Message: Sendable {
@@ -8,7 +8,8 @@ package struct Message: Sendable {
     package var subject: String
     /// Where an answer is expected; empty when nobody waits.
     package var replyTo: String
-    /// Headers in order of arrival; names compare as written, except where a reader says otherwise.
+    /// Headers in order of arrival (libnats as a sender shuffles the names, not the values of one name); names compare
+    /// as written, except where a reader says otherwise.
     package var headers: [MessageHeader]
     /// The body.
     package var payload: [UInt8]
@@ -69,11 +70,20 @@ package struct BusError: Error, Sendable, Hashable, CustomStringConvertible {
         case messageTooLarge = "message_too_large"
         case invalidArgument = "invalid_argument"
         case closed
+        /// The task that waited was cancelled.
+        case cancelled
         case streamNotFound = "stream_not_found"
+        /// The stream holds no message of that sequence.
+        case messageNotFound = "message_not_found"
         /// The stream is another one than the log was fed from, or it lost messages that the log has (decision 3).
         case streamRolledBack = "stream_rolled_back"
         /// The stream no longer holds the message after the last one on disk.
         case streamTrimmed = "stream_trimmed"
+        /// The log is empty, but the stream no longer begins at its first message: fetch the log from a peer
+        /// (decision 26).
+        case streamHistoryMissing = "stream_history_missing"
+        /// A stream of this name exists with other settings.
+        case streamIncompatible = "stream_incompatible"
         case other
     }
 
@@ -116,7 +126,7 @@ package protocol MessageBus: Sendable {
     /// Hands several messages to the bus with as few wake-ups and system calls as it can.
     func publish(contentsOf messages: [Message]) throws(BusError)
 
-    /// Publishes and waits for one answer. Cancelling the task ends the wait.
+    /// Publishes and waits for one answer, on a reply subject of the bus' own. Cancelling the task ends the wait.
     func request(_ message: Message, timeout: Duration) async throws(BusError) -> Message
 
     /// Opens a subscription that is pulled by its one reader; `queueGroup` shares the subject between subscribers.

@@ -1,6 +1,6 @@
 // The port to a stream that orders messages itself (JetStream).
 
-public import EventModel
+package import EventModel
 
 /// Which stream a log is fed from: a stream of the same name made anew is another stream (decision 3).
 package struct StreamIdentity: Sendable, Hashable {
@@ -60,4 +60,32 @@ package struct StreamMessageFingerprint: Sendable, Hashable {
         self.recordedAt = recordedAt
         self.hash = hash
     }
+}
+
+/// A stream read by one node from where its log ends, each message once and in order.
+///
+/// `open` and `receive` block: they are called by one thread, which is none of Swift concurrency's.
+package protocol StreamSource: AnyObject, Sendable {
+    /// What the stream says of itself now.
+    func status() async throws(BusError) -> StreamStatus
+
+    /// Compares the stream with the log and begins to read after the log's last message. The comparison is repeated
+    /// after every reconnect and whenever the consumer was lost.
+    ///
+    /// - Returns: what the stream said; its identity belongs into an empty log.
+    /// - Throws: `streamRolledBack` (another stream, or it lost messages that the log has), `streamTrimmed` (it no
+    ///   longer holds the message after the log's last), `streamHistoryMissing` (the same for an empty log),
+    ///   `streamNotFound`, or that the bus can not be reached.
+    @discardableResult
+    func open(after position: StreamResumePoint) throws(BusError) -> StreamStatus
+
+    /// Blocks until at least one message is there or `timeout` has passed; then takes whatever waits, up to `maximum`.
+    /// `stream` is set in every message, `replyTo` is empty: it belongs to the stream.
+    ///
+    /// - Returns: messages in increasing order of sequence; empty after a time-out, also while the bus is away.
+    /// - Throws: the findings of `open`; all but `streamNotFound` are final.
+    func receive(maximum: Int, timeout: Duration) throws(BusError) -> [Message]
+
+    /// Ends reading. Idempotent; a `receive` under way ends within its time-out.
+    func close()
 }

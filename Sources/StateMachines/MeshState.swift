@@ -21,13 +21,9 @@ package struct MeshState: Sendable {
     /// Takes one record; the answer is what its publisher is told.
     @discardableResult
     package mutating func apply(_ record: EventRecord) -> (verdict: Admission.Verdict, outcome: OutcomeAnswer) {
-        let admitted = admission.admit(record)
-        var outcome = admitted.outcome
-        if admitted.verdict == .admitted {
-            outcome = outcome.merged(
-                with: registry.apply(AdmittedRecord(record: record, moment: admitted.moment)))
-        }
-        return (admitted.verdict, outcome.answer(admitted.verdict, record))
+        let (verdict, moment, outcome) = admission.admit(record)
+        let answer = registry.apply(AdmittedRecord(record: record, moment: moment, verdict: verdict))
+        return (verdict, outcome.merged(with: answer).answer(verdict, record))
     }
 
     /// The digest of each machine, in order of name.

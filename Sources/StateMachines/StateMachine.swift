@@ -26,7 +26,7 @@ package struct Moment: Sendable, Hashable {
     package var asOf: AsOf { AsOf(sequence: sequence, recordedAt: recordedAt) }
 }
 
-/// A record that is neither opaque nor a repeat, with its moment.
+/// A record with its moment. One that was not admitted (a repeat, an opaque one) only moves time on.
 package struct AdmittedRecord: Sendable {
     package var record: EventRecord
     package var moment: Moment
@@ -34,6 +34,12 @@ package struct AdmittedRecord: Sendable {
     package init(record: EventRecord, moment: Moment) {
         self.record = record
         self.moment = moment
+    }
+
+    /// The record as the machines see it after the verdict.
+    package init(record: EventRecord, moment: Moment, verdict: Admission.Verdict) {
+        self.init(record: record, moment: moment)
+        if verdict != .admitted { self.record.event = .opaque(reason: "not admitted") }
     }
 }
 

@@ -1,7 +1,7 @@
 // The service registry: who serves under which name, folded from the log.
 
 import DequeModule
-import EventModel
+package import EventModel
 
 /// Tracks the instances of each service, their heartbeats, health and load; answers who can be asked (Task 1).
 package struct ServiceRegistry: StateMachine {
@@ -17,7 +17,7 @@ package struct ServiceRegistry: StateMachine {
     var services = ServiceTable()
     var removals: Deque<Removal> = []
     /// Expiry time before which nothing becomes stale and nothing is evicted: after a start, a gap, a reconnect.
-    var suspendedUntil = Nanoseconds.zero
+    package internal(set) var suspendedUntil = Nanoseconds.zero
     /// The guard's window, counted from the log's beginning.
     var window: Int64 = 0
     var meshMembersAtStart = 0

@@ -1,0 +1,107 @@
+// Where the intake takes messages from: two core subscriptions, or a stream.
+
+import EventModel
+import Messaging
+
+/// Messages that may have been missed.
+struct IntakeGap: Sendable, Hashable {
+    var reason: String
+    /// 0: unknown.
+    var droppedCount: UInt64
+}
+
+/// What the writer's thread pulls from. Used by that thread alone.
+protocol IntakeSource: AnyObject {
+    /// Blocks for at most `timeout`. Throws `closed` after `drain`, when nothing is left.
+    func receive(maximum: Int, timeout: Duration) throws(BusError) -> [Message]
+
+    /// What may have been missed since the last call.
+    func takeGaps() -> [IntakeGap]
+
+    /// Takes nothing new.
+    func drain()
+}
+
+/// Two subscriptions, so that a flood of spans or captures can not crowd out the registry: it has a queue of its own and
+/// is always served first.
+final class CoreIntake: IntakeSource {
+    private let bus: any MessageBus
+    private let reserved: [any MessageSubscription]
+    private let bulk: [any MessageSubscription]
+    private var bulkIsBusy = false
+    private var droppedBefore: UInt64 = 0
+    private var reconnectsBefore: UInt64
+    /// Bulk messages taken in one round while the registry has something to say.
+    private static let bulkShare = 256
+
+    init(bus: any MessageBus, prefix: String) throws(BusError) {
+        self.bus = bus
+        reconnectsBefore = bus.reconnectCount
+        var reserved: [any MessageSubscription] = []
+        var bulk: [any MessageSubscription] = []
+        // One subject that catches what is misspelt too, so that its sender is told.
+        for family in [EventFamily.registry, .clock, .policy] {
+            reserved.append(
+                try bus.subscribe("\(prefix).events.\(family.rawValue).>", queueGroup: nil, limits: .standard))
+        }
+        for family in [EventFamily.mirror, .trace] {
+            bulk.append(try bus.subscribe("\(prefix).events.\(family.rawValue).>", queueGroup: nil, limits: .standard))
+        }
+        self.reserved = reserved
+        self.bulk = bulk
+    }
+
+    func receive(maximum: Int, timeout: Duration) throws(BusError) -> [Message] {
+        var messages = try reserved[0].receive(maximum: maximum, timeout: bulkIsBusy ? .zero : timeout)
+        for subscription in reserved.dropFirst() where subscription.pendingCount > 0 {
+            messages += try subscription.receive(maximum: maximum, timeout: .zero)
+        }
+        let share = messages.count < maximum / 2 ? maximum : Self.bulkShare
+        var taken = 0
+        for subscription in bulk where subscription.pendingCount > 0 {
+            let more = try subscription.receive(maximum: share, timeout: .zero)
+            taken += more.count
+            messages += more
+        }
+        bulkIsBusy = taken > 0
+        return messages
+    }
+
+    func takeGaps() -> [IntakeGap] {
+        var gaps: [IntakeGap] = []
+        let dropped = (reserved + bulk).reduce(0) { $0 + $1.droppedCount }
+        if dropped > droppedBefore {
+            gaps.append(IntakeGap(reason: "slow_consumer", droppedCount: dropped - droppedBefore))
+            droppedBefore = dropped
+        }
+        let reconnects = bus.reconnectCount
+        if reconnects > reconnectsBefore {
+            gaps.append(IntakeGap(reason: "reconnected", droppedCount: 0))
+            reconnectsBefore = reconnects
+        }
+        return gaps
+    }
+
+    func drain() { for subscription in reserved + bulk { subscription.drain() } }
+}
+
+/// A stream that orders the messages itself; what it holds is never missed, so it has no gaps.
+final class StreamIntake: IntakeSource {
+    private let source: any StreamSource
+    private var isDraining = false
+
+    init(_ source: any StreamSource) { self.source = source }
+
+    func receive(maximum: Int, timeout: Duration) throws(BusError) -> [Message] {
+        // What is not taken stays in the stream for the next start.
+        if isDraining { throw BusError(.closed, "the intake was drained") }
+        return try source.receive(maximum: maximum, timeout: timeout)
+    }
+
+    func takeGaps() -> [IntakeGap] { [] }
+
+    func drain() {
+        isDraining = true
+        source.close()
+    }
+}

@@ -1,0 +1,279 @@
+// The thread that owns the log: takes messages, numbers and stamps them, makes them durable, hands them on.
+
+import Dispatch
+import EventModel
+import EventStore
+import Logging
+import Messaging
+import Synchronization
+
+/// What others may know of the log without asking its thread.
+struct LogFigures: Sendable {
+    var firstSequence = SequenceNumber.origin
+    var durableSequence = SequenceNumber.origin
+    var byteCount: UInt64 = 0
+    var segmentCount = 0
+    var freeBytes: UInt64 = 0
+    var daysLeft: UInt64?
+    var syncLatencyP99: UInt64 = 0
+    var rejectedMessages: UInt64 = 0
+    /// `ok`, or why nothing is taken.
+    var intake = "starting"
+}
+
+/// What the node may ask of the writer's thread.
+enum WriterCommand: Sendable {
+    /// Log an event of the node's own (core mode).
+    case record(Event, subject: String)
+    /// Drop what retention no longer keeps.
+    case retain(checkpoint: SequenceNumber)
+    /// Take what has arrived, then end.
+    case stop
+}
+
+/// The way into the writer's thread and the figures out of it.
+final class WriterControl: Sendable {
+    private let commands = Mutex<[WriterCommand]>([])
+    private let published = Mutex(LogFigures())
+
+    var figures: LogFigures {
+        get { published.withLock { $0 } }
+        set { published.withLock { $0 = newValue } }
+    }
+
+    func send(_ command: WriterCommand) { commands.withLock { $0.append(command) } }
+
+    func takeCommands() -> [WriterCommand] {
+        commands.withLock { waiting in
+            defer { waiting.removeAll() }
+            return waiting
+        }
+    }
+}
+
+/// Batches on their way to the sequencer; the sender waits when too many are under way.
+final class BatchChannel: Sendable {
+    let batches: AsyncStream<StagedBatch>
+    private let continuation: AsyncStream<StagedBatch>.Continuation
+    private let room: DispatchSemaphore
+
+    init(capacity: Int) {
+        (batches, continuation) = AsyncStream.makeStream()
+        room = DispatchSemaphore(value: capacity)
+    }
+
+    /// Blocks the writer's thread while there is no room.
+    func send(_ batch: StagedBatch) {
+        room.wait()
+        continuation.yield(batch)
+    }
+
+    /// One batch was taken care of.
+    func settled() { room.signal() }
+
+    func finish() { continuation.finish() }
+}
+
+/// Why the writer ended.
+package struct NodeFailure: Error, Sendable, Hashable, CustomStringConvertible {
+    /// A word for programs: `stream_rolled_back`, `log_failed`, `second_node`, `unsupported_semantics`, ….
+    package var code: String
+    package var message: String
+
+    package init(_ code: String, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    package var description: String { "\(code): \(message)" }
+}
+
+/// One pass after another: pull, stage, append, fsync, hand on. While one group is on its way to the disk, the next one
+/// gathers in the bus's queue: that is the group commit.
+struct LogWriterLoop: ~Copyable {
+    private let log: EventLog
+    private let source: any IntakeSource
+    private let configuration: NodeConfiguration
+    private let nodeID: String
+    private let clock: WallClock
+    private let control: WriterControl
+    private let channel: BatchChannel
+    private let voice: Voice
+    private let logger: Logger
+    private var stager: Stager
+    private var nextTick = Timestamp.zero
+    private var nextFigures = Timestamp.zero
+    private var rejectedCount: UInt64 = 0
+    private var isStopping = false
+    /// Bytes of frames after which a group is written, however many messages wait.
+    private static let groupBytes = 4 << 20
+    private static let patience = Duration.milliseconds(50)
+
+    init(
+        log: EventLog, source: any IntakeSource, configuration: NodeConfiguration, nodeID: String, clock: WallClock,
+        control: WriterControl, channel: BatchChannel, voice: Voice, logger: Logger
+    ) {
+        self.log = log
+        self.source = source
+        self.configuration = configuration
+        self.nodeID = nodeID
+        self.clock = clock
+        self.control = control
+        self.channel = channel
+        self.voice = voice
+        self.logger = logger
+        stager = Stager(
+            prefix: configuration.prefix, isStream: configuration.mode != .core,
+            bytesPerSecond: configuration.bytesPerSecond)
+    }
+
+    /// Runs until stopped or until something is wrong that cannot be mended here.
+    mutating func run() throws(NodeFailure) {
+        while true {
+            let messages: [Message]
+            do throws(BusError) {
+                messages = try source.receive(maximum: configuration.batchMessages, timeout: Self.patience)
+            } catch {
+                if error.code == .closed && isStopping { return try finish() }
+                throw NodeFailure(error.code.rawValue, error.message)
+            }
+            try take(messages)
+        }
+    }
+
+    private mutating func take(_ messages: [Message]) throws(NodeFailure) {
+        var batch = StagedBatch()
+        let now = clock.now()
+        try obey(now, &batch)
+        stageOwn(now, &batch)
+        for message in messages {
+            stager.stage(message, after: last(batch), now: now, &batch)
+            if batch.frames.byteCount > Self.groupBytes { try settle(&batch, now) }
+        }
+        try settle(&batch, now)
+        if now >= nextFigures || now < nextFigures + Nanoseconds(-2_000_000_000) {
+            nextFigures = now + .seconds(1)
+            publishFigures()
+        }
+    }
+
+    private func last(_ batch: borrowing StagedBatch) -> SequenceNumber {
+        batch.records.last?.record.sequence ?? log.lastSequence
+    }
+
+    // MARK: The node's own records
+
+    private mutating func obey(_ now: Timestamp, _ batch: inout StagedBatch) throws(NodeFailure) {
+        for command in control.takeCommands() {
+            switch command {
+            case .record(let event, let subject):
+                stager.stage(event, subject: subject, after: last(batch), now: now, &batch)
+            case .retain(let checkpoint): retain(checkpoint, now)
+            case .stop:
+                isStopping = true
+                source.drain()
+            }
+        }
+    }
+
+    private mutating func stageOwn(_ now: Timestamp, _ batch: inout StagedBatch) {
+        guard configuration.mode == .core else { return }
+        for gap in source.takeGaps() {
+            logger.warning("intake gap", metadata: ["reason": "\(gap.reason)", "dropped": "\(gap.droppedCount)"])
+            let event = ClockEvent.intakeGap(nodeID: nodeID, reason: gap.reason, droppedCount: gap.droppedCount)
+            stager.stage(.clock(event), subject: "clock.intake_gap", after: last(batch), now: now, &batch)
+        }
+        let interval = configuration.tickInterval
+        // A clock that was set back must not stop the ticks.
+        if now < nextTick && nextTick - now <= interval { return }
+        nextTick = now + interval
+        let slot = UInt64(max(0, now.rawValue / max(1, interval.rawValue)))
+        stager.stage(.clock(.tick(slot: slot)), subject: "clock.tick", after: last(batch), now: now, &batch)
+    }
+
+    // MARK: Disk
+
+    private mutating func settle(_ batch: inout StagedBatch, _ now: Timestamp) throws(NodeFailure) {
+        if batch.isEmpty { return }
+        if !batch.rejections.isEmpty {
+            rejectedCount += UInt64(batch.rejections.count)
+            voice.reject(batch.rejections, now: now)
+        }
+        if !batch.records.isEmpty {
+            try write(batch.frames)
+            channel.send(batch)
+        }
+        batch = StagedBatch()
+    }
+
+    /// Acknowledgement and application follow durability: nothing leaves here before its fsync.
+    private mutating func write(_ frames: FrameBatch) throws(NodeFailure) {
+        var isReported = false
+        while true {
+            do throws(EventStoreError) {
+                try log.append(frames)
+                try log.commit()
+                if isReported { logger.notice("there is room on the disk again") }
+                setIntake("ok")
+                return
+            } catch {
+                guard error.code == .diskFull else { throw NodeFailure("log_failed", "\(error)") }
+                if !isReported {
+                    logger.error("the disk is full: no events are taken", metadata: ["error": "\(error)"])
+                }
+                isReported = true
+                setIntake("disk_full")
+                try waitForRoom()
+            }
+        }
+    }
+
+    private mutating func waitForRoom() throws(NodeFailure) {
+        for command in control.takeCommands() {
+            if case .stop = command {
+                throw NodeFailure("disk_full", "stopped while the disk was full; nothing acknowledged is lost")
+            }
+            if case .retain(let checkpoint) = command { retain(checkpoint, clock.now()) }
+        }
+        _ = DispatchSemaphore(value: 0).wait(timeout: .now() + .milliseconds(200))
+    }
+
+    private func setIntake(_ word: String) {
+        if control.figures.intake == word { return }
+        var figures = control.figures
+        figures.intake = word
+        control.figures = figures
+    }
+
+    private func retain(_ checkpoint: SequenceNumber, _ now: Timestamp) {
+        do throws(EventStoreError) {
+            let dropped = try log.applyRetention(configuration.retention, now: now, checkpointSequence: checkpoint)
+            if dropped > 0 { logger.notice("segments dropped by retention", metadata: ["count": "\(dropped)"]) }
+        } catch {
+            logger.error("retention failed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func publishFigures() {
+        guard let status = try? log.status() else { return }
+        var figures = control.figures
+        figures.firstSequence = status.firstRetained
+        figures.durableSequence = status.lastDurableSequence
+        figures.byteCount = status.byteCount
+        figures.segmentCount = status.segmentCount
+        figures.freeBytes = status.diskSpace.freeBytes
+        figures.daysLeft = status.daysLeft
+        figures.syncLatencyP99 = status.syncLatency.nanoseconds(percentile: 99)
+        figures.rejectedMessages = rejectedCount
+        if figures.intake == "starting" { figures.intake = "ok" }
+        control.figures = figures
+    }
+
+    private mutating func finish() throws(NodeFailure) {
+        do throws(EventStoreError) {
+            try log.close()
+        } catch {
+            throw NodeFailure("log_failed", "\(error)")
+        }
+    }
+}

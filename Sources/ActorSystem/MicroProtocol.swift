@@ -1,0 +1,97 @@
+// The NATS micro protocol (ADR-32): `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`, so that `nats micro ls` shows the node.
+
+package import EventModel
+import Messaging
+
+/// Answers the discovery subjects of one node.
+struct MicroProtocol: Sendable {
+    let serviceName = "lattice"
+    let id: String
+    let version: String
+    let prefix: String
+    let startedAt: Timestamp
+
+    /// The subjects to subscribe to: all services, those of this name, this one.
+    var subjects: [String] {
+        ["PING", "INFO", "STATS"].flatMap { verb in
+            ["$SRV.\(verb)", "$SRV.\(verb).\(serviceName)", "$SRV.\(verb).\(serviceName).\(id)"]
+        }
+    }
+
+    /// The answer to a message on one of them.
+    func answer(_ subject: String, figures: QueryFigures) -> [UInt8] {
+        let verb = subject.split(separator: ".").dropFirst().first ?? "PING"
+        let head =
+            #""name":"\#(serviceName)","id":"\#(id)","version":"\#(semantic(version))","metadata":{"#
+            + #""prefix":"\#(Self.escaped(prefix))"}"#
+        switch verb {
+        case "INFO":
+            return Array(
+                (#"{"type":"io.nats.micro.v1.info_response",\#(head),"description":"#
+                    + #""service registry of the mesh","endpoints":[\#(endpoints(""))]}"#).utf8)
+        case "STATS":
+            let average = figures.answered == 0 ? 0 : figures.processingNanoseconds / figures.answered
+            let numbers =
+                #","num_requests":\#(figures.answered),"num_errors":\#(figures.failed),"last_error":"#
+                + #""\#(Self.escaped(figures.lastError))","processing_time":\#(figures.processingNanoseconds),"#
+                + #""average_processing_time":\#(average)"#
+            return Array(
+                (#"{"type":"io.nats.micro.v1.stats_response",\#(head),"started":"\#(RFC3339.text(startedAt))","#
+                    + #""endpoints":[\#(endpoints(numbers))]}"#).utf8)
+        default: return Array(#"{"type":"io.nats.micro.v1.ping_response",\#(head)}"#.utf8)
+        }
+    }
+
+    private func endpoints(_ more: String) -> String {
+        #"{"name":"queries","subject":"\#(Self.escaped(prefix)).queries.>","queue_group":""\#(more)}"#
+    }
+
+    /// The protocol wants a semantic version.
+    private func semantic(_ version: String) -> String {
+        version.split(separator: ".").count == 3 ? Self.escaped(version) : "0.0.0"
+    }
+
+    private static func escaped(_ text: String) -> String {
+        var result = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case _ where scalar.value < 0x20: result += " "
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
+    }
+}
+
+/// Moments as people and tools read them (RFC 3339, UTC).
+package enum RFC3339 {
+    /// `2026-11-24T06:54:05.123456789Z`; the fraction is left out when it is zero.
+    package static func text(_ time: Timestamp) -> String {
+        let (seconds, nanoseconds) = floored(time.rawValue, 1_000_000_000)
+        let (days, inDay) = floored(seconds, 86_400)
+        let (year, month, day) = civil(days)
+        let clock = "\(two(inDay / 3_600)):\(two(inDay / 60 % 60)):\(two(inDay % 60))"
+        let digits = String(nanoseconds)
+        let fraction = nanoseconds == 0 ? "" : "." + String(repeating: "0", count: 9 - digits.count) + digits
+        return "\(year)-\(two(month))-\(two(day))T\(clock)\(fraction)Z"
+    }
+
+    private static func floored(_ value: Int64, _ divisor: Int64) -> (Int64, Int64) {
+        let rest = value % divisor
+        return rest < 0 ? (value / divisor - 1, rest + divisor) : (value / divisor, rest)
+    }
+
+    private static func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
+
+    /// Days since 1970-01-01 as a date (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+    private static func civil(_ days: Int64) -> (Int64, Int64, Int64) {
+        let (era, dayOfEra) = floored(days + 719_468, 146_097)
+        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shifted = (5 * dayOfYear + 2) / 153
+        let month = shifted < 10 ? shifted + 3 : shifted - 9
+        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shifted + 2) / 5 + 1)
+    }
+}

@@ -1,0 +1,445 @@
+// One node: the parts put together, started in order, stopped without losing anything.
+
+import Dispatch
+package import EventModel
+package import EventStore
+package import Logging
+package import Messaging
+import StateMachines
+import Synchronization
+
+/// What a node needs from outside: buses, a stream in JetStream mode, the clock.
+package struct NodeEnvironment: Sendable {
+    /// Takes events; may be slow to write.
+    package var intakeBus: any MessageBus
+    /// Answers at once.
+    package var answerBus: any MessageBus
+    package var stream: (any StreamSource)?
+    package var clock: WallClock
+    package var logger: Logger
+
+    package init(
+        intakeBus: any MessageBus, answerBus: any MessageBus, stream: (any StreamSource)? = nil, clock: WallClock,
+        logger: Logger
+    ) {
+        self.intakeBus = intakeBus
+        self.answerBus = answerBus
+        self.stream = stream
+        self.clock = clock
+        self.logger = logger
+    }
+}
+
+/// A running node.
+package final class Node: Sendable {
+    private struct Progress {
+        var isReady = false
+        var isStopping = false
+        var checkpointSequence = SequenceNumber.origin
+        var checkpointedAt = Timestamp.zero
+        var end: Result<Void, NodeFailure>?
+        var waiting: [CheckedContinuation<Result<Void, NodeFailure>, Never>] = []
+        var tasks: [Task<Void, Never>] = []
+    }
+
+    package let configuration: NodeConfiguration
+    package let id: String
+    package let reader: LogReader
+    package let recovery: RecoveryReport
+    private let environment: NodeEnvironment
+    private let writer: WriterThread
+    private let voice: Voice
+    private let registry: MachineHost<ServiceRegistry>
+    private let sequencer: Sequencer
+    private let checkpoints: CheckpointStore
+    private let startedAt: Timestamp
+    private let progress = Mutex(Progress())
+    private let subscriptions = Mutex<[any MessageSubscription]>([])
+    private let responderBox = Mutex<QueryResponder?>(nil)
+
+    // MARK: Start
+
+    /// Opens the log, recovers the state, begins to take events and to answer.
+    package static func start(
+        _ configuration: NodeConfiguration, _ environment: NodeEnvironment,
+        progress report: @escaping @Sendable (SequenceNumber, SequenceNumber) -> Void = { _, _ in }
+    ) async throws(NodeFailure) -> Node {
+        if configuration.mode == .core { try await refuseSecondNode(configuration, environment) }
+        let voice = Voice(
+            bus: environment.answerBus, prefix: configuration.prefix, isLeading: configuration.mode == .core,
+            logger: environment.logger)
+        let writer = WriterThread(
+            configuration: configuration, voice: voice, clock: environment.clock, logger: environment.logger)
+        let end = EndSignal()
+        let opened = try await writer.open { end.set($0) }
+        let node = Node(configuration, environment, writer, voice, opened)
+        do throws(NodeFailure) {
+            try await node.recover(through: opened.lastSequence, report)
+            try node.startServing(end)
+        } catch {
+            writer.abandon()
+            throw error
+        }
+        return node
+    }
+
+    private init(
+        _ configuration: NodeConfiguration, _ environment: NodeEnvironment, _ writer: WriterThread, _ voice: Voice,
+        _ opened: OpenedLog
+    ) {
+        self.configuration = configuration
+        self.environment = environment
+        self.writer = writer
+        self.voice = voice
+        id = WriterThread.nodeID(opened.id)
+        reader = opened.reader
+        recovery = opened.report
+        registry = MachineHost(ServiceRegistry(indexKey: configuration.indexKey))
+        sequencer = Sequencer(registry: registry, voice: voice)
+        checkpoints = CheckpointStore(
+            directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept)
+        startedAt = environment.clock.now()
+    }
+
+    /// Core mode has one node: two would number the same messages differently.
+    private static func refuseSecondNode(
+        _ configuration: NodeConfiguration, _ environment: NodeEnvironment
+    ) async throws(NodeFailure) {
+        let question = Message(subject: "\(configuration.prefix).queries.node.status", payload: [])
+        do throws(BusError) {
+            _ = try await environment.answerBus.request(question, timeout: .milliseconds(500))
+        } catch {
+            if error.code == .noResponders || error.code == .timeout { return }
+            throw NodeFailure(error.code.rawValue, error.message)
+        }
+        throw NodeFailure(
+            "second_node",
+            "another node answers on prefix `\(configuration.prefix)`; core mode has one node (use another --prefix, or "
+                + "JetStream mode for several)")
+    }
+
+    private func recover(
+        through last: SequenceNumber, _ report: @Sendable (SequenceNumber, SequenceNumber) -> Void
+    ) async throws(NodeFailure) {
+        do throws(EventStoreError) {
+            let found = try checkpoints.newestState(notAfter: last, indexKey: configuration.indexKey)
+            for warning in found.warnings {
+                environment.logger.warning("checkpoint ignored", metadata: ["reason": "\(warning)"])
+            }
+            if let state = found.state {
+                progress.withLock { $0.checkpointSequence = state.moment.sequence }
+                await sequencer.restore(state)
+            } else if reader.firstRetained > SequenceNumber(1) && last > .origin && configuration.mode == .core {
+                throw EventStoreError(.checkpointDamaged, detail: "the log was trimmed and no checkpoint can be read")
+            }
+            var cursor = try reader.frames(from: await sequencer.moment.sequence.next, through: last)
+            while let batch = try cursor.nextBatch() {
+                let records = batch.map {
+                    StagedRecord(record: EventRecord($0), replyTo: "", wantsJSON: false)
+                }
+                await sequencer.process(records, isLive: false)
+                if let sequence = batch.lastSequence { report(sequence, last) }
+            }
+        } catch {
+            throw WriterThread.failure(error)
+        }
+        if let reason = await sequencer.stopReason { throw NodeFailure("unsupported_semantics", reason) }
+    }
+
+    private func startServing(_ end: EndSignal) throws(NodeFailure) {
+        let responder = makeResponder()
+        responderBox.withLock { $0 = responder }
+        do throws(BusError) {
+            try subscribe("\(configuration.prefix).queries.>", queueGroup: "lattice-queries") { responder.serve($0) }
+            try subscribe("$SRV.>", queueGroup: nil) { [weak self] in self?.serveDiscovery($0) }
+        } catch {
+            throw NodeFailure(error.code.rawValue, error.message)
+        }
+        let consumer = Task { await self.consume() }
+        let keeper = Task { await self.keepHouse() }
+        progress.withLock { progress in
+            progress.tasks = [keeper]
+            progress.checkpointedAt = startedAt
+            progress.isReady = true
+        }
+        Task {
+            let failure = await end.value()
+            await consumer.value
+            await self.ended(failure)
+        }
+        recordStart()
+        writer.begin(IntakeOrigin(bus: environment.intakeBus, stream: environment.stream))
+    }
+
+    private func makeResponder() -> QueryResponder {
+        let context = QueryContext(
+            sequencer: sequencer, registry: registry,
+            traveller: TimeTraveller(reader: reader, checkpoints: checkpoints, indexKey: configuration.indexKey),
+            timeout: configuration.queryTimeout,
+            status: { [weak self] in
+                await self?.status() ?? NodeStatus(asOf: AsOf(sequence: .origin, recordedAt: .zero))
+            })
+        return QueryResponder(
+            prefix: configuration.prefix, bus: environment.answerBus, context: context,
+            travellersMaximum: configuration.travellersMaximum, logger: environment.logger)
+    }
+
+    private func subscribe(
+        _ subject: String, queueGroup: String?, _ serve: @escaping @Sendable (any MessageSubscription) -> Void
+    ) throws(BusError) {
+        let subscription = try environment.answerBus.subscribe(
+            subject, queueGroup: queueGroup, limits: PendingLimits(messages: 65_536, bytes: 64 << 20))
+        subscriptions.withLock { $0.append(subscription) }
+        DispatchQueue(label: "lattice.answers").async { serve(subscription) }
+    }
+
+    /// That the node is here, and the settings it was started with, are records too (core mode; over a stream the
+    /// leader says so).
+    private func recordStart() {
+        guard configuration.mode == .core else { return }
+        writer.control.send(
+            .record(.clock(.nodeResumed(nodeID: id, reason: "start")), subject: "clock.node_resumed"))
+        let registry = registry
+        let change = configuration.registry
+        Task { [writer, id, sequencer] in
+            let epoch = await sequencer.admissionState.leaderEpoch + 1
+            writer.control.send(
+                .record(
+                    .clock(.leadershipClaimed(nodeID: id, epoch: epoch)), subject: "clock.leadership_claimed"))
+            let differs = await registry.read { $0.settings.applying(change) != $0.settings }
+            guard differs else { return }
+            writer.control.send(
+                .record(
+                    .policy(.registryConfigured(change)),
+                    subject: "policy.\(SubjectToken.escape(id)).registry_configured"))
+        }
+    }
+
+    // MARK: Work
+
+    private func consume() async {
+        for await batch in writer.channel.batches {
+            await sequencer.process(batch.records, isLive: true)
+            writer.channel.settled()
+            if let reason = await sequencer.stopReason {
+                fail(NodeFailure("unsupported_semantics", reason))
+                writer.control.send(.stop)
+            }
+        }
+    }
+
+    private func serveDiscovery(_ subscription: any MessageSubscription) {
+        let micro = MicroProtocol(
+            id: id, version: configuration.version, prefix: configuration.prefix, startedAt: startedAt)
+        let known = Set(micro.subjects)
+        while let messages = try? subscription.receive(maximum: 64, timeout: .milliseconds(500)) {
+            let figures = responderBox.withLock { $0?.figures } ?? QueryFigures()
+            for message in messages where known.contains(message.subject) && !message.replyTo.isEmpty {
+                let answer = micro.answer(message.subject, figures: figures)
+                try? environment.answerBus.publish(
+                    Message(subject: message.replyTo, headers: [WireFormat.json], payload: answer))
+            }
+        }
+    }
+
+    /// Once per tick: checkpoints when they are due; leadership and ticks over a stream; metrics.
+    private func keepHouse() async {
+        var keeper = LeadershipKeeper(
+            nodeID: id, prefix: configuration.prefix, tickInterval: configuration.tickInterval)
+        var metrics = NodeMetrics()
+        while !Task.isCancelled {
+            let now = environment.clock.now()
+            if configuration.mode != .core { await lead(&keeper, now) }
+            await checkpointIfDue(now)
+            metrics.publish(await status(), await sequencer.figures, writer.control.figures, queryFigures)
+            try? await Task.sleep(for: .nanoseconds(configuration.tickInterval.rawValue))
+        }
+    }
+
+    private func lead(_ keeper: inout LeadershipKeeper, _ now: Timestamp) async {
+        let admission = await sequencer.admissionState
+        let leads = admission.leaderID == id
+        if leads && !voice.leads {
+            environment.logger.notice("this node leads", metadata: ["epoch": "\(admission.leaderEpoch)"])
+            let event = ClockEvent.nodeResumed(nodeID: id, reason: "leadership")
+            publish(keeper.message(event, "node_resumed", id: "resumed-\(admission.leaderEpoch)-\(id)"))
+        }
+        voice.leads = leads
+        if let message = keeper.step(admission, now: now) { publish(message) }
+    }
+
+    private func publish(_ message: Message) {
+        do throws(BusError) {
+            try environment.answerBus.publish(message)
+        } catch {
+            environment.logger.warning(
+                "not published", metadata: ["subject": "\(message.subject)", "error": "\(error)"])
+        }
+    }
+
+    // MARK: Checkpoints
+
+    private func checkpointIfDue(_ now: Timestamp) async {
+        let (sequence, time) = progress.withLock { ($0.checkpointSequence, $0.checkpointedAt) }
+        let applied = await sequencer.moment.sequence
+        guard applied > sequence else { return }
+        let isDue =
+            applied.rawValue - sequence.rawValue >= configuration.checkpointRecords
+            || now - time >= configuration.checkpointInterval
+        if isDue { await checkpoint() }
+    }
+
+    /// Writes a checkpoint now. The machines go on while it is written.
+    package func checkpoint() async {
+        let state = await sequencer.cut()
+        let now = environment.clock.now()
+        guard state.moment.sequence > progress.withLock({ $0.checkpointSequence }) else { return }
+        let store = checkpoints
+        let first = reader.firstRetained
+        let failure: EventStoreError? = await withCheckedContinuation { continuation in
+            DispatchQueue.global(qos: .utility).async {
+                do throws(EventStoreError) {
+                    try store.save(CheckpointCodec.checkpoint(of: state, createdAt: now))
+                    try store.prune(neededAtOrBefore: first)
+                    continuation.resume(returning: nil)
+                } catch {
+                    continuation.resume(returning: error)
+                }
+            }
+        }
+        if let failure {
+            environment.logger.error("checkpoint failed", metadata: ["error": "\(failure)"])
+            return
+        }
+        progress.withLock { progress in
+            progress.checkpointSequence = state.moment.sequence
+            progress.checkpointedAt = now
+        }
+        writer.control.send(.retain(checkpoint: state.moment.sequence))
+    }
+
+    // MARK: Status
+
+    private var queryFigures: QueryFigures { responderBox.withLock { $0?.figures } ?? QueryFigures() }
+
+    /// Whether events are taken and questions answered.
+    package var isReady: Bool {
+        progress.withLock { $0.isReady && !$0.isStopping && $0.end == nil } && writer.control.figures.intake == "ok"
+            && environment.answerBus.state == .connected
+    }
+
+    /// How the node is doing.
+    package func status() async -> NodeStatus {
+        let admission = await sequencer.admissionState
+        let figures = await sequencer.figures
+        let log = writer.control.figures
+        let registryState = await registry.read { ($0.moment, $0.suspendedUntil) }
+        var status = NodeStatus(asOf: admission.moment.asOf)
+        status.nodeID = id
+        status.version = configuration.version
+        status.mode = configuration.mode.name
+        status.syncPolicy = "\(configuration.log.durability)"
+        status.firstSequence = reader.firstRetained
+        status.durableSequence = reader.lastDurableSequence
+        status.logBytes = log.byteCount
+        status.segments = UInt32(log.segmentCount)
+        status.checkpointSequence = progress.withLock { $0.checkpointSequence }
+        status.semanticsVersion = admission.semanticsVersion
+        status.isLeader = voice.leads
+        status.leaderID = admission.leaderID
+        status.leaderEpoch = admission.leaderEpoch
+        status.acceptedMessages = figures.acceptedMessages
+        status.acceptedEvents = figures.acceptedEvents
+        status.refusedEvents = figures.refusedEvents
+        status.rejectedMessages = log.rejectedMessages
+        status.duplicateMessages = admission.duplicateCount
+        status.gaps = admission.gapCount
+        status.backwardClockSteps = admission.backwardSteps
+        status.isEvictionSuspended = registryState.0.expiryTime < registryState.1
+        status.intake = log.intake
+        status.startedAt = startedAt
+        status.diskFreeBytes = log.freeBytes
+        status.retentionDaysLeft = log.daysLeft.map(Double.init) ?? -1
+        return status
+    }
+
+    /// The digest of each machine now.
+    package func digests() async -> DigestAnswer { await sequencer.digests() }
+
+    // MARK: End
+
+    /// Takes what has arrived, makes it durable, applies it, tells the publishers, writes a checkpoint, ends.
+    package func stop() async {
+        let isFirst = progress.withLock { progress in
+            defer { progress.isStopping = true }
+            return !progress.isStopping
+        }
+        if isFirst { writer.control.send(.stop) }
+        _ = await result()
+    }
+
+    /// Returns when the node has ended; throws if it was not asked to.
+    package func waitForEnd() async throws(NodeFailure) { try await result().get() }
+
+    private func result() async -> Result<Void, NodeFailure> {
+        await withCheckedContinuation { continuation in
+            let end = progress.withLock { progress -> Result<Void, NodeFailure>? in
+                if progress.end == nil { progress.waiting.append(continuation) }
+                return progress.end
+            }
+            if let end { continuation.resume(returning: end) }
+        }
+    }
+
+    private func fail(_ failure: NodeFailure) {
+        environment.logger.critical("the node stops", metadata: ["reason": "\(failure)"])
+        progress.withLock { if $0.end == nil && !$0.isStopping { $0.isStopping = true; $0.end = .failure(failure) } }
+    }
+
+    private func ended(_ failure: NodeFailure?) async {
+        if let failure { fail(failure) }
+        for subscription in subscriptions.withLock({ $0 }) { subscription.drain() }
+        if let responder = responderBox.withLock({ $0 }) { await responder.drain() }
+        for task in progress.withLock({ $0.tasks }) { task.cancel() }
+        if failure == nil { await checkpoint() }
+        try? await environment.answerBus.flush(timeout: .seconds(2))
+        let waiting = progress.withLock { progress in
+            if progress.end == nil { progress.end = .success(()) }
+            defer { progress.waiting = [] }
+            return progress.waiting
+        }
+        let end = progress.withLock { $0.end ?? .success(()) }
+        for continuation in waiting { continuation.resume(returning: end) }
+    }
+}
+
+/// How the writer's thread ended, handed to whoever waits.
+private final class EndSignal: Sendable {
+    private enum State {
+        case running
+        case awaited(CheckedContinuation<NodeFailure?, Never>)
+        case ended(NodeFailure?)
+    }
+
+    private let state = Mutex(State.running)
+
+    func set(_ failure: NodeFailure?) {
+        let continuation = state.withLock { state -> CheckedContinuation<NodeFailure?, Never>? in
+            defer { state = .ended(failure) }
+            if case .awaited(let continuation) = state { return continuation }
+            return nil
+        }
+        continuation?.resume(returning: failure)
+    }
+
+    func value() async -> NodeFailure? {
+        await withCheckedContinuation { continuation in
+            let ended = state.withLock { state -> NodeFailure?? in
+                if case .ended(let failure) = state { return .some(failure) }
+                state = .awaited(continuation)
+                return nil
+            }
+            if let ended { continuation.resume(returning: ended) }
+        }
+    }
+}

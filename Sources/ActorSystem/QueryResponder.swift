@@ -1,0 +1,352 @@
+// Answers queries from the bus: in batches, from the live state or from a fork of the past.
+
+import Dispatch
+import EventModel
+import Logging
+import Messaging
+import StateMachines
+import Synchronization
+
+/// A question taken apart.
+private enum Question {
+    case registry(RegistryQueryName, RegistryQuery)
+    case node(NodeQueryName, NodeQuery)
+
+    var position: ReadPosition {
+        switch self {
+        case .registry(_, let query): query.position
+        case .node(_, let query): query.position
+        }
+    }
+}
+
+/// One question with whoever asked.
+private struct Asked {
+    var question: Question
+    var replyTo: String
+    var wantsJSON: Bool
+}
+
+/// What the answers are made from.
+struct QueryContext: Sendable {
+    var sequencer: Sequencer
+    var registry: MachineHost<ServiceRegistry>
+    var traveller: TimeTraveller
+    var timeout: Nanoseconds
+    var status: @Sendable () async -> NodeStatus
+}
+
+/// Counters of the responder, for metrics and `$SRV.STATS`.
+struct QueryFigures: Sendable {
+    var answered: UInt64 = 0
+    var failed: UInt64 = 0
+    var processingNanoseconds: UInt64 = 0
+    var lastError = ""
+}
+
+/// Serves `<prefix>.queries.>`.
+final class QueryResponder: Sendable {
+    private let prefix: String
+    private let bus: any MessageBus
+    private let context: QueryContext
+    private let logger: Logger
+    private let figuresBox = Mutex(QueryFigures())
+    /// Batches being answered; beyond it the subscription's own queue waits.
+    private let room = DispatchSemaphore(value: 32)
+    private let travellers: TravellerGate
+    /// Cursors of round robin for those who bring none; a balancer's memory, not part of the folded state.
+    private let cursors = Mutex<[String: UInt64]>([:])
+
+    init(prefix: String, bus: any MessageBus, context: QueryContext, travellersMaximum: Int, logger: Logger) {
+        self.prefix = prefix
+        self.bus = bus
+        self.context = context
+        self.logger = logger
+        travellers = TravellerGate(capacity: travellersMaximum)
+    }
+
+    var figures: QueryFigures { figuresBox.withLock { $0 } }
+
+    /// Blocks the calling thread until the subscription ends.
+    func serve(_ subscription: any MessageSubscription) {
+        while true {
+            do throws(BusError) {
+                let messages = try subscription.receive(maximum: 256, timeout: .milliseconds(200))
+                if messages.isEmpty { continue }
+                room.wait()
+                Task {
+                    await self.answer(messages)
+                    self.room.signal()
+                }
+            } catch {
+                return
+            }
+        }
+    }
+
+    /// Waits until no batch is being answered.
+    func drain() async {
+        for _ in 0..<200 {
+            if room.wait(timeout: .now()) == .success {
+                room.signal()
+                return
+            }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    // MARK: A batch
+
+    private func answer(_ messages: [Message]) async {
+        let start = ContinuousClock.now
+        var live: [Asked] = []
+        var replies: [Message] = []
+        for message in messages where !message.replyTo.isEmpty {
+            let wantsJSON = Self.wantsJSON(message)
+            do throws(QueryError) {
+                let asked = Asked(question: try parse(message), replyTo: message.replyTo, wantsJSON: wantsJSON)
+                if case .registry = asked.question, asked.question.position == .now {
+                    live.append(asked)
+                } else {
+                    // What waits or travels must not hold up the others.
+                    Task { await self.answerAlone(asked) }
+                }
+            } catch {
+                replies.append(failure(error, to: message.replyTo, wantsJSON: wantsJSON))
+            }
+        }
+        if !live.isEmpty { replies += await answerLive(live) }
+        publish(replies)
+        note(replies.count, since: start)
+    }
+
+    /// All live questions of a batch in one hop.
+    private func answerLive(_ asked: [Asked]) async -> [Message] {
+        let queries = asked.map { question -> (RegistryQueryName, RegistryQuery) in
+            guard case .registry(let name, let query) = question.question else { preconditionFailure("live only") }
+            return (name, prepared(name, query))
+        }
+        let answers = await context.registry.read { registry in
+            queries.map { name, query -> Result<[UInt8], QueryError> in
+                do throws(QueryError) { return .success(try registry.answer(name, query)) } catch {
+                    return .failure(error)
+                }
+            }
+        }
+        return zip(asked, zip(queries, answers)).map { asked, answered in
+            reply(answered.1, kind: answered.0.0.answer, asked)
+        }
+    }
+
+    /// Dice and cursor for those who brought none.
+    private func prepared(_ name: RegistryQueryName, _ query: RegistryQuery) -> RegistryQuery {
+        guard name == .select else { return query }
+        var query = query
+        if query.seed == nil { query.seed = UInt64.random(in: .min ... .max) }
+        if query.cursor == nil && query.strategy == .roundRobin {
+            query.cursor = cursors.withLock { cursors in
+                if cursors.count > 4_096 { cursors.removeAll() }
+                defer { cursors[query.serviceName, default: 0] &+= 1 }
+                return cursors[query.serviceName, default: 0]
+            }
+        }
+        return query
+    }
+
+    // MARK: One question
+
+    private func answerAlone(_ asked: Asked) async {
+        let start = ContinuousClock.now
+        let message: Message
+        do throws(QueryError) {
+            try await waitForMinimum(asked.question.position)
+            message = try await answerPositioned(asked)
+        } catch {
+            message = failure(error, to: asked.replyTo, wantsJSON: asked.wantsJSON)
+        }
+        publish([message])
+        note(1, since: start)
+    }
+
+    private func waitForMinimum(_ position: ReadPosition) async throws(QueryError) {
+        guard let minimum = position.minimumSequence else { return }
+        guard await context.sequencer.waitUntilApplied(minimum, timeout: context.timeout) else {
+            let last = await context.sequencer.moment.sequence
+            throw QueryError(.notYet, "sequence \(minimum) is not applied; the last one is \(last)", sequence: last)
+        }
+    }
+
+    private func answerPositioned(_ asked: Asked) async throws(QueryError) -> Message {
+        let position = asked.question.position
+        if position.atSequence == nil && position.atTime == nil { return try await answerNow(asked) }
+        let last = await context.sequencer.moment.sequence
+        let sequence = try context.traveller.sequence(for: position)
+        if sequence > last {
+            throw QueryError(.notYet, "sequence \(sequence) is not applied; the last one is \(last)", sequence: last)
+        }
+        return try await answerPast(asked, sequence)
+    }
+
+    private func answerNow(_ asked: Asked) async throws(QueryError) -> Message {
+        switch asked.question {
+        case .registry: return await answerLive([asked])[0]
+        case .node(.status, _): return message(await context.status().encode(), .nodeStatus, asked)
+        case .node(.digest, _): return message(await context.sequencer.digests().encode(), .digestAnswer, asked)
+        case .node(.outcome, let query):
+            if query.sequence == .origin { throw QueryError(.invalidArgument, "sequence is missing") }
+            if let outcome = await context.sequencer.outcome(of: query.sequence) {
+                return message(outcome.encode(), .outcomeAnswer, asked)
+            }
+            let traveller = context.traveller
+            let outcome = try await travellers.run { () throws(QueryError) in
+                try traveller.outcome(of: query.sequence)
+            }
+            return message(outcome.encode(), .outcomeAnswer, asked)
+        }
+    }
+
+    private func answerPast(_ asked: Asked, _ sequence: SequenceNumber) async throws(QueryError) -> Message {
+        let traveller = context.traveller
+        let deadline = ContinuousClock.now.advanced(by: .nanoseconds(context.timeout.rawValue))
+        let state = try await travellers.run { () throws(QueryError) in
+            try traveller.state(at: sequence) { _ in ContinuousClock.now < deadline }
+        }
+        switch asked.question {
+        case .registry(let name, let query):
+            var seeded = query
+            // The past has no dice: without a seed the position is the seed.
+            if name == .select && seeded.seed == nil { seeded.seed = sequence.rawValue }
+            return message(try state.registry.answer(name, seeded), name.answer, asked)
+        case .node(.digest, _):
+            var copy = state
+            let answer = DigestAnswer(asOf: state.moment.asOf, machines: copy.digests())
+            return message(answer.encode(), .digestAnswer, asked)
+        case .node(.status, _): throw QueryError(.invalidArgument, "status is of now; ask digest for the past")
+        case .node(.outcome, _): throw QueryError(.invalidArgument, "outcome takes `sequence`, not a position")
+        }
+    }
+
+    // MARK: In and out
+
+    private static func wantsJSON(_ message: Message) -> Bool {
+        if let type = message.header("Content-Type") { return type.lowercased().hasPrefix("application/json") }
+        return message.payload.isEmpty || message.payload.first == UInt8(ascii: "{")
+    }
+
+    private func parse(_ message: Message) throws(QueryError) -> Question {
+        let tokens = message.subject.dropFirst(prefix.count + 9).split(separator: ".", omittingEmptySubsequences: false)
+        guard tokens.count == 2 else { throw unknown(message.subject) }
+        let isJSON = !message.payload.isEmpty && Self.wantsJSON(message)
+        switch tokens[0] {
+        case "registry":
+            guard let name = RegistryQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }
+            return .registry(
+                name,
+                try decoding { () throws(DecodeError) in
+                    try RegistryQuery.decode(try binary(message, isJSON, .registryQuery)[...])
+                })
+        case "node":
+            guard let name = NodeQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }
+            return .node(
+                name,
+                try decoding { () throws(DecodeError) in
+                    try NodeQuery.decode(try binary(message, isJSON, .nodeQuery)[...])
+                })
+        default: throw unknown(message.subject)
+        }
+    }
+
+    private func binary(_ message: Message, _ isJSON: Bool, _ kind: MessageKind) throws(DecodeError) -> [UInt8] {
+        isJSON ? try JSONTranscoder.binary(fromJSON: message.payload, kind: kind) : message.payload
+    }
+
+    private func decoding<Value>(_ body: () throws(DecodeError) -> Value) throws(QueryError) -> Value {
+        do throws(DecodeError) {
+            return try body()
+        } catch {
+            throw QueryError(.invalidArgument, error.description)
+        }
+    }
+
+    private func unknown(_ subject: String) -> QueryError {
+        QueryError(.unknownQuery, "no query is answered on `\(subject)`")
+    }
+
+    private func reply(_ result: Result<[UInt8], QueryError>, kind: MessageKind, _ asked: Asked) -> Message {
+        switch result {
+        case .success(let bytes): message(bytes, kind, asked)
+        case .failure(let error): failure(error, to: asked.replyTo, wantsJSON: asked.wantsJSON)
+        }
+    }
+
+    private func message(_ bytes: [UInt8], _ kind: MessageKind, _ asked: Asked) -> Message {
+        WireFormat.message(bytes, kind: kind, to: asked.replyTo, asJSON: asked.wantsJSON)
+    }
+
+    private func failure(_ error: QueryError, to replyTo: String, wantsJSON: Bool) -> Message {
+        figuresBox.withLock { figures in
+            figures.failed += 1
+            figures.lastError = error.description
+        }
+        let headers = [
+            MessageHeader("Nats-Service-Error", error.message.replacing("\n", with: " ").replacing("\r", with: " ")),
+            MessageHeader("Nats-Service-Error-Code", String(error.code.number)),
+        ]
+        return WireFormat.message(
+            error.encode(), kind: .errorAnswer, to: replyTo, asJSON: wantsJSON, headers: headers)
+    }
+
+    private func publish(_ replies: [Message]) {
+        if replies.isEmpty { return }
+        do throws(BusError) {
+            try bus.publish(contentsOf: replies)
+        } catch {
+            logger.warning("answers not sent", metadata: ["count": "\(replies.count)", "error": "\(error)"])
+        }
+    }
+
+    private func note(_ count: Int, since start: ContinuousClock.Instant) {
+        let elapsed = start.duration(to: .now).components
+        let nanoseconds = UInt64(max(0, elapsed.seconds * 1_000_000_000 + elapsed.attoseconds / 1_000_000_000))
+        figuresBox.withLock { figures in
+            figures.answered += UInt64(count)
+            figures.processingNanoseconds += nanoseconds
+        }
+    }
+}
+
+/// Journeys block a thread and take memory: few at a time, on threads of their own; more are told to come back.
+private final class TravellerGate: Sendable {
+    private let underWay: Mutex<Int>
+    private let capacity: Int
+    private let queue = DispatchQueue(label: "lattice.travel", qos: .utility, attributes: .concurrent)
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        underWay = Mutex(0)
+    }
+
+    func run<Value: Sendable>(
+        _ body: @escaping @Sendable () throws(QueryError) -> Value
+    ) async throws(QueryError) -> Value {
+        let isAdmitted = underWay.withLock { count in
+            if count == capacity { return false }
+            count += 1
+            return true
+        }
+        guard isAdmitted else {
+            throw QueryError(.overloaded, "\(capacity) journeys are under way; ask again, or offline")
+        }
+        let result: Result<Value, QueryError> = await withCheckedContinuation { continuation in
+            queue.async {
+                do throws(QueryError) {
+                    continuation.resume(returning: .success(try body()))
+                } catch {
+                    continuation.resume(returning: .failure(error))
+                }
+            }
+        }
+        underWay.withLock { $0 -= 1 }
+        return try result.get()
+    }
+}

@@ -1,0 +1,186 @@
+// From a message to a frame: decode, validate, number, stamp. Pure but for the router's memory and the rate buckets.
+
+package import EventModel
+import EventStore
+import Messaging
+
+/// A record on its way from the log to the machines, with whoever waits for its outcome.
+package struct StagedRecord: Sendable {
+    package var record: EventRecord
+    /// Where the outcome is expected; empty: nobody waits.
+    var replyTo: String
+    var wantsJSON: Bool
+}
+
+/// What was not taken, for `<prefix>.rejected` and for the sender.
+struct Rejection: Sendable {
+    var subject: String
+    var reason: String
+    var size: Int
+    var fingerprint: Digest
+    var replyTo: String
+    var wantsJSON: Bool
+}
+
+/// One group: what goes to disk with one fsync and to the machines in one hop.
+struct StagedBatch: Sendable {
+    var frames = FrameBatch()
+    var records: [StagedRecord] = []
+    var rejections: [Rejection] = []
+    var eventCount = 0
+
+    var isEmpty: Bool { records.isEmpty && rejections.isEmpty }
+}
+
+/// Takes messages apart (decision 2).
+struct Stager: Sendable {
+    private var router: SubjectRouter
+    private var limiter: RateLimiter
+    private let isStream: Bool
+
+    init(prefix: String, isStream: Bool, bytesPerSecond: Int) {
+        router = SubjectRouter(prefix: prefix)
+        limiter = RateLimiter(bytesPerSecond: bytesPerSecond)
+        self.isStream = isStream
+    }
+
+    /// Puts one message into the batch: as a record, as an opaque record (streams), or as a rejection.
+    mutating func stage(_ message: Message, after last: SequenceNumber, now: Timestamp, _ batch: inout StagedBatch) {
+        let replyTo = message.header("Lattice-Reply") ?? (isStream ? "" : message.replyTo)
+        let wantsJSON = Self.isJSON(message)
+        let sequence = message.stream?.sequence ?? last.next
+        let recordedAt = message.stream?.recordedAt ?? now
+        do throws(Rejected) {
+            let route = try router.route(message.subject)
+            let facts = try payload(message, route, wantsJSON)
+            let event = try decode(route, facts)
+            if !isStream { try admit(route, message.payload.count, now) }
+            let messageID = try messageID(message)
+            try append(
+                route, event, facts, messageID, sequence: sequence, recordedAt: recordedAt,
+                sourceHash: isStream ? message.fingerprint : 0, &batch)
+            batch.records[batch.records.count - 1].replyTo = replyTo
+            batch.records[batch.records.count - 1].wantsJSON = wantsJSON
+        } catch {
+            if isStream { return stageOpaque(message, error, sequence, recordedAt, replyTo, &batch) }
+            batch.rejections.append(
+                Rejection(
+                    subject: message.subject, reason: error.reason, size: message.payload.count,
+                    fingerprint: Digest.of(message.payload), replyTo: replyTo, wantsJSON: wantsJSON))
+        }
+    }
+
+    /// Puts an event of the node's own into the batch (core mode).
+    mutating func stage(
+        _ event: Event, subject: String, after last: SequenceNumber, now: Timestamp, _ batch: inout StagedBatch
+    ) {
+        guard let (type, facts) = EventCodec.encode(event) else { preconditionFailure("a node has no opaque events") }
+        let route = EventRoute(subject: Array(subject.utf8), type: type, owner: "")
+        do throws(Rejected) {
+            try append(
+                route, event, facts[...], [], sequence: last.next, recordedAt: now, sourceHash: 0, &batch)
+        } catch {
+            preconditionFailure("a node's own event is small")
+        }
+    }
+
+    // MARK: Steps
+
+    static func isJSON(_ message: Message) -> Bool {
+        if let type = message.header("Content-Type") { return type.lowercased().hasPrefix("application/json") }
+        return message.payload.first == UInt8(ascii: "{")
+    }
+
+    private func payload(
+        _ message: Message, _ route: EventRoute, _ isJSON: Bool
+    ) throws(Rejected) -> ArraySlice<UInt8> {
+        if message.payload.count > Limits.messageBytes { throw Rejected(reason: "message_too_large") }
+        if !isJSON { return message.payload[...] }
+        do throws(DecodeError) {
+            return try JSONTranscoder.binary(fromJSON: message.payload, type: route.type)[...]
+        } catch {
+            throw Rejected(reason: error.description)
+        }
+    }
+
+    private func decode(_ route: EventRoute, _ facts: ArraySlice<UInt8>) throws(Rejected) -> Event {
+        let event: Event
+        do throws(DecodeError) {
+            event = try EventCodec.decode(
+                type: route.type.rawValue, schemaVersion: EventType.currentSchemaVersion, facts: facts)
+        } catch {
+            throw Rejected(reason: error.description)
+        }
+        if case .registry(let registry) = event, !registry.serviceName.utf8.elementsEqual(route.owner.utf8) {
+            throw Rejected(reason: "wrong_owner")
+        }
+        return event
+    }
+
+    private mutating func admit(_ route: EventRoute, _ bytes: Int, _ now: Timestamp) throws(Rejected) {
+        guard route.type.family == .registry else { return }
+        if !limiter.admits(route.owner, bytes: bytes, now: now) { throw Rejected(reason: "rate_limited") }
+    }
+
+    private func messageID(_ message: Message) throws(Rejected) -> [UInt8] {
+        guard let id = message.header("Nats-Msg-Id") else { return [] }
+        if id.utf8.count > Limits.identifierBytes { throw Rejected(reason: "too_long: Nats-Msg-Id") }
+        return Array(id.utf8)
+    }
+
+    private func append(
+        _ route: EventRoute, _ event: Event, _ facts: ArraySlice<UInt8>, _ messageID: [UInt8],
+        sequence: SequenceNumber, recordedAt: Timestamp, sourceHash: UInt64, _ batch: inout StagedBatch
+    ) throws(Rejected) {
+        do throws(EventStoreError) {
+            try batch.frames.append(
+                sequence: sequence, recordedAt: recordedAt, sourceHash: sourceHash, eventType: route.type.rawValue,
+                schemaVersion: EventType.currentSchemaVersion, messageID: messageID, subject: route.subject,
+                facts: facts)
+        } catch {
+            throw Rejected(reason: "message_too_large")
+        }
+        let record = EventRecord(
+            sequence: sequence, recordedAt: recordedAt, messageID: messageID[...], subject: route.subject[...],
+            event: event)
+        batch.records.append(StagedRecord(record: record, replyTo: "", wantsJSON: false))
+        batch.eventCount += event.count
+    }
+
+    /// A stream's message that is not understood still has its place, so that replicas hold the same log.
+    private func stageOpaque(
+        _ message: Message, _ reason: Rejected, _ sequence: SequenceNumber, _ recordedAt: Timestamp, _ replyTo: String,
+        _ batch: inout StagedBatch
+    ) {
+        let subject = Array(message.subject.utf8.prefix(1_024))
+        do throws(EventStoreError) {
+            try batch.frames.append(
+                sequence: sequence, recordedAt: recordedAt, sourceHash: message.fingerprint,
+                eventType: opaqueEventType, schemaVersion: 0, flags: .opaque, messageID: [], subject: subject,
+                facts: message.payload)
+        } catch {
+            preconditionFailure("NATS messages are smaller than a frame may be")
+        }
+        let record = EventRecord(
+            sequence: sequence, recordedAt: recordedAt, subject: subject[...], event: .opaque(reason: reason.reason))
+        batch.records.append(StagedRecord(record: record, replyTo: replyTo, wantsJSON: Self.isJSON(message)))
+    }
+}
+
+extension Event {
+    /// How many facts the record carries.
+    var count: Int {
+        switch self {
+        case .registry(let event): event.count
+        case .clock, .policy, .opaque: 1
+        }
+    }
+}
+
+extension Message {
+    /// What the log remembers a stream's message by: SipHash of payload and subject.
+    package var fingerprint: UInt64 {
+        let digest = Digest.of(payload)
+        return digest.low &+ Digest.of(Array(subject.utf8)).low
+    }
+}

@@ -1,0 +1,90 @@
+// Read-only forks of the past: the nearest checkpoint, and the records behind it.
+
+package import EventModel
+package import EventStore
+package import StateMachines
+
+/// Folds a log up to a position. Offline tools use it on a directory, the node for `at_sequence` and `at_time`.
+package struct TimeTraveller: Sendable {
+    private let reader: LogReader
+    private let checkpoints: CheckpointStore
+    private let indexKey: UInt64
+
+    package init(reader: LogReader, checkpoints: CheckpointStore, indexKey: UInt64 = 0) {
+        self.reader = reader
+        self.checkpoints = checkpoints
+        self.indexKey = indexKey
+    }
+
+    /// The sequence a question is asked at: the record itself, or the last one not later than a time.
+    package func sequence(for position: ReadPosition) throws(QueryError) -> SequenceNumber {
+        if let sequence = position.atSequence { return sequence }
+        guard let time = position.atTime else { return reader.lastSequence }
+        let found = try Self.reading { () throws(EventStoreError) in try reader.lastSequence(atOrBefore: time) }
+        guard let sequence = found else {
+            throw Self.queryError(EventStoreError(.gone(firstRetained: reader.firstRetained)))
+        }
+        return sequence
+    }
+
+    /// The state after the record with this sequence, or after the last one before it.
+    ///
+    /// `progress` is told the last record folded; when it answers false, the journey ends with a time-out.
+    package func state(
+        at sequence: SequenceNumber, fromZero: Bool = false, progress: (SequenceNumber) -> Bool = { _ in true }
+    ) throws(QueryError) -> MeshState {
+        var state = MeshState(indexKey: indexKey)
+        if !fromZero, let found = try newestState(notAfter: sequence) { state = found }
+        let isComplete = try Self.reading { () throws(EventStoreError) in try fold(&state, through: sequence, progress)
+        }
+        guard isComplete else {
+            throw QueryError(.timeout, "the journey to \(sequence) took too long; ask offline with `lattice replay`")
+        }
+        return state
+    }
+
+    private func newestState(notAfter sequence: SequenceNumber) throws(QueryError) -> MeshState? {
+        try Self.reading { () throws(EventStoreError) in
+            try checkpoints.newestState(notAfter: sequence, indexKey: indexKey).state
+        }
+    }
+
+    private func fold(
+        _ state: inout MeshState, through sequence: SequenceNumber, _ progress: (SequenceNumber) -> Bool
+    ) throws(EventStoreError) -> Bool {
+        let start = state.moment.sequence
+        // A log that was trimmed can be folded from a checkpoint only.
+        var cursor = try reader.frames(from: start.next, through: sequence)
+        while let batch = try cursor.nextBatch() {
+            for frame in batch { state.apply(EventRecord(frame)) }
+            if let last = batch.lastSequence, !progress(last) { return false }
+        }
+        return true
+    }
+
+    /// What became of a record, worked out anew.
+    package func outcome(of sequence: SequenceNumber) throws(QueryError) -> OutcomeAnswer {
+        let found = try Self.reading { () throws(EventStoreError) in try reader.frame(at: sequence) }
+        guard let frame = found else { throw QueryError(.notFound, "there is no record \(sequence)") }
+        var state = try state(at: SequenceNumber(sequence.rawValue - 1))
+        return state.apply(EventRecord(frame)).outcome
+    }
+
+    private static func reading<Value>(_ body: () throws(EventStoreError) -> Value) throws(QueryError) -> Value {
+        do throws(EventStoreError) {
+            return try body()
+        } catch {
+            throw queryError(error)
+        }
+    }
+
+    /// The same failure in the words of a query.
+    package static func queryError(_ error: EventStoreError) -> QueryError {
+        switch error.code {
+        case .gone(let first):
+            QueryError(.gone, "that is before the first retained record \(first)", sequence: first)
+        case .notFound: QueryError(.notFound, "\(error)")
+        default: QueryError(.internal, "\(error)")
+        }
+    }
+}

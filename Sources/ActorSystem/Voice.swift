@@ -1,0 +1,112 @@
+// What a node says on the bus: replies to publishers, notices to watchers, rejections.
+
+import EventModel
+import Logging
+import Messaging
+import Synchronization
+
+/// Messages gathered during one batch, so that they go out together.
+struct Spoken: Sendable {
+    fileprivate var replies: [(outcome: OutcomeAnswer, to: String, asJSON: Bool)] = []
+    fileprivate var changes: [String: SequenceNumber] = [:]
+
+    mutating func reply(_ outcome: OutcomeAnswer, to subject: String, asJSON: Bool) {
+        replies.append((outcome, subject, asJSON))
+    }
+
+    mutating func changed(_ service: String, _ sequence: SequenceNumber) { changes[service] = sequence }
+}
+
+/// Publishes what the sequencer and the intake have to say. Only the node that leads replies and gives notice.
+final class Voice: Sendable {
+    private let bus: any MessageBus
+    private let prefix: String
+    private let logger: Logger
+    private let isLeading: Atomic<Bool>
+    private let rejectionBudget = Mutex((second: Int64(0), spent: 0))
+    /// Rejections told on the bus in one second; all are counted.
+    private static let rejectionsPerSecond = 200
+
+    init(bus: any MessageBus, prefix: String, isLeading: Bool, logger: Logger) {
+        self.bus = bus
+        self.prefix = prefix
+        self.logger = logger
+        self.isLeading = Atomic(isLeading)
+    }
+
+    /// Whether this node performs directives, replies and gives notice.
+    var leads: Bool {
+        get { isLeading.load(ordering: .acquiring) }
+        set { isLeading.store(newValue, ordering: .releasing) }
+    }
+
+    func say(_ spoken: Spoken) {
+        guard leads else { return }
+        var messages = spoken.replies.map { reply in
+            WireFormat.message(reply.outcome.encode(), kind: .outcomeAnswer, to: reply.to, asJSON: reply.asJSON)
+        }
+        for (service, sequence) in spoken.changes.sorted(by: { $0.value < $1.value }) {
+            var writer = WireWriter(capacity: 64)
+            writer.field(1, service)
+            writer.field(2, sequence)
+            let subject = "\(prefix).changes.registry.\(SubjectToken.escape(service))"
+            messages.append(WireFormat.message(writer.bytes, kind: .changeNotice, to: subject, asJSON: true))
+        }
+        publish(messages)
+    }
+
+    func reject(_ rejections: [Rejection], now: Timestamp) {
+        var messages: [Message] = []
+        for rejection in rejections {
+            if !rejection.replyTo.isEmpty {
+                var writer = WireWriter()
+                writer.field(3, "rejected")
+                writer.field(6, rejection.reason)
+                messages.append(
+                    WireFormat.message(
+                        writer.bytes, kind: .outcomeAnswer, to: rejection.replyTo, asJSON: rejection.wantsJSON))
+            }
+            guard mayTellRejection(now) else { continue }
+            var writer = WireWriter()
+            writer.field(1, rejection.subject)
+            writer.field(2, rejection.reason)
+            writer.field(3, rejection.size)
+            writer.field(4, rejection.fingerprint.description)
+            messages.append(
+                WireFormat.message(writer.bytes, kind: .rejection, to: "\(prefix).rejected", asJSON: true))
+        }
+        publish(messages)
+    }
+
+    private func mayTellRejection(_ now: Timestamp) -> Bool {
+        let second = now.rawValue / 1_000_000_000
+        return rejectionBudget.withLock { budget in
+            if budget.second != second { budget = (second, 0) }
+            budget.spent += 1
+            return budget.spent <= Self.rejectionsPerSecond
+        }
+    }
+
+    private func publish(_ messages: [Message]) {
+        if messages.isEmpty { return }
+        do throws(BusError) {
+            try bus.publish(contentsOf: messages)
+        } catch {
+            logger.warning("replies not sent", metadata: ["count": "\(messages.count)", "error": "\(error)"])
+        }
+    }
+}
+
+/// Answers as messages, in the encoding that was asked for.
+enum WireFormat {
+    static let json = MessageHeader("Content-Type", "application/json")
+
+    static func message(
+        _ binary: [UInt8], kind: MessageKind, to subject: String, asJSON: Bool, headers: [MessageHeader] = []
+    ) -> Message {
+        guard asJSON, let text = try? JSONTranscoder.json(fromBinary: binary, kind: kind) else {
+            return Message(subject: subject, headers: headers, payload: binary)
+        }
+        return Message(subject: subject, headers: headers + [json], payload: text)
+    }
+}

@@ -1,0 +1,154 @@
+// The writer's thread from its first breath to its last: opens the log, waits for the word, runs the loop.
+
+import Dispatch
+import EventModel
+import EventStore
+import Logging
+import Messaging
+import StateMachines
+import Synchronization
+
+/// What opening the log found.
+struct OpenedLog: Sendable {
+    var reader: LogReader
+    var report: RecoveryReport
+    var id: LogID
+    var lastSequence: SequenceNumber
+}
+
+/// Where the messages come from, once the state is recovered.
+struct IntakeOrigin: Sendable {
+    var bus: any MessageBus
+    /// JetStream mode: the stream.
+    var stream: (any StreamSource)?
+}
+
+/// Owns the thread that owns the log.
+final class WriterThread: Sendable {
+    let control = WriterControl()
+    let channel: BatchChannel
+    private let configuration: NodeConfiguration
+    private let voice: Voice
+    private let clock: WallClock
+    private let logger: Logger
+    private let queue = DispatchQueue(label: "lattice.writer", qos: .userInitiated)
+    private let permission = DispatchSemaphore(value: 0)
+    private let origin = Mutex<IntakeOrigin?>(nil)
+
+    init(configuration: NodeConfiguration, voice: Voice, clock: WallClock, logger: Logger) {
+        self.configuration = configuration
+        self.voice = voice
+        self.clock = clock
+        self.logger = logger
+        channel = BatchChannel(capacity: configuration.batchesInFlight)
+    }
+
+    /// Opens the log on the thread that will write it. `onEnd` is told how the thread ended.
+    func open(onEnd: @escaping @Sendable (NodeFailure?) -> Void) async throws(NodeFailure) -> OpenedLog {
+        let result: Result<OpenedLog, NodeFailure> = await withCheckedContinuation { continuation in
+            queue.async {
+                let log: EventLog
+                do throws(EventStoreError) {
+                    let (opened, report) = try EventLog.open(
+                        directory: self.configuration.directory, options: self.configuration.log)
+                    log = opened
+                    continuation.resume(
+                        returning: .success(
+                            OpenedLog(
+                                reader: log.reader, report: report, id: log.id, lastSequence: log.lastSequence)))
+                } catch {
+                    return continuation.resume(returning: .failure(Self.failure(error)))
+                }
+                self.runWhenPermitted(log, onEnd)
+            }
+        }
+        return try result.get()
+    }
+
+    /// The state is recovered: begin to take messages.
+    func begin(_ start: IntakeOrigin) {
+        origin.withLock { $0 = start }
+        permission.signal()
+    }
+
+    /// The start failed: give the log back.
+    func abandon() { permission.signal() }
+
+    private func runWhenPermitted(_ log: EventLog, _ onEnd: @Sendable (NodeFailure?) -> Void) {
+        permission.wait()
+        var failure: NodeFailure?
+        do throws(NodeFailure) {
+            if let origin = origin.withLock({ $0 }) {
+                try run(log, origin)
+            }
+        } catch {
+            failure = error
+            var figures = control.figures
+            figures.intake = error.code
+            control.figures = figures
+        }
+        try? log.close()
+        channel.finish()
+        onEnd(failure)
+    }
+
+    private func run(_ log: EventLog, _ origin: IntakeOrigin) throws(NodeFailure) {
+        let source: any IntakeSource
+        do throws(BusError) {
+            if let stream = origin.stream {
+                source = try openStream(stream, log)
+            } else {
+                if log.source == nil || log.source == .core {
+                    do throws(EventStoreError) { try log.setSource(.core) } catch { throw Self.busError(error) }
+                } else {
+                    throw BusError(.other, "the log was fed from a stream; move it with `lattice log export`")
+                }
+                source = try CoreIntake(bus: origin.bus, prefix: configuration.prefix)
+            }
+        } catch {
+            throw NodeFailure(error.code.rawValue, error.message)
+        }
+        var loop = LogWriterLoop(
+            log: log, source: source, configuration: configuration, nodeID: Self.nodeID(log.id), clock: clock,
+            control: control, channel: channel, voice: voice, logger: logger)
+        try loop.run()
+    }
+
+    private func openStream(_ stream: any StreamSource, _ log: EventLog) throws(BusError) -> StreamIntake {
+        var identity: StreamIdentity?
+        switch log.source {
+        case .jetStream(let name, let createdAt): identity = StreamIdentity(name: name, createdAt: createdAt)
+        case .core: throw BusError(.streamRolledBack, "the log was fed on core NATS; move it with `lattice log export`")
+        case nil: break
+        }
+        let lastMessage = log.lastFrame.map {
+            StreamMessageFingerprint(recordedAt: $0.recordedAt, hash: $0.sourceHash)
+        }
+        let status = try stream.open(
+            after: StreamResumePoint(
+                identity: identity, lastSequence: log.lastSequence, lastMessage: lastMessage))
+        if identity == nil {
+            do throws(EventStoreError) {
+                try log.setSource(.jetStream(name: status.identity.name, createdAt: status.identity.createdAt))
+            } catch {
+                throw Self.busError(error)
+            }
+        }
+        return StreamIntake(stream)
+    }
+
+    private static func busError(_ error: EventStoreError) -> BusError { BusError(.other, error.description) }
+
+    /// A name for this node, from its log's identity.
+    static func nodeID(_ id: LogID) -> String { "node-" + id.description.prefix(10) }
+
+    static func failure(_ error: EventStoreError) -> NodeFailure {
+        switch error.code {
+        case .locked: NodeFailure("log_locked", "\(error): another `lattice serve` runs on this directory")
+        case .hole:
+            NodeFailure(
+                "log_damaged", "\(error): nothing was changed; `lattice verify` shows it, `lattice log repair` decides")
+        default: NodeFailure("log_failed", "\(error)")
+        }
+    }
+}

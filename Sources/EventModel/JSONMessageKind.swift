@@ -1,0 +1,83 @@
+// Which generated type stands behind each kind of message that has a JSON form.
+
+import SwiftProtobuf
+
+/// The messages besides events: questions, answers, notices, and a record as tools print it.
+package enum MessageKind: String, Sendable, Hashable, CaseIterable {
+    case registryQuery = "registry_query"
+    case nodeQuery = "node_query"
+    case instancesAnswer = "instances_answer"
+    case selectionAnswer = "selection_answer"
+    case topologyAnswer = "topology_answer"
+    case removalsAnswer = "removals_answer"
+    case digestAnswer = "digest_answer"
+    case outcomeAnswer = "outcome_answer"
+    case nodeStatus = "node_status"
+    case errorAnswer = "error_answer"
+    case rejection
+    case changeNotice = "change_notice"
+    case eventRecord = "event_record"
+
+    var message: any SwiftProtobuf.Message.Type {
+        switch self {
+        case .registryQuery: Lattice_V1_RegistryQuery.self
+        case .nodeQuery: Lattice_V1_NodeQuery.self
+        case .instancesAnswer: Lattice_V1_InstancesAnswer.self
+        case .selectionAnswer: Lattice_V1_SelectionAnswer.self
+        case .topologyAnswer: Lattice_V1_TopologyAnswer.self
+        case .removalsAnswer: Lattice_V1_RemovalsAnswer.self
+        case .digestAnswer: Lattice_V1_DigestAnswer.self
+        case .outcomeAnswer: Lattice_V1_OutcomeAnswer.self
+        case .nodeStatus: Lattice_V1_NodeStatus.self
+        case .errorAnswer: Lattice_V1_ErrorAnswer.self
+        case .rejection: Lattice_V1_Rejection.self
+        case .changeNotice: Lattice_V1_ChangeNotice.self
+        case .eventRecord: Lattice_V1_EventRecord.self
+        }
+    }
+}
+
+extension RegistryQueryName {
+    /// What answers the query.
+    package var answer: MessageKind {
+        switch self {
+        case .resolve, .instance, .staleInstances, .failoverCandidates: .instancesAnswer
+        case .select: .selectionAnswer
+        case .services, .topology: .topologyAnswer
+        case .removals: .removalsAnswer
+        case .digest: .digestAnswer
+        }
+    }
+}
+
+extension NodeQueryName {
+    /// What answers the query.
+    package var answer: MessageKind {
+        switch self {
+        case .status: .nodeStatus
+        case .outcome: .outcomeAnswer
+        case .digest: .digestAnswer
+        }
+    }
+}
+
+extension EventType {
+    var message: any SwiftProtobuf.Message.Type {
+        switch self {
+        case .registered: Lattice_V1_Registered.self
+        case .deregistered: Lattice_V1_Deregistered.self
+        case .heartbeat: Lattice_V1_Heartbeats.self
+        case .healthReported: Lattice_V1_HealthReported.self
+        case .loadReported: Lattice_V1_LoadReported.self
+        case .healthSwept: Lattice_V1_HealthSwept.self
+        case .instanceSelected: Lattice_V1_InstancesSelected.self
+        case .tick: Lattice_V1_Tick.self
+        case .nodeResumed: Lattice_V1_NodeResumed.self
+        case .intakeGap: Lattice_V1_IntakeGap.self
+        case .leadershipClaimed: Lattice_V1_LeadershipClaimed.self
+        case .semanticsActivated: Lattice_V1_SemanticsActivated.self
+        case .registryConfigured: Lattice_V1_RegistryConfigured.self
+        case .guardReleased: Lattice_V1_GuardReleased.self
+        }
+    }
+}

@@ -1,0 +1,50 @@
+// A record of the log as one line of JSON (envelope.proto), for `lattice tail`, `lattice log cat` and exports.
+
+import FoundationEssentials
+import SwiftProtobuf
+
+extension JSONTranscoder {
+    /// One record as one line of JSON, without the line's end.
+    ///
+    /// Never fails: facts of a type or version that this code does not know, or that are not protobuf, stand in the
+    /// member `opaque` as base64; what is not UTF-8 in subject or message id is replaced by U+FFFD.
+    package static func recordJSON(
+        sequence: SequenceNumber, recordedAt: Timestamp, subject: ArraySlice<UInt8>, messageID: ArraySlice<UInt8>,
+        eventType: UInt16, schemaVersion: UInt8, facts: ArraySlice<UInt8>, attachment: ArraySlice<UInt8>
+    ) -> [UInt8] {
+        var record = Lattice_V1_EventRecord()
+        record.sequence = sequence.rawValue
+        record.recordedAt = recordedAt.rawValue
+        record.subject = String(decoding: subject, as: UTF8.self)
+        record.messageID = String(decoding: messageID, as: UTF8.self)
+        record.eventType = UInt32(eventType)
+        record.schemaVersion = UInt32(schemaVersion)
+        record.attachment = Data(attachment)
+        let type = schemaVersion == EventType.currentSchemaVersion ? EventType(rawValue: eventType) : nil
+        record.event = type.flatMap { try? known($0, Array(facts)) } ?? .opaque(Data(facts))
+        do {
+            return try text(record)
+        } catch {
+            preconditionFailure("a record of numbers, texts and bytes has a JSON form: \(error)")
+        }
+    }
+
+    private static func known(_ type: EventType, _ facts: [UInt8]) throws -> Lattice_V1_EventRecord.OneOf_Event {
+        switch type {
+        case .registered: .registered(try Lattice_V1_Registered(serializedBytes: facts))
+        case .deregistered: .deregistered(try Lattice_V1_Deregistered(serializedBytes: facts))
+        case .heartbeat: .heartbeat(try Lattice_V1_Heartbeats(serializedBytes: facts))
+        case .healthReported: .healthReported(try Lattice_V1_HealthReported(serializedBytes: facts))
+        case .loadReported: .loadReported(try Lattice_V1_LoadReported(serializedBytes: facts))
+        case .healthSwept: .healthSwept(try Lattice_V1_HealthSwept(serializedBytes: facts))
+        case .instanceSelected: .instanceSelected(try Lattice_V1_InstancesSelected(serializedBytes: facts))
+        case .tick: .tick(try Lattice_V1_Tick(serializedBytes: facts))
+        case .nodeResumed: .nodeResumed(try Lattice_V1_NodeResumed(serializedBytes: facts))
+        case .intakeGap: .intakeGap(try Lattice_V1_IntakeGap(serializedBytes: facts))
+        case .leadershipClaimed: .leadershipClaimed(try Lattice_V1_LeadershipClaimed(serializedBytes: facts))
+        case .semanticsActivated: .semanticsActivated(try Lattice_V1_SemanticsActivated(serializedBytes: facts))
+        case .registryConfigured: .registryConfigured(try Lattice_V1_RegistryConfigured(serializedBytes: facts))
+        case .guardReleased: .guardReleased(try Lattice_V1_GuardReleased(serializedBytes: facts))
+        }
+    }
+}

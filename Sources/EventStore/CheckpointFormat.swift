@@ -1,0 +1,83 @@
+// A checkpoint as bytes.
+
+import EventModel
+
+/// Header, sections, and the SHA-256 of both; all numbers little-endian.
+enum CheckpointFormat {
+    static let magic = Array("LFCHKPNT".utf8)
+    static let version: UInt32 = 1
+
+    static func encode(_ checkpoint: Checkpoint) -> [UInt8] {
+        var header = ByteWriter()
+        header.put(magic)
+        header.put(version)
+        header.put(UInt32(checkpoint.sections.count))
+        header.put(checkpoint.sequence.rawValue)
+        header.put(checkpoint.recordedAt.rawValue)
+        header.put(checkpoint.semanticsVersion)
+        header.put(checkpoint.codecVersion)
+        header.put(checkpoint.createdAt.rawValue)
+        header.putChecksum()
+        var bytes = header.bytes
+        for section in checkpoint.sections { bytes += encode(section) }
+        var hash = RunningHash()
+        hash.update(bytes.span)
+        return bytes + hash.finish().bytes
+    }
+
+    private static func encode(_ section: Checkpoint.Section) -> [UInt8] {
+        let name = Array(section.name.utf8)
+        precondition(name.count <= Int(UInt16.max), "a machine's name is short")
+        var writer = ByteWriter()
+        writer.put(UInt16(name.count))
+        writer.put(UInt64(section.bytes.count))
+        writer.put(section.digest.high)
+        writer.put(section.digest.low)
+        writer.put(name)
+        writer.put(section.bytes)
+        writer.putChecksum()
+        return writer.bytes
+    }
+
+    static func decode(_ bytes: [UInt8], path: String) throws(EventStoreError) -> Checkpoint {
+        func damaged(_ detail: String) -> EventStoreError {
+            EventStoreError(.checkpointDamaged, path: path, detail: detail)
+        }
+        let body = bytes.dropLast(SegmentHash.byteCount)
+        var hash = RunningHash()
+        hash.update(body.span)
+        guard bytes.count > SegmentHash.byteCount, Array(bytes.suffix(SegmentHash.byteCount)) == hash.finish().bytes
+        else { throw damaged("the hash does not fit") }
+        var reader = ByteReader(body)
+        guard let found = reader.take(count: magic.count), Array(found) == magic, let version = reader.take(UInt32.self)
+        else { throw damaged("it is no checkpoint") }
+        guard version == Self.version else { throw EventStoreError(.formatUnknown(version: version), path: path) }
+        guard let count = reader.take(UInt32.self), let sequence = reader.take(UInt64.self),
+            let recordedAt = reader.take(Int64.self), let semantics = reader.take(UInt32.self),
+            let codec = reader.take(UInt32.self), let createdAt = reader.take(Int64.self),
+            reader.take(UInt32.self) == Checksum.crc32c(bytes.span.extracting(0..<48))
+        else { throw damaged("its header is damaged") }
+        var checkpoint = Checkpoint(
+            sequence: SequenceNumber(sequence), recordedAt: Timestamp(nanoseconds: recordedAt),
+            semanticsVersion: semantics, codecVersion: codec, createdAt: Timestamp(nanoseconds: createdAt),
+            sections: [])
+        for position in 0..<count {
+            guard let section = decodeSection(&reader) else { throw damaged("section \(position) is damaged") }
+            checkpoint.sections.append(section)
+        }
+        guard reader.remainingCount == 0 else { throw damaged("there are bytes behind its sections") }
+        return checkpoint
+    }
+
+    private static func decodeSection(_ reader: inout ByteReader) -> Checkpoint.Section? {
+        var whole = reader
+        guard let nameCount = reader.take(UInt16.self), let byteCount = reader.take(UInt64.self),
+            let high = reader.take(UInt64.self), let low = reader.take(UInt64.self),
+            let name = reader.take(count: Int(nameCount)), let size = Int(exactly: byteCount),
+            let bytes = reader.take(count: size), let checksum = reader.take(UInt32.self),
+            let covered = whole.take(count: 26 + Int(nameCount) + size), checksum == Checksum.crc32c(covered.span),
+            let text = String(validating: name, as: UTF8.self)
+        else { return nil }
+        return Checkpoint.Section(name: text, digest: Digest(high: high, low: low), bytes: Array(bytes))
+    }
+}

@@ -1,0 +1,145 @@
+// Machine states on disk, each true for one sequence.
+
+package import EventModel
+
+/// The state of every machine at a sequence.
+package struct Checkpoint: Hashable, Sendable {
+    /// One machine's state.
+    package struct Section: Hashable, Sendable {
+        /// The machine's name.
+        package var name: String
+        /// The digest of the state.
+        package var digest: Digest
+        /// The encoded state.
+        package var bytes: [UInt8]
+
+        package init(name: String, digest: Digest, bytes: [UInt8]) {
+            self.name = name
+            self.digest = digest
+            self.bytes = bytes
+        }
+    }
+
+    /// The last record that was applied.
+    package var sequence: SequenceNumber
+    /// That record's time.
+    package var recordedAt: Timestamp
+    /// The version of the rules by which the state was folded.
+    package var semanticsVersion: UInt32
+    /// The version of the encoding of the sections.
+    package var codecVersion: UInt32
+    /// When the checkpoint was made.
+    package var createdAt: Timestamp
+    package var sections: [Section]
+
+    package init(
+        sequence: SequenceNumber, recordedAt: Timestamp, semanticsVersion: UInt32, codecVersion: UInt32,
+        createdAt: Timestamp, sections: [Section]
+    ) {
+        self.sequence = sequence
+        self.recordedAt = recordedAt
+        self.semanticsVersion = semanticsVersion
+        self.codecVersion = codecVersion
+        self.createdAt = createdAt
+        self.sections = sections
+    }
+}
+
+/// The checkpoints of one directory, which may be the log's own.
+///
+/// A checkpoint is written whole or not at all. One that is damaged or of an unknown version is passed over with a
+/// warning. Used by one thread at a time.
+package struct CheckpointStore: Sendable {
+    /// The directory.
+    package let directory: String
+    /// How many of the newest checkpoints `prune` keeps.
+    package var keptCount: Int
+    private let storage: any LogStorage
+
+    /// A checkpoint that was asked for, and those that were passed over on the way.
+    package struct Finding: Sendable {
+        package var checkpoint: Checkpoint?
+        /// Why newer checkpoints were not used.
+        package var warnings: [EventStoreError]
+    }
+
+    package init(directory: String, keptCount: Int = 3, storage: any LogStorage = PosixStorage()) {
+        precondition(keptCount > 0, "a store of checkpoints keeps at least one")
+        self.directory = directory
+        self.keptCount = keptCount
+        self.storage = storage
+    }
+
+    private func path(_ sequence: SequenceNumber) -> String { directory + "/" + FileName.checkpoint(sequence) }
+
+    /// The sequences of the checkpoints there are, ascending, by their names alone.
+    package func list() throws(EventStoreError) -> [SequenceNumber] {
+        try storage.fileNames(in: directory).compactMap { FileName.checkpointSequence($0) }.sorted()
+    }
+
+    /// Writes a checkpoint; it is durable when this returns. An existing one of the same sequence is replaced.
+    package func save(_ checkpoint: Checkpoint) throws(EventStoreError) {
+        try storage.createDirectory(directory)
+        try storage.replaceAtomically(
+            path(checkpoint.sequence), in: directory, with: CheckpointFormat.encode(checkpoint))
+    }
+
+    /// Reads one checkpoint. Throws `.checkpointDamaged`, `.formatUnknown` or `.notFound`.
+    package func load(_ sequence: SequenceNumber) throws(EventStoreError) -> Checkpoint {
+        let path = path(sequence)
+        let checkpoint = try CheckpointFormat.decode(try storage.open(path, .read).readAll(), path: path)
+        guard checkpoint.sequence == sequence else {
+            throw EventStoreError(.checkpointDamaged, path: path, detail: "it is true for \(checkpoint.sequence)")
+        }
+        return checkpoint
+    }
+
+    /// The newest checkpoint at or before a sequence that can be read, and that `accepts` (say, its versions) lets pass.
+    package func newest(
+        notAfter sequence: SequenceNumber = .end, where accepts: (Checkpoint) -> Bool = { _ in true }
+    ) throws(EventStoreError) -> Finding {
+        var finding = Finding(checkpoint: nil, warnings: [])
+        for candidate in try list().reversed() where candidate <= sequence {
+            do throws(EventStoreError) {
+                let checkpoint = try load(candidate)
+                if accepts(checkpoint) {
+                    finding.checkpoint = checkpoint
+                    return finding
+                }
+                finding.warnings.append(
+                    EventStoreError(
+                        .formatUnknown(version: checkpoint.codecVersion), path: path(candidate),
+                        detail: "semantics \(checkpoint.semanticsVersion), codec \(checkpoint.codecVersion)"))
+            } catch {
+                switch error.code {
+                case .checkpointDamaged, .formatUnknown, .notFound: finding.warnings.append(error)
+                default: throw error
+                }
+            }
+        }
+        return finding
+    }
+
+    /// Removes old checkpoints and returns their sequences: all but the `keptCount` newest that can be read, and never
+    /// the newest readable one at or before `needed`, from which the log's first retained records are replayed.
+    @discardableResult
+    package func prune(neededAtOrBefore needed: SequenceNumber? = nil) throws(EventStoreError) -> [SequenceNumber] {
+        var kept = 0
+        var needIsMet = needed == nil
+        var removed: [SequenceNumber] = []
+        for candidate in try list().reversed() {
+            let serves = needed.map { candidate <= $0 } ?? false
+            // Once enough are kept, what is older need not be read to be removed.
+            if kept >= keptCount && (needIsMet || !serves) {
+                try storage.remove(path(candidate))
+                removed.append(candidate)
+                continue
+            }
+            guard (try? load(candidate)) != nil else { continue }
+            kept += 1
+            if serves { needIsMet = true }
+        }
+        if !removed.isEmpty { try storage.synchronizeDirectory(directory) }
+        return removed
+    }
+}

@@ -1,0 +1,109 @@
+// The port to the disk: small enough that a simulated disk can take its place.
+
+package import EventModel
+
+/// How a file is opened.
+package enum LogFileMode: Hashable, Sendable {
+    /// For reading; the file must exist.
+    case read
+    /// For reading and writing; the file must exist.
+    case readWrite
+    /// For reading and writing; an existing file is emptied.
+    case create
+}
+
+/// An open file; closed when the last reference goes.
+package protocol LogFile: AnyObject, Sendable {
+    /// The size in bytes.
+    func byteCount() throws(EventStoreError) -> UInt64
+    /// Up to `count` bytes beginning at `offset`; fewer only at the end of the file.
+    func read(at offset: UInt64, count: Int) throws(EventStoreError) -> [UInt8]
+    /// Writes some of the bytes at `offset` and returns how many; may be fewer than given.
+    func write(_ bytes: Span<UInt8>, at offset: UInt64) throws(EventStoreError) -> Int
+    /// Sets the size.
+    func truncate(to byteCount: UInt64) throws(EventStoreError)
+    /// Returns when all bytes and the size are durable (fdatasync).
+    func synchronize() throws(EventStoreError)
+}
+
+/// Held while one process writes to a directory; given back by `release()` or when the last reference goes.
+package protocol LogLock: AnyObject, Sendable {
+    /// Gives the lock back.
+    func release()
+}
+
+/// The room on a device.
+package struct DiskSpace: Hashable, Sendable {
+    /// Bytes an unprivileged process may still write.
+    package var freeBytes: UInt64
+    /// The size of the file system in bytes.
+    package var totalBytes: UInt64
+
+    package init(freeBytes: UInt64, totalBytes: UInt64) {
+        self.freeBytes = freeBytes
+        self.totalBytes = totalBytes
+    }
+
+    /// The used share in basis points, 0 … 10,000.
+    package var usedBasisPoints: UInt64 {
+        totalBytes == 0 ? 10_000 : (totalBytes - min(freeBytes, totalBytes)) / max(1, totalBytes / 10_000)
+    }
+}
+
+/// What the store needs of an operating system.
+package protocol LogStorage: Sendable {
+    /// Opens a file; `.notFound` if it must exist and does not. New files are readable by their owner only.
+    func open(_ path: String, _ mode: LogFileMode) throws(EventStoreError) -> any LogFile
+    /// The names in a directory in no order; empty if there is no such directory.
+    func fileNames(in directory: String) throws(EventStoreError) -> [String]
+    /// Makes a directory for its owner only, and its parents; no error if it exists.
+    func createDirectory(_ path: String) throws(EventStoreError)
+    /// Gives a file another name, replacing what had that name.
+    func rename(_ path: String, to newPath: String) throws(EventStoreError)
+    /// Removes a file.
+    func remove(_ path: String) throws(EventStoreError)
+    /// Returns when creations, renames and removals in the directory are durable.
+    func synchronizeDirectory(_ path: String) throws(EventStoreError)
+    /// Takes the lock file, or throws `.locked`.
+    func lock(_ path: String) throws(EventStoreError) -> any LogLock
+    /// The room on the device that holds the directory.
+    func diskSpace(at directory: String) throws(EventStoreError) -> DiskSpace
+    /// The wall clock.
+    func now() -> Timestamp
+    /// A clock that never goes back, for measuring.
+    func monotonicNanoseconds() -> UInt64
+}
+
+extension LogFile {
+    /// Writes all bytes, going on after short writes.
+    func writeAll(_ bytes: Span<UInt8>, at offset: UInt64) throws(EventStoreError) {
+        var written = 0
+        while written < bytes.count {
+            let count = try write(bytes.extracting(droppingFirst: written), at: offset + UInt64(written))
+            precondition(count > 0, "a write that writes nothing must throw")
+            written += count
+        }
+    }
+
+    /// The whole content.
+    func readAll() throws(EventStoreError) -> [UInt8] {
+        try read(at: 0, count: Int(try byteCount()))
+    }
+}
+
+extension LogStorage {
+    /// Replaces a file so that after a crash either the old or the new content is there, whole.
+    func replaceAtomically(_ path: String, in directory: String, with bytes: [UInt8]) throws(EventStoreError) {
+        let temporary = path + FileName.temporarySuffix
+        do throws(EventStoreError) {
+            let file = try open(temporary, .create)
+            try file.writeAll(bytes.span, at: 0)
+            try file.synchronize()
+        } catch {
+            try? remove(temporary)
+            throw error
+        }
+        try rename(temporary, to: path)
+        try synchronizeDirectory(directory)
+    }
+}

@@ -1,0 +1,95 @@
+// What libnats tells about a connection from its own threads.
+
+internal import CNATS
+internal import Logging
+internal import Messaging
+internal import Synchronization
+
+/// The listener of one connection. libnats holds it from `connect` until the closed callback, its last one.
+final class NATSConnectionEvents: Sendable {
+    /// What the server refused; the list keeps the latest few.
+    struct PermissionViolations: Sendable {
+        var count: UInt64 = 0
+        var latest: [String] = []
+        static let keptMax = 16
+    }
+
+    /// Set before the connection is closed on purpose, so that its end is no news.
+    let isClosing = Atomic(false)
+    private let violations = Mutex(PermissionViolations())
+    private let configuration: NATSConfiguration
+    private let logger: Logger
+    let requests: NATSPendingRequests
+
+    init(_ configuration: NATSConfiguration, requests: NATSPendingRequests, logger: Logger) {
+        self.configuration = configuration
+        self.requests = requests
+        self.logger = logger
+    }
+
+    var permissionViolations: PermissionViolations { violations.withLock { $0 } }
+
+    fileprivate func failed(_ status: natsStatus, _ text: String) {
+        switch status {
+        case NATS_NOT_PERMITTED:
+            violations.withLock { violations in
+                violations.count += 1
+                violations.latest.append(text)
+                if violations.latest.count > PermissionViolations.keptMax { violations.latest.removeFirst() }
+            }
+            logger.error("NATS refused", metadata: ["reason": "\(text)"])
+            requests.failRefused(text)
+        case NATS_SLOW_CONSUMER:
+            logger.warning("NATS drops messages: a subscription is not read fast enough")
+        default:
+            logger.error("NATS error", metadata: ["reason": "\(text)"])
+        }
+    }
+
+    fileprivate func disconnected() {
+        if !isClosing.load(ordering: .relaxed) { logger.warning("NATS connection lost") }
+        requests.failAll(BusError(.notConnected, "request: the connection was lost"))
+    }
+
+    fileprivate func reconnected() { logger.info("NATS connected", metadata: ["connection": "\(configuration)"]) }
+
+    fileprivate func closed(_ reason: String) {
+        logger.info("NATS connection closed", metadata: ["reason": "\(reason)"])
+        requests.end(BusError(.closed, "request: the connection is closed"))
+    }
+
+    fileprivate func delayMilliseconds(attempt: Int) -> Int64 {
+        let delay = configuration.reconnectDelayMilliseconds(attempt: attempt)
+        return delay - Int64.random(in: 0...(max(0, delay) / 2))
+    }
+}
+
+/// The listener behind a closure pointer, which libnats holds retained.
+@unsafe private func events(_ closure: UnsafeMutableRawPointer?) -> NATSConnectionEvents? {
+    guard let closure = unsafe closure else { return nil }
+    return unsafe Unmanaged<NATSConnectionEvents>.fromOpaque(closure).takeUnretainedValue()
+}
+
+let onError: natsErrHandler = { _, _, status, closure in
+    unsafe events(closure)?.failed(status, lastErrorText(status))
+}
+
+let onDisconnected: natsConnectionHandler = { _, closure in
+    unsafe events(closure)?.disconnected()
+}
+
+let onReconnected: natsConnectionHandler = { _, closure in
+    unsafe events(closure)?.reconnected()
+}
+
+let onClosed: natsConnectionHandler = { connection, closure in
+    var text: UnsafePointer<CChar>?
+    let status = unsafe natsConnection_GetLastError(connection, &text)
+    let reason = status == NATS_OK ? "asked to" : unsafe text.map { unsafe String(cString: $0) } ?? "unknown"
+    guard let closure = unsafe closure else { return }
+    unsafe Unmanaged<NATSConnectionEvents>.fromOpaque(closure).takeRetainedValue().closed(reason)
+}
+
+let onReconnectDelay: natsCustomReconnectDelayHandler = { _, attempt, closure in
+    unsafe events(closure)?.delayMilliseconds(attempt: Int(attempt)) ?? 1000
+}

@@ -1,0 +1,211 @@
+// Random events in their canonical form, built from the generated code.
+
+import EventModel
+import Foundation
+import SwiftProtobuf
+
+extension SplitMix64 {
+    /// A random event that the hand-written codec must take, with every default left unsaid.
+    mutating func message(_ type: EventType) -> any SwiftProtobuf.Message {
+        switch type {
+        case .registered:
+            Lattice_V1_Registered.with {
+                $0.serviceName = name()
+                $0.events = batch { $0.registration() }
+                $0.failFast = oneIn(2)
+            }
+        case .deregistered:
+            Lattice_V1_Deregistered.with {
+                $0.serviceName = name()
+                $0.events = batch { $0.deregistration() }
+            }
+        case .heartbeat:
+            Lattice_V1_Heartbeats.with {
+                $0.serviceName = name()
+                $0.events = batch { $0.heartbeat() }
+            }
+        case .healthReported:
+            Lattice_V1_HealthReported.with {
+                $0.serviceName = name()
+                $0.events = batch { $0.healthReport() }
+            }
+        case .loadReported:
+            Lattice_V1_LoadReported.with {
+                $0.serviceName = name()
+                $0.events = batch { $0.loadReport() }
+            }
+        case .healthSwept:
+            Lattice_V1_HealthSwept.with {
+                $0.serviceName = name()
+                $0.events = batch { $0.healthReport() }
+                $0.evictThreshold = small()
+            }
+        case .instanceSelected:
+            Lattice_V1_InstancesSelected.with {
+                $0.serviceName = name()
+                $0.events = batch { $0.selection() }
+            }
+        default: nodeMessage(type)
+        }
+    }
+
+    private mutating func nodeMessage(_ type: EventType) -> any SwiftProtobuf.Message {
+        switch type {
+        case .tick: Lattice_V1_Tick.with { $0.slot = number() }
+        case .nodeResumed:
+            Lattice_V1_NodeResumed.with {
+                $0.nodeID = text(atMost: 256)
+                $0.reason = text(atMost: 4_096)
+            }
+        case .intakeGap:
+            Lattice_V1_IntakeGap.with {
+                $0.nodeID = text(atMost: 256)
+                $0.reason = text(atMost: 4_096)
+                $0.droppedCount = number()
+            }
+        case .leadershipClaimed:
+            Lattice_V1_LeadershipClaimed.with {
+                $0.nodeID = name()
+                $0.epoch = number()
+            }
+        case .semanticsActivated:
+            Lattice_V1_SemanticsActivated.with {
+                $0.version = small()
+                $0.reason = text(atMost: 4_096)
+            }
+        case .registryConfigured: configuration()
+        case .guardReleased:
+            Lattice_V1_GuardReleased.with {
+                $0.serviceName = text(atMost: 256)
+                $0.reason = text(atMost: 4_096)
+            }
+        default: preconditionFailure("\(type) is not a node's event")
+        }
+    }
+
+    /// A random question to the registry in the form that the hand-written encoder writes.
+    mutating func registryQuery() -> Lattice_V1_RegistryQuery {
+        Lattice_V1_RegistryQuery.with {
+            $0.serviceName = text(atMost: 256)
+            $0.region = text(atMost: 256)
+            if oneIn(2) { $0.healthyOnly = false }
+            $0.minWeight = small()
+            $0.strategy = strategy()
+            if oneIn(2) { $0.seed = number() }
+            if oneIn(2) { $0.cursor = number() }
+            $0.excludeRegions = (0..<below(4)).map { _ in text(atMost: 256) }
+            $0.instanceID = text(atMost: 256)
+            $0.limit = small()
+            $0.allowPanic = oneIn(2)
+            $0.zone = text(atMost: 256)
+            $0.atSequence = number()
+            $0.atTime = signed()
+            $0.minSequence = number()
+            $0.reporter = text(atMost: 256)
+            $0.localLoads = (0..<below(3)).map { _ in
+                Lattice_V1_LocalLoad.with {
+                    $0.instanceID = text(atMost: 256)
+                    $0.activeConnections = small()
+                }
+            }
+        }
+    }
+
+    // MARK: Elements
+
+    private mutating func batch<Element>(_ element: (inout SplitMix64) -> Element) -> [Element] {
+        (0...below(4)).map { _ in element(&self) }
+    }
+
+    private mutating func name() -> String { text(atMost: 256, allowsEmpty: false) }
+    private mutating func small() -> UInt32 { UInt32(truncatingIfNeeded: number()) }
+    private mutating func signed() -> Int64 { Int64(bitPattern: number()) }
+
+    private mutating func strategy() -> Lattice_V1_SelectionStrategy {
+        [.weightedRandom, .roundRobin, .leastConnections, .powerOfTwo][below(4)]
+    }
+
+    private mutating func registration() -> Lattice_V1_Registration {
+        Lattice_V1_Registration.with {
+            $0.instanceID = name()
+            $0.endpoint = text(atMost: 256)
+            $0.region = text(atMost: 256)
+            $0.zone = text(atMost: 256)
+            let weight = small()
+            if oneIn(2) && weight != 100 { $0.weight = weight }
+            $0.metadata = (0..<below(4)).map { _ in
+                Lattice_V1_MetadataEntry.with {
+                    $0.key = text(atMost: 256)
+                    $0.value = text(atMost: 4_096)
+                }
+            }
+            $0.incarnation = signed()
+            $0.occurredAt = signed()
+        }
+    }
+
+    private mutating func deregistration() -> Lattice_V1_Deregistration {
+        Lattice_V1_Deregistration.with {
+            $0.instanceID = name()
+            $0.incarnation = signed()
+            $0.reason = text(atMost: 4_096)
+            $0.occurredAt = signed()
+            $0.actor = text(atMost: 256)
+        }
+    }
+
+    private mutating func heartbeat() -> Lattice_V1_Heartbeat {
+        Lattice_V1_Heartbeat.with {
+            $0.instanceID = name()
+            $0.incarnation = signed()
+            $0.occurredAt = signed()
+        }
+    }
+
+    private mutating func healthReport() -> Lattice_V1_HealthReport {
+        Lattice_V1_HealthReport.with {
+            $0.instanceID = name()
+            $0.healthy = oneIn(2)
+            $0.latencyNs = signed()
+            if oneIn(2) { $0.consecutiveFailures = small() }
+            $0.lastCheck = signed()
+            $0.reason = text(atMost: 4_096)
+            $0.incarnation = signed()
+        }
+    }
+
+    private mutating func loadReport() -> Lattice_V1_LoadReport {
+        Lattice_V1_LoadReport.with {
+            $0.instanceID = name()
+            $0.reporter = text(atMost: 256)
+            $0.activeConnections = small()
+            $0.occurredAt = signed()
+            $0.incarnation = signed()
+        }
+    }
+
+    private mutating func selection() -> Lattice_V1_InstanceSelection {
+        Lattice_V1_InstanceSelection.with {
+            if oneIn(2) { $0.traceID = Data((0..<16).map { _ in UInt8(truncatingIfNeeded: next()) }) }
+            $0.candidates = (0..<below(4)).map { _ in text(atMost: 256) }
+            $0.chosen = text(atMost: 256)
+            $0.strategy = strategy()
+            $0.asOfSequence = number()
+            $0.seed = number()
+        }
+    }
+
+    private mutating func configuration() -> Lattice_V1_RegistryConfigured {
+        Lattice_V1_RegistryConfigured.with {
+            if oneIn(2) { $0.staleAfterNs = signed() }
+            if oneIn(2) { $0.evictAfterNs = signed() }
+            if oneIn(2) { $0.guardServiceBasisPoints = small() }
+            if oneIn(2) { $0.guardMeshBasisPoints = small() }
+            if oneIn(2) { $0.guardLastInstanceNs = signed() }
+            if oneIn(2) { $0.guardWindows = small() }
+            if oneIn(2) { $0.panicBasisPoints = small() }
+            if oneIn(2) { $0.allowLoopback = oneIn(2) }
+            $0.reason = text(atMost: 4_096)
+        }
+    }
+}

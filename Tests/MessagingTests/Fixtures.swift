@@ -1,0 +1,162 @@
+// What the messaging tests share: buses with and without a server, readers on threads of their own, waiting.
+
+import Dispatch
+import EventModel
+import Foundation
+import Logging
+import Messaging
+import NATSMessaging
+import Testing
+
+/// A directory that vanishes with its owner.
+final class TemporaryDirectory: Sendable {
+    let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.path + "/lattice-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// Writes a file that only its owner may read, and tells its path.
+    func write(_ name: String, _ text: String) throws -> String {
+        let file = path + "/" + name
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file)
+        return file
+    }
+}
+
+/// A nats-server of one test, and its directory.
+final class TestServer: Sendable {
+    let directory: TemporaryDirectory
+    let server: EmbeddedNATSServer
+    var url: String { server.url }
+
+    private init(_ directory: TemporaryDirectory, _ server: EmbeddedNATSServer) {
+        self.directory = directory
+        self.server = server
+    }
+
+    static func start(
+        jetStream: Bool = false, configuration: String? = nil, in directory: TemporaryDirectory? = nil,
+        port: UInt16? = nil
+    ) async throws -> TestServer {
+        let directory = try directory ?? TemporaryDirectory()
+        var options = EmbeddedNATSServer.Options(directory: directory.path)
+        options.port = port
+        if jetStream { options.jetStreamDirectory = directory.path + "/js" }
+        if let configuration { options.configurationFile = try directory.write("server.conf", configuration) }
+        return TestServer(directory, try await EmbeddedNATSServer.start(options))
+    }
+
+    /// A server with the same data on the same port, after this one has ended.
+    func restarted(jetStream: Bool = false) async throws -> TestServer {
+        try await Self.start(jetStream: jetStream, in: directory, port: server.port)
+    }
+
+    func connect(_ adjust: (inout NATSConfiguration) -> Void = { _ in }) async throws -> NATSMessageBus {
+        var configuration = NATSConfiguration(servers: [url], name: "messaging tests")
+        configuration.reconnect.delayMin = .milliseconds(10)
+        configuration.reconnect.delayMax = .milliseconds(50)
+        adjust(&configuration)
+        return try await NATSMessageBus.connect(configuration, logger: .quiet)
+    }
+}
+
+extension Logger {
+    static var quiet: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
+}
+
+/// The implementations that must pass the same tests.
+enum BusKind: String, CaseIterable, Sendable {
+    case memory, nats
+
+    /// Runs a test with a bus of this kind and ends everything after it.
+    func withBus(_ body: (any MessageBus) async throws -> Void) async throws {
+        switch self {
+        case .memory:
+            let bus = InMemoryMessageBus()
+            try await body(bus)
+            await bus.close()
+        case .nats:
+            let server = try await TestServer.start()
+            let bus = try await server.connect { $0.sendsAtOnce = true }
+            try await body(bus)
+            await bus.close()
+            await server.server.terminate()
+        }
+    }
+}
+
+/// Runs what blocks on a thread of its own.
+func onThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread.detachNewThread { continuation.resume(with: Result { try work() }) }
+    }
+}
+
+/// Pulls until `count` messages have come or nothing came for `timeout`.
+func received(
+    _ count: Int, from subscription: any MessageSubscription, timeout: Duration = .seconds(5)
+) async throws -> [Message] {
+    try await onThread {
+        var messages: [Message] = []
+        while messages.count < count {
+            let batch = try subscription.receive(maximum: count - messages.count, timeout: timeout)
+            if batch.isEmpty { break }
+            messages += batch
+        }
+        return messages
+    }
+}
+
+/// The same for a stream.
+func received(
+    _ count: Int, from source: any StreamSource, timeout: Duration = .seconds(10)
+) async throws -> [Message] {
+    try await onThread {
+        var messages: [Message] = []
+        while messages.count < count {
+            let batch = try source.receive(maximum: count - messages.count, timeout: timeout)
+            if batch.isEmpty { break }
+            messages += batch
+        }
+        return messages
+    }
+}
+
+/// Whether a condition came true within ten seconds.
+func eventually(_ condition: () async throws -> Bool) async throws -> Bool {
+    let deadline = ContinuousClock.now + .seconds(10)
+    while ContinuousClock.now < deadline {
+        if try await condition() { return true }
+        try await Task.sleep(for: .milliseconds(2))
+    }
+    return false
+}
+
+/// Answers every message with its payload, until the subscription has ended.
+func answerOnThread(_ subscription: any MessageSubscription, on bus: any MessageBus) {
+    Thread.detachNewThread {
+        while let questions = try? subscription.receive(maximum: 64, timeout: .seconds(1)) {
+            for question in questions {
+                try? bus.publish(Message(subject: question.replyTo, payload: question.payload))
+            }
+        }
+    }
+}
+
+func text(_ subject: String, _ text: String) -> Message { Message(subject: subject, payload: Array(text.utf8)) }
+
+extension Message {
+    var text: String { String(decoding: payload, as: UTF8.self) }
+
+    /// FNV-1a of subject and payload: enough to tell messages apart in tests.
+    static func testFingerprint(_ message: Message) -> UInt64 {
+        (Array(message.subject.utf8) + [0] + message.payload).reduce(0xcbf2_9ce4_8422_2325) {
+            ($0 ^ UInt64($1)) &* 0x100_0000_01b3
+        }
+    }
+}
