@@ -4,10 +4,11 @@
 package enum EndpointRule {
     /// Whether an endpoint has a host and a port and its address, if it is one, may be a service's.
     ///
-    /// Refused are: unspecified, link-local (with the clouds' metadata address), multicast and broadcast, IPv4-mapped
-    /// IPv6, and loopback unless it is allowed. A name is taken; whoever connects resolves it and judges the address.
+    /// Refused are: unspecified, link-local, the clouds' metadata addresses, multicast and broadcast, IPv6 forms that
+    /// carry an IPv4 address (mapped, translated, 6to4), other spellings of IPv4, and loopback unless it is allowed. A name is taken; whoever connects resolves it and judges the address.
     package static func accepts(_ endpoint: String, allowLoopback: Bool) -> Bool {
-        guard let (host, port) = split(endpoint), let number = UInt16(port), number > 0 else { return false }
+        guard let (host, port) = split(endpoint), isNumber(port), let number = UInt16(port), number > 0
+        else { return false }
         if host.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }) { return false }
         if let address = IPv4(host) { return address.isService(allowLoopback: allowLoopback) }
         if host.contains(":") { return acceptsIPv6(host, allowLoopback: allowLoopback) }
@@ -26,6 +27,11 @@ package enum EndpointRule {
         return host.isEmpty ? nil : (host, String(endpoint[endpoint.index(after: colon)...]))
     }
 
+    /// Digits and nothing else: the parser would take a sign.
+    private static func isNumber(_ text: some StringProtocol) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 }
+    }
+
     private static func acceptsName(_ host: String, allowLoopback: Bool) -> Bool {
         let isName = host.utf8.allSatisfy { byte in
             switch byte {
@@ -35,10 +41,12 @@ package enum EndpointRule {
             default: false
             }
         }
-        // All digits and dots, but no dotted quad: the short and octal forms of addresses that resolvers still take.
-        let looksLikeAddress = host.utf8.allSatisfy { $0 == UInt8(ascii: ".") || ($0 >= 0x30 && $0 <= 0x39) }
-        let isLoopback = host.lowercased() == "localhost" || host.lowercased().hasSuffix(".localhost")
-        return isName && !looksLikeAddress && !host.lowercased().hasPrefix("0x") && (allowLoopback || !isLoopback)
+        let name = host.lowercased()
+        let labels = name.split(separator: ".")
+        // A name whose last label is a number is what resolvers still take as a short, octal or hexadecimal address
+        // (WHATWG URL, section 3.5, "ends in a number").
+        guard isName, let last = labels.last, !isNumber(last), !last.hasPrefix("0x") else { return false }
+        return allowLoopback || last != "localhost"
     }
 
     private static func acceptsIPv6(_ host: String, allowLoopback: Bool) -> Bool {
@@ -49,6 +57,8 @@ package enum EndpointRule {
         // ::/96 and ::ffff:0:0/96 carry IPv4 addresses; 64:ff9b::/96 translates to them.
         if groups[0..<5].allSatisfy({ $0 == 0 }) { return false }
         if first == 0x0064 && groups[1] == 0xFF9B { return false }
+        // 6to4 carries an IPv4 address too; the last one is the metadata service of EC2.
+        if first == 0x2002 || groups == [0xFD00, 0x0EC2, 0, 0, 0, 0, 0, 0x0254] { return false }
         let isLinkLocal = first & 0xFFC0 == 0xFE80
         let isMulticast = first & 0xFF00 == 0xFF00
         return !isLinkLocal && !isMulticast
@@ -57,6 +67,9 @@ package enum EndpointRule {
 
 /// A dotted quad.
 private struct IPv4 {
+    /// Metadata services outside the link-local network: Alibaba, Azure, Oracle.
+    private static let metadata: [[UInt8]] = [[100, 100, 100, 200], [168, 63, 129, 16], [192, 0, 0, 192]]
+
     let octets: [UInt8]
 
     init?(_ text: String) {
@@ -74,7 +87,8 @@ private struct IPv4 {
     }
 
     func isService(allowLoopback: Bool) -> Bool {
-        switch octets[0] {
+        if IPv4.metadata.contains(octets) { return false }
+        return switch octets[0] {
         case 0: false
         case 127: allowLoopback
         case 169: octets[1] != 254
@@ -99,7 +113,8 @@ private enum IPv6Groups {
         if text.isEmpty { return [] }
         var result: [UInt16] = []
         for part in text.split(separator: ":", omittingEmptySubsequences: false) {
-            guard (1...4).contains(part.count), let group = UInt16(part, radix: 16), !part.hasPrefix("+") else {
+            guard (1...4).contains(part.utf8.count), part.allSatisfy(\.isHexDigit), let group = UInt16(part, radix: 16)
+            else {
                 return nil
             }
             result.append(group)

@@ -58,7 +58,7 @@ extension ServiceRegistry {
         var stale: [Int] = []
         var earliest = moment.expiryTime
         for slot in services[service].members {
-            guard let row = instances[slot] else { continue }
+            let row = instances.sign(of: slot)
             earliest = min(earliest, row.lastSeen)
             let isStale = isOlder(row.lastSeen, settings.staleAfter)
             if isStale { stale.append(slot) }
@@ -89,7 +89,7 @@ extension ServiceRegistry {
             endProtection(service, &work)
         }
         let limit = settings.staleAfter + settings.evictAfter
-        let candidates = stale.filter { isOlder(instances[$0]!.lastSeen, limit) }
+        let candidates = stale.filter { isOlder(instances.sign(of: $0).lastSeen, limit) }
         if candidates.isEmpty || isHeld(service) { return }
         evict(candidates, of: service, reason: "heartbeat_timeout", mayEmpty: isReleased, &work)
     }
@@ -150,7 +150,7 @@ extension ServiceRegistry {
             return first.instance.instanceID.precedesInBytes(second.instance.instanceID)
         }
         for slot in ordered where budget > 0 {
-            if services[service].members.count == 1 && !mayEmpty && !isLongGone(slot) { break }
+            if services[service].members.count == 1 && !mayEmpty && !mayLose(last: slot, of: service) { break }
             budget -= 1
             if !isReleased {
                 services[service].eviction.evicted += 1
@@ -163,7 +163,11 @@ extension ServiceRegistry {
         }
     }
 
-    private func isLongGone(_ slot: Int) -> Bool { isOlder(instances[slot]!.lastSeen, settings.guardLastInstance) }
+    /// The last instance is held for its own time, and never goes in the window in which another one went.
+    private func mayLose(last slot: Int, of service: Int) -> Bool {
+        services[service].eviction.evicted == 0
+            && isOlder(instances.sign(of: slot).lastSeen, settings.guardLastInstance)
+    }
 
     private mutating func endProtection(_ service: Int, _ work: inout Work) {
         services[service].eviction.protectedSince = nil

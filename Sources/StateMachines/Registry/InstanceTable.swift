@@ -95,6 +95,15 @@ struct InstanceTable: Sendable {
         @inline(__always) get { chunks[slot >> Self.chunkBits][slot & Self.chunkMask] }
     }
 
+    /// When a row gave its last sign of life, and whether a tick found that too old; without copying the row, since a
+    /// tick asks it of every member of a service.
+    @inline(__always)
+    func sign(of slot: Int) -> (lastSeen: Nanoseconds, isStale: Bool) {
+        let chunk = slot >> Self.chunkBits
+        let row = slot & Self.chunkMask
+        return (chunks[chunk][row]!.lastSeen, chunks[chunk][row]!.isStale)
+    }
+
     /// Changes a row in place.
     @inline(__always)
     mutating func update<Result>(_ slot: Int, _ body: (inout InstanceRow) -> Result) -> Result {
