@@ -71,7 +71,7 @@ let package = Package(
         .executableTarget(
             name: "lattice-bench",
             dependencies: [
-                "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", arguments,
+                "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", arguments, logging,
             ], swiftSettings: strict),
         // Tests.
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),

@@ -363,6 +363,9 @@ package final class Node: Sendable {
         return status
     }
 
+    /// The last applied sequence, without waiting for anybody.
+    package var appliedSequence: SequenceNumber { SequenceNumber(sequencer.applied.load(ordering: .acquiring)) }
+
     /// The digest of each machine now.
     package func digests() async -> DigestAnswer { await sequencer.digests() }
 

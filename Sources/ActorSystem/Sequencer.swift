@@ -4,6 +4,7 @@ import DequeModule
 import EventModel
 import Messaging
 import StateMachines
+import Synchronization
 
 /// What the sequencer has seen, for status and metrics.
 package struct SequencerFigures: Sendable {
@@ -26,6 +27,8 @@ actor Sequencer {
     private(set) var stopReason: String?
     let registry: MachineHost<ServiceRegistry>
     private let voice: Voice
+    /// The last applied sequence, for whoever must not wait for the actor.
+    nonisolated let applied = Atomic<UInt64>(0)
 
     init(registry: MachineHost<ServiceRegistry>, voice: Voice) {
         self.registry = registry
@@ -82,6 +85,7 @@ actor Sequencer {
             }
             outcomes.remember(answer)
         }
+        applied.store(admission.moment.sequence.rawValue, ordering: .releasing)
         if isLive { voice.say(spoken) }
         waiters.reached(admission.moment.sequence)
     }
