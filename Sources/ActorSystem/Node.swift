@@ -75,7 +75,7 @@ package final class Node: Sendable {
         let node = Node(configuration, environment, writer, voice, opened)
         do throws(NodeFailure) {
             try await node.recover(through: opened.lastSequence, report)
-            try node.startServing(end)
+            try await node.startServing(end)
         } catch {
             writer.abandon()
             throw error
@@ -146,7 +146,7 @@ package final class Node: Sendable {
         if let reason = await sequencer.stopReason { throw NodeFailure("unsupported_semantics", reason) }
     }
 
-    private func startServing(_ end: EndSignal) throws(NodeFailure) {
+    private func startServing(_ end: EndSignal) async throws(NodeFailure) {
         let responder = makeResponder()
         responderBox.withLock { $0 = responder }
         do throws(BusError) {
@@ -160,15 +160,21 @@ package final class Node: Sendable {
         progress.withLock { progress in
             progress.tasks = [keeper]
             progress.checkpointedAt = startedAt
-            progress.isReady = true
         }
         Task {
             let failure = await end.value()
             await consumer.value
             await self.ended(failure)
         }
-        recordStart()
-        writer.begin(IntakeOrigin(bus: environment.intakeBus, stream: environment.stream))
+        await recordStart()
+        try await writer.begin(IntakeOrigin(bus: environment.intakeBus, stream: environment.stream))
+        do throws(BusError) {
+            // Whoever was told that the node is ready must be heard: the server has to know the subscriptions.
+            for bus in [environment.intakeBus, environment.answerBus] { try await bus.flush(timeout: .seconds(5)) }
+        } catch {
+            throw NodeFailure(error.code.rawValue, error.message)
+        }
+        progress.withLock { $0.isReady = true }
     }
 
     private func makeResponder() -> QueryResponder {
@@ -195,24 +201,20 @@ package final class Node: Sendable {
 
     /// That the node is here, and the settings it was started with, are records too (core mode; over a stream the
     /// leader says so).
-    private func recordStart() {
+    private func recordStart() async {
         guard configuration.mode == .core else { return }
         writer.control.send(
             .record(.clock(.nodeResumed(nodeID: id, reason: "start")), subject: "clock.node_resumed"))
-        let registry = registry
+        let epoch = await sequencer.admissionState.leaderEpoch + 1
+        writer.control.send(
+            .record(.clock(.leadershipClaimed(nodeID: id, epoch: epoch)), subject: "clock.leadership_claimed"))
         let change = configuration.registry
-        Task { [writer, id, sequencer] in
-            let epoch = await sequencer.admissionState.leaderEpoch + 1
-            writer.control.send(
-                .record(
-                    .clock(.leadershipClaimed(nodeID: id, epoch: epoch)), subject: "clock.leadership_claimed"))
-            let differs = await registry.read { $0.settings.applying(change) != $0.settings }
-            guard differs else { return }
-            writer.control.send(
-                .record(
-                    .policy(.registryConfigured(change)),
-                    subject: "policy.\(SubjectToken.escape(id)).registry_configured"))
-        }
+        let differs = await registry.read { $0.settings.applying(change) != $0.settings }
+        guard differs else { return }
+        writer.control.send(
+            .record(
+                .policy(.registryConfigured(change)),
+                subject: "policy.\(SubjectToken.escape(id)).registry_configured"))
     }
 
     // MARK: Work

@@ -33,7 +33,12 @@ final class WriterThread: Sendable {
     private let logger: Logger
     private let queue = DispatchQueue(label: "lattice.writer", qos: .userInitiated)
     private let permission = DispatchSemaphore(value: 0)
-    private let origin = Mutex<IntakeOrigin?>(nil)
+    private let start = Mutex<Start?>(nil)
+
+    private struct Start {
+        var origin: IntakeOrigin
+        var opened: CheckedContinuation<NodeFailure?, Never>
+    }
 
     init(configuration: NodeConfiguration, voice: Voice, clock: WallClock, logger: Logger) {
         self.configuration = configuration
@@ -65,10 +70,13 @@ final class WriterThread: Sendable {
         return try result.get()
     }
 
-    /// The state is recovered: begin to take messages.
-    func begin(_ start: IntakeOrigin) {
-        origin.withLock { $0 = start }
-        permission.signal()
+    /// The state is recovered: begin to take messages. Returns when the subscriptions are made, or throws why not.
+    func begin(_ origin: IntakeOrigin) async throws(NodeFailure) {
+        let failure: NodeFailure? = await withCheckedContinuation { opened in
+            start.withLock { $0 = Start(origin: origin, opened: opened) }
+            permission.signal()
+        }
+        if let failure { throw failure }
     }
 
     /// The start failed: give the log back.
@@ -77,37 +85,39 @@ final class WriterThread: Sendable {
     private func runWhenPermitted(_ log: EventLog, _ onEnd: @Sendable (NodeFailure?) -> Void) {
         permission.wait()
         var failure: NodeFailure?
-        do throws(NodeFailure) {
-            if let origin = origin.withLock({ $0 }) {
-                try run(log, origin)
+        if let start = start.withLock({ $0 }) {
+            do throws(NodeFailure) {
+                let source = try open(log, start)
+                start.opened.resume(returning: nil)
+                try run(log, source)
+            } catch {
+                failure = error
+                var figures = control.figures
+                figures.intake = error.code
+                control.figures = figures
             }
-        } catch {
-            failure = error
-            var figures = control.figures
-            figures.intake = error.code
-            control.figures = figures
         }
         try? log.close()
         channel.finish()
         onEnd(failure)
     }
 
-    private func run(_ log: EventLog, _ origin: IntakeOrigin) throws(NodeFailure) {
-        let source: any IntakeSource
+    private func open(_ log: EventLog, _ start: Start) throws(NodeFailure) -> any IntakeSource {
         do throws(BusError) {
-            if let stream = origin.stream {
-                source = try openStream(stream, log)
-            } else {
-                if log.source == nil || log.source == .core {
-                    do throws(EventStoreError) { try log.setSource(.core) } catch { throw Self.busError(error) }
-                } else {
-                    throw BusError(.other, "the log was fed from a stream; move it with `lattice log export`")
-                }
-                source = try CoreIntake(bus: origin.bus, prefix: configuration.prefix)
+            if let stream = start.origin.stream { return try openStream(stream, log) }
+            guard log.source == nil || log.source == .core else {
+                throw BusError(.other, "the log was fed from a stream; move it with `lattice log export` and `import`")
             }
+            do throws(EventStoreError) { try log.setSource(.core) } catch { throw Self.busError(error) }
+            return try CoreIntake(bus: start.origin.bus, prefix: configuration.prefix)
         } catch {
-            throw NodeFailure(error.code.rawValue, error.message)
+            let failure = NodeFailure(error.code.rawValue, error.message)
+            start.opened.resume(returning: failure)
+            throw failure
         }
+    }
+
+    private func run(_ log: EventLog, _ source: any IntakeSource) throws(NodeFailure) {
         var loop = LogWriterLoop(
             log: log, source: source, configuration: configuration, nodeID: Self.nodeID(log.id), clock: clock,
             control: control, channel: channel, voice: voice, logger: logger)

@@ -190,7 +190,8 @@ struct MemoryBench: AsyncParsableCommand {
         let bus = try await stage.connect("publisher", atOnce: false)
         let mesh = Mesh(instances: instances)
         for round in 0..<3 {
-            let messages = round == 0
+            let messages =
+                round == 0
                 ? mesh.registrations(prefix: "lattice") : mesh.heartbeats(batch: 50, prefix: "lattice")
             for start in stride(from: 0, to: messages.count, by: 100) {
                 try bus.publish(contentsOf: Array(messages[start..<min(start + 100, messages.count)]))

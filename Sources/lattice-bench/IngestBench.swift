@@ -65,7 +65,8 @@ struct IngestBench: AsyncParsableCommand {
         let seconds = start.duration(to: .now).inSeconds
         let status = await running.node.status()
         guard status.acceptedEvents >= accepted + UInt64(count * batch), status.gaps == 0 else {
-            throw BenchError("events were lost: \(status.acceptedEvents - accepted) of \(count * batch), gaps \(status.gaps)")
+            throw BenchError(
+                "events were lost: \(status.acceptedEvents - accepted) of \(count * batch), gaps \(status.gaps)")
         }
         await publisher.close()
         await running.stop()

@@ -31,14 +31,16 @@ struct Mesh: Sendable {
                     instanceID: id, endpoint: "10.\(service >> 8).\(service & 255).\(index + 1):8080",
                     region: "region-\(index % 3)", zone: "zone-\(index % 6)", incarnation: 1)
             }
-            return message(.registered(Registered(serviceName: self.service(service), events: events)), "registered", prefix)
+            return message(
+                .registered(Registered(serviceName: self.service(service), events: events)), "registered", prefix)
         }
     }
 
     /// Messages of `batch` heartbeats each, over all services in turn.
     func heartbeats(batch: Int, prefix: String) -> [Message] {
         var messages: [Message] = []
-        let rounds = max(1, perService / batch)
+        // So many rounds that every instance beats.
+        let rounds = min(perService, 25)
         for round in 0..<rounds {
             for service in 0..<serviceCount {
                 let all = instances(of: service)

@@ -28,7 +28,9 @@ struct Report {
             }
         }
         if !asJSON {
-            print("  run \(figures.first?.1.count ?? 0): " + values.map { "\($0)=\(Self.text($1))" }.joined(separator: "  "))
+            print(
+                "  run \(figures.first?.1.count ?? 0): "
+                    + values.map { "\($0)=\(Self.text($1))" }.joined(separator: "  "))
         }
     }
 
@@ -37,7 +39,9 @@ struct Report {
         print("\(name)")
         for (key, value) in conditions { print("  \(key): \(value)") }
         for (key, values) in figures {
-            print("  \(key): median \(Self.text(Self.median(values))), min \(Self.text(values.min() ?? 0)), max \(Self.text(values.max() ?? 0))")
+            print(
+                "  \(key): median \(Self.text(Self.median(values))), min \(Self.text(values.min() ?? 0)), max \(Self.text(values.max() ?? 0))"
+            )
         }
     }
 
