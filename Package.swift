@@ -19,6 +19,7 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -60,13 +61,13 @@ let package = Package(
                 "EventModel", "StateMachines", "EventStore", "Messaging", logging, metrics, lifecycle, collections,
             ], swiftSettings: strict),
         .target(
-            name: "HTTPFace", dependencies: ["EventModel", "Messaging", logging, metrics, hummingbird],
+            name: "HTTPFace", dependencies: ["EventModel", "Messaging", logging, metrics, lifecycle, hummingbird],
             swiftSettings: strict),
         .executableTarget(
             name: "lattice",
             dependencies: [
                 "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", "HTTPFace",
-                arguments, logging, metrics, lifecycle, protobuf,
+                arguments, logging, metrics, lifecycle, signals, protobuf,
             ], swiftSettings: strict),
         .executableTarget(
             name: "lattice-bench",

@@ -155,7 +155,7 @@ final class WriterThread: Sendable {
     static func failure(_ error: EventStoreError) -> NodeFailure {
         switch error.code {
         case .locked: NodeFailure("log_locked", "\(error): another `lattice serve` runs on this directory")
-        case .hole:
+        case .hole, .manifestDamaged:
             NodeFailure(
                 "log_damaged", "\(error): nothing was changed; `lattice verify` shows it, `lattice log repair` decides")
         default: NodeFailure("log_failed", "\(error)")

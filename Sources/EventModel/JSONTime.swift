@@ -98,3 +98,11 @@ private struct DigitReader {
         return (isEast ? 1 : -1) * (hours * 3_600 + minutes * 60)
     }
 }
+
+extension Timestamp {
+    /// Reads a date-time of RFC 3339 to the digit; nil where the text is not one, or outside of 1677 to 2262.
+    package init?(rfc3339 text: String) {
+        guard let nanoseconds = JSONTime.nanoseconds(Array(text.utf8)) else { return nil }
+        self.init(nanoseconds: nanoseconds)
+    }
+}

@@ -1,0 +1,43 @@
+# What a person types. `make` alone says what there is.
+.DEFAULT_GOAL := help
+.PHONY: help run test build bench format format-check coverage generate generate-check clean dependencies
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+
+dependencies: ## Install what is missing: libnats and nats-server, by apt
+	@scripts/dependencies.sh
+
+build: dependencies ## Build a release
+	swift build -c release --product lattice
+	swift build -c release --product lattice-bench
+
+run: dependencies ## Start a nats-server, a node and a small mesh of processes; DURATION=20s ends by itself
+	swift build -c release --product lattice
+	@scripts/demo.sh
+
+test: dependencies ## Run every test, the ones against a real nats-server too
+	swift build --build-tests
+	swift test --skip-build
+
+bench: build ## Every benchmark, one run each
+	@scripts/bench.sh
+
+format: ## Format the sources
+	@swift format -i --configuration .swift-format $$(scripts/sources.sh)
+
+format-check: ## Fail where a source is not formatted
+	@scripts/format-check.sh
+
+coverage: dependencies ## Line coverage of each module
+	swift test --enable-code-coverage
+	@scripts/coverage.sh
+
+generate: ## Generate the Swift code of the schemas anew
+	schemas/generate.sh
+
+generate-check: ## Fail where the generated code is not current
+	schemas/generate.sh --check
+
+clean: ## Remove what was built
+	swift package clean

@@ -1,0 +1,136 @@
+// How a command proves who it is to NATS, and which server it asks.
+
+import ArgumentParser
+import Foundation
+import Logging
+import Messaging
+import NATSMessaging
+
+/// Servers, identity and TLS of a connection; the same for the node and for its customers.
+struct ConnectionOptions: ParsableArguments {
+    @Option(name: .customLong("nats"), help: ArgumentHelp("A NATS server; may be repeated.", valueName: "url"))
+    var servers: [String] = []
+
+    @Option(help: ArgumentHelp("A .creds file: user JWT and NKey seed.", valueName: "file"))
+    var creds: String?
+
+    @Option(help: ArgumentHelp("A file with an NKey seed; needs --nkey-public.", valueName: "file"))
+    var nkey: String?
+
+    @Option(help: ArgumentHelp("The public key of --nkey (U…).", valueName: "key"))
+    var nkeyPublic: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A token. Others on this machine can read a command line: prefer the variable LATTICE_NATS_TOKEN.",
+            valueName: "text"))
+    var token: String?
+
+    @Option(help: ArgumentHelp("A user's name.", valueName: "name"))
+    var user: String?
+
+    @Option(help: ArgumentHelp("The user's password; prefer LATTICE_NATS_PASSWORD.", valueName: "text"))
+    var password: String?
+
+    @Option(help: ArgumentHelp("Certificates trusted to sign the server's (PEM).", valueName: "file"))
+    var tlsCa: String?
+
+    @Option(help: ArgumentHelp("The client's certificate chain (PEM).", valueName: "file"))
+    var tlsCert: String?
+
+    @Option(help: ArgumentHelp("The client's key (PEM).", valueName: "file"))
+    var tlsKey: String?
+
+    @Option(help: ArgumentHelp("The name the server's certificate must bear.", valueName: "name"))
+    var tlsServerName: String?
+
+    func validate() throws {
+        for server in servers where !server.hasPrefix("nats://") && !server.hasPrefix("tls://") {
+            throw ValidationError("--nats takes nats://HOST:PORT or tls://HOST:PORT, not '\(server)'")
+        }
+        if (nkey == nil) != (nkeyPublic == nil) {
+            throw ValidationError("--nkey and --nkey-public are given together")
+        }
+        if (tlsCert == nil) != (tlsKey == nil) { throw ValidationError("--tls-cert and --tls-key are given together") }
+        if [creds, nkey, token, user].compactMap({ $0 }).count > 1 {
+            throw ValidationError("give one of --creds, --nkey, --token and --user")
+        }
+    }
+
+    /// Settings of a connection to these servers, or to others.
+    func configuration(servers: [String], name: String) -> NATSConfiguration {
+        var configuration = NATSConfiguration(servers: servers, name: name)
+        configuration.credentials = credentials
+        if tlsCa != nil || tlsCert != nil || tlsServerName != nil {
+            configuration.tls = .init(
+                authorityFile: tlsCa, certificateFile: tlsCert, keyFile: tlsKey, serverName: tlsServerName)
+        }
+        return configuration
+    }
+
+    private var credentials: NATSConfiguration.Credentials {
+        let environment = ProcessInfo.processInfo.environment
+        if let creds { return .credentialsFile(creds) }
+        if let nkey, let nkeyPublic { return .nkey(seedFile: nkey, publicKey: nkeyPublic) }
+        if let token = token ?? environment["LATTICE_NATS_TOKEN"] { return .token(token) }
+        if let user {
+            return .userPassword(user: user, password: password ?? environment["LATTICE_NATS_PASSWORD"] ?? "")
+        }
+        return .none
+    }
+
+    /// The kind of proof, for those who look at settings; never the secret.
+    var credentialsKind: String {
+        switch credentials {
+        case .none: "none"
+        case .userPassword: "user_password"
+        case .token: "token"
+        case .credentialsFile: "credentials_file"
+        case .nkey: "nkey"
+        }
+    }
+}
+
+/// How a customer of a node finds it.
+struct ClientOptions: ParsableArguments {
+    @OptionGroup var connection: ConnectionOptions
+
+    @Option(help: ArgumentHelp("The first tokens of every subject (default: the node's, else lattice).", valueName: "text"))
+    var prefix: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The data directory of a node on this machine, whose node.json says how to reach it.", valueName: "dir"))
+    var data = "./lattice-data"
+
+    @Option(help: ArgumentHelp("How long to wait for an answer.", valueName: "duration"))
+    var timeout: DurationArgument = DurationArgument(argument: "5s")!
+
+    /// Where to ask: options, then LATTICE_NATS, then NATS_URL, then the node on this machine, then the usual port.
+    func place() -> (servers: [String], prefix: String) {
+        let environment = ProcessInfo.processInfo.environment
+        let node = NodeFile.read(in: data)
+        let named = environment["LATTICE_NATS"] ?? environment["NATS_URL"]
+        let servers =
+            !connection.servers.isEmpty
+            ? connection.servers
+            : named.map { $0.split(separator: ",").map(String.init) } ?? [node?.natsURL ?? "nats://127.0.0.1:4222"]
+        return (servers, prefix ?? environment["LATTICE_PREFIX"] ?? node?.prefix ?? "lattice")
+    }
+
+    /// Opens a connection that asks and hears at once.
+    func connect(as name: String) async throws(CommandFailure) -> NodeClient {
+        let (servers, prefix) = place()
+        guard SubjectSyntax.isPublishable(prefix) else {
+            throw CommandFailure(.usage, "--prefix '\(prefix)' can not stand in a subject")
+        }
+        var configuration = connection.configuration(servers: servers, name: name)
+        configuration.sendsAtOnce = true
+        do throws(BusError) {
+            let bus = try await NATSMessageBus.connect(configuration, logger: Logger(label: "lattice"))
+            return NodeClient(bus: bus, prefix: prefix, timeout: timeout.duration)
+        } catch {
+            throw CommandFailure(error, url: servers.joined(separator: ", "))
+        }
+    }
+}

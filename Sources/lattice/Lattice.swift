@@ -1,0 +1,70 @@
+// The command that holds all others, and where every way out of the process is decided.
+
+import ArgumentParser
+import Glibc
+
+/// `lattice`: a service registry on NATS whose every state can be replayed.
+@main
+struct Lattice: AsyncParsableCommand {
+    /// Shown by `--version`, by `status` and in the micro protocol.
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "lattice",
+        abstract: "A service registry for meshes on NATS: event-sourced, replayable, explainable.",
+        discussion: """
+            Begin with a node; nothing else is needed (it starts a nats-server of its own):
+
+              lattice serve
+
+            In a second terminal, announce an instance and ask for it:
+
+              lattice publish register checkout --id checkout-1 --endpoint 10.0.0.1:8080
+              lattice query resolve checkout
+
+            Ask the same of the past, and prove that the log tells the same story:
+
+              lattice query resolve checkout --at 5
+              lattice replay
+              lattice verify
+
+            \(ExitStatus.explanation)
+            """,
+        version: version,
+        subcommands: [
+            Serve.self, Query.self, Replay.self,
+        ])
+
+    static func main() async {
+        do {
+            var command = try await parsed(Array(CommandLine.arguments.dropFirst()))
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            leave(with: error)
+        }
+    }
+
+    private static func parsed(_ arguments: [String]) async throws -> any ParsableCommand {
+        try parseAsRoot(arguments)
+    }
+
+    /// Says what went wrong and ends the process with the status of `ExitStatus`.
+    private static func leave(with error: any Error) -> Never {
+        if let failure = error as? CommandFailure {
+            if !failure.message.isEmpty { Terminal.complain("lattice: \(failure.message)") }
+            Glibc.exit(failure.status.rawValue)
+        }
+        let code = exitCode(for: error)
+        let text = fullMessage(for: error)
+        if code.isSuccess {
+            Terminal.say(text)
+            Glibc.exit(ExitStatus.success.rawValue)
+        }
+        if !text.isEmpty { Terminal.complain(text) }
+        Glibc.exit(code == .validationFailure ? ExitStatus.usage.rawValue : ExitStatus.failed.rawValue)
+    }
+}

@@ -1,0 +1,85 @@
+// A customer of a node: asks, publishes and waits for the outcome.
+
+import EventModel
+import Messaging
+import NATSMessaging
+
+/// One connection, one prefix.
+struct NodeClient: Sendable {
+    let bus: NATSMessageBus
+    let prefix: String
+    let timeout: Duration
+
+    /// Asks a query and returns the answer's payload.
+    func ask(_ query: String, _ request: [UInt8], asJSON: Bool) async throws(CommandFailure) -> [UInt8] {
+        let type = asJSON ? "application/json" : "application/protobuf"
+        let question = Message(
+            subject: "\(prefix).queries.\(query)", headers: [MessageHeader("Content-Type", type)], payload: request)
+        let answer = try await send(question)
+        if let error = answer.header("Nats-Service-Error") {
+            throw CommandFailure(.failed, Terminal.escaped(error))
+        }
+        return answer.payload
+    }
+
+    /// Publishes an event, given as canonical bytes, and returns the outcome's payload.
+    func publish(_ event: String, _ facts: [UInt8], id: String?, asJSON: Bool) async throws(CommandFailure) -> [UInt8] {
+        var payload = facts
+        var headers = [MessageHeader("Content-Type", "application/protobuf")]
+        if asJSON, let type = EventType.allCases.first(where: { event.hasSuffix("." + $0.name) }),
+            let text = try? JSONTranscoder.json(fromBinary: facts, type: type)
+        {
+            payload = text
+            headers = [MessageHeader("Content-Type", "application/json")]
+        }
+        if let id { headers.append(MessageHeader("Nats-Msg-Id", id)) }
+        let inbox = "_INBOX.lattice.\(String(UInt64.random(in: .min ... .max), radix: 36))"
+        headers.append(MessageHeader("Lattice-Reply", inbox))
+        return try await outcome(
+            of: Message(subject: "\(prefix).events.\(event)", headers: headers, payload: payload), inbox)
+    }
+
+    /// Publishes and waits on an inbox of its own: over a stream the plain reply belongs to the acknowledgement.
+    private func outcome(of message: Message, _ inbox: String) async throws(CommandFailure) -> [UInt8] {
+        let subscription: any MessageSubscription
+        do throws(BusError) {
+            subscription = try bus.subscribe(
+                inbox, queueGroup: nil, limits: PendingLimits(messages: 8, bytes: 8 << 20))
+            try bus.publish(message)
+            try await bus.flush(timeout: timeout)
+        } catch {
+            throw failure(error)
+        }
+        let timeout = timeout
+        let answer = await blocking { try? subscription.receive(maximum: 1, timeout: timeout).first }
+        subscription.drain()
+        guard let answer else {
+            throw CommandFailure(
+                .unreachable,
+                "no outcome within \(timeout): no node answers on prefix `\(prefix)`; start one with `lattice serve`, "
+                    + "or look with `lattice query status`")
+        }
+        return answer.payload
+    }
+
+    private func send(_ message: Message) async throws(CommandFailure) -> Message {
+        do throws(BusError) {
+            return try await bus.request(message, timeout: timeout)
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    private func failure(_ error: BusError) -> CommandFailure {
+        switch error.code {
+        case .noResponders:
+            CommandFailure(
+                .unreachable, "no node answers on prefix `\(prefix)`; start one with `lattice serve`")
+        case .timeout:
+            CommandFailure(.unreachable, "no answer within \(timeout) on prefix `\(prefix)` (--timeout waits longer)")
+        default: CommandFailure(error, url: bus.configuration.servers.joined(separator: ", "))
+        }
+    }
+
+    func close() async { await bus.close() }
+}

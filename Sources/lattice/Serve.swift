@@ -1,0 +1,173 @@
+// Runs a node: its options, and what they come to.
+
+import ArgumentParser
+import EventModel
+import Foundation
+import Logging
+import Messaging
+
+/// `lattice serve`
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a node: take events from NATS into the log, answer queries.",
+        discussion: """
+            Without --nats the node starts a nats-server of its own on loopback (a child process that ends with it), so \
+            that one command is enough to begin. The address of the node stands in node.json in the data directory, \
+            where `lattice query` and the others find it.
+
+              lattice serve                                        all in one, data in ./lattice-data
+              lattice serve --nats-port 4222                       the same, NATS on its usual port
+              lattice serve --nats nats://10.0.0.5:4222            with a server that is there already
+              lattice serve --nats nats://10.0.0.5:4222 --stream LATTICE
+                                                                   JetStream orders: several nodes hold one log
+              lattice serve --print-config                         every setting as JSON, and nothing else
+
+            SIGTERM and SIGINT drain: what has arrived is made durable, applied and answered, a checkpoint is written, \
+            then the process ends with 0. A second signal ends it at once; the log recovers from that too.
+
+            \(ExitStatus.explanation)
+            """)
+
+    @OptionGroup(title: "NATS") var connection: ConnectionOptions
+    @OptionGroup(title: "Node") var node: NodeOptions
+    @OptionGroup(title: "Log") var log: DurabilityOptions
+    @OptionGroup(title: "HTTP") var http: HTTPOptions
+
+    @Option(help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
+    var logLevel: String = "notice"
+
+    @Flag(help: "Print every setting as JSON and end.")
+    var printConfig = false
+
+    @Flag(help: "Print one line of JSON instead of the banner when the node is ready.")
+    var json = false
+
+    func validate() throws {
+        if !connection.servers.isEmpty && node.natsPort != nil {
+            throw ValidationError("--nats-port is for the embedded server; with --nats it makes no sense")
+        }
+        guard SubjectSyntax.isPublishable(node.prefix) else {
+            throw ValidationError("--prefix '\(node.prefix)' can not stand in a subject: tokens of letters, digits, dots")
+        }
+        guard Logger.Level(rawValue: logLevel) != nil else {
+            throw ValidationError(
+                "--log-level takes \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not '\(logLevel)'")
+        }
+        try http.refuseOpenListener()
+    }
+
+    func run() async throws {
+        if printConfig { return Terminal.say(JSONText.encode(ServeSettings(self), isPretty: true)) }
+        let level = Logger.Level(rawValue: logLevel) ?? .notice
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        try await ServeRun(self).run()
+    }
+}
+
+/// What the node is and where it keeps its data.
+struct NodeOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Where the log, the checkpoints and node.json lie.", valueName: "dir"))
+    var data = "./lattice-data"
+
+    @Option(help: ArgumentHelp("The port of the embedded nats-server (default: any free one).", valueName: "port"))
+    var natsPort: UInt16?
+
+    @Option(help: ArgumentHelp("The first tokens of every subject.", valueName: "text"))
+    var prefix = "lattice"
+
+    @Option(
+        help: ArgumentHelp(
+            "JetStream mode: the stream that orders the events; made if it is missing.", valueName: "name"))
+    var stream: String?
+
+    @Option(help: ArgumentHelp("Without a heartbeat for so long an instance is stale (30s).", valueName: "duration"))
+    var staleAfter: DurationArgument?
+
+    @Option(help: ArgumentHelp("Stale for so long it is evicted, under the guard (10m).", valueName: "duration"))
+    var evictAfter: DurationArgument?
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Take endpoints on loopback (default: yes with the embedded server, else as recorded, at first no).")
+    var allowLoopback: Bool?
+
+    @Option(help: ArgumentHelp("Bytes per second taken of one service; 0: no limit.", valueName: "size"))
+    var bytesPerSecond: ByteCountArgument = ByteCountArgument(argument: "4MiB")!
+
+    func validate() throws {
+        if let stream, !SubjectSyntax.isPublishable(stream) || stream.contains(".") {
+            throw ValidationError("--stream '\(stream)' is no name of a stream: no dots, blanks or wildcards")
+        }
+        for value in [staleAfter, evictAfter].compactMap({ $0 }) where value.value < .milliseconds(100) {
+            throw ValidationError("--stale-after and --evict-after are at least 100ms")
+        }
+    }
+}
+
+/// How the log is written and what is kept.
+struct DurabilityOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "When records are made durable: always, interval=MS or never.", valueName: "policy"))
+    var sync: SyncArgument = SyncArgument(argument: "always")!
+
+    @Option(help: ArgumentHelp("Segments all of whose records are older go.", valueName: "duration"))
+    var retentionAge: DurationArgument = DurationArgument(argument: "72h")!
+
+    @Option(help: ArgumentHelp("The oldest segments go until the rest is not larger.", valueName: "size"))
+    var retentionBytes: ByteCountArgument = ByteCountArgument(argument: "50GiB")!
+
+    @Option(help: ArgumentHelp("Records between two checkpoints…", valueName: "count"))
+    var checkpointRecords: UInt64 = 250_000
+
+    @Option(help: ArgumentHelp("…or this time after a change.", valueName: "duration"))
+    var checkpointInterval: DurationArgument = DurationArgument(argument: "5m")!
+
+    func validate() throws {
+        if checkpointRecords == 0 { throw ValidationError("--checkpoint-records is at least 1") }
+    }
+}
+
+/// Where the node listens for HTTP and who may change something there.
+struct HTTPOptions: ParsableArguments {
+    @Option(
+        name: .customLong("http"),
+        help: ArgumentHelp("Where to listen for HTTP; none: nowhere. Port 0: any.", valueName: "host:port"))
+    var listen: ListenArgument = ListenArgument(argument: "127.0.0.1:8501")!
+
+    @Option(
+        help: ArgumentHelp(
+            "A file with the bearer token for routes that change state; without it they are closed.",
+            valueName: "file"))
+    var httpTokenFile: String?
+
+    @Flag(help: "Listen beyond loopback without TLS (a proxy in front does it, or the network is trusted).")
+    var insecure = false
+
+    /// A listener that others can reach needs TLS and a token (operations.md, Attackers).
+    func refuseOpenListener() throws {
+        guard let address = listen.address, !address.isLoopback, !insecure else { return }
+        throw ValidationError(
+            "--http \(listen.text) is not loopback: it needs TLS and a token. Put a TLS proxy in front and listen on "
+                + "127.0.0.1, or say --insecure if the network is trusted")
+    }
+
+    /// The token; nil where none is set.
+    func token() throws(CommandFailure) -> String? {
+        guard let httpTokenFile else { return nil }
+        guard let data = FileManager.default.contents(atPath: httpTokenFile) else {
+            throw CommandFailure(.failed, "--http-token-file \(httpTokenFile) can not be read")
+        }
+        let text = String(decoding: data, as: UTF8.self)
+        let token = String(text.drop(while: \.isWhitespace).prefix { !$0.isWhitespace })
+        guard token.utf8.count >= 16 else {
+            throw CommandFailure(
+                .failed, "the token in \(httpTokenFile) is shorter than 16 characters: `openssl rand -hex 32` makes one")
+        }
+        return token
+    }
+}

@@ -1,0 +1,224 @@
+// One run of a node: the parts are started in order and ended in reverse.
+
+import ActorSystem
+import EventModel
+import EventStore
+import Glibc
+import Logging
+import Messaging
+import NATSMessaging
+import ServiceLifecycle
+import UnixSignals
+
+/// Starts what `lattice serve` consists of, waits for the end, and puts everything back.
+struct ServeRun {
+    private let serve: Serve
+    private let configuration: NodeConfiguration
+    private let logger = Logger(label: "lattice")
+
+    init(_ serve: Serve) {
+        self.serve = serve
+        configuration = serve.nodeConfiguration
+    }
+
+    func run() async throws {
+        let directory = configuration.directory
+        let token = try serve.http.token()
+        let lock = try lockDirectory()
+        let stopper = await Stopper()
+        let server = try await startServer()
+        let urls = server.map { [$0.url] } ?? serve.connection.servers
+        let buses = try await connect(urls)
+        let node = try await startNode(buses)
+        await recordSettings(node, buses)
+        var services: [any Service] = []
+        if let server { services.append(ServerService(server: server)) }
+        services.append(NodeService(node: node, buses: buses))
+        let announcement = Announcement(node: node, urls: urls, serve: serve, isEmbedded: server != nil)
+        services += try httpServices(node, buses, token, announcement)
+        let group = serviceGroup(services)
+        await stopper.stop(group)
+        
+        defer {
+            NodeFile.remove(in: directory)
+            lock.release()
+        }
+        do {
+            try await group.run()
+        } catch let failure as NodeFailure {
+            throw CommandFailure(failure)
+        } catch let failure as CommandFailure {
+            throw failure
+        } catch {
+            throw CommandFailure(.failed, "\(error)\(httpAdvice)")
+        }
+    }
+
+    private var httpAdvice: String {
+        guard let address = serve.http.listen.address else { return "" }
+        return "\n  if that is the listener on \(address.host):\(address.port): choose another with --http, or none"
+    }
+
+    /// Held before the embedded server touches its files; the log has a lock of its own.
+    private func lockDirectory() throws(CommandFailure) -> any LogLock {
+        let directory = configuration.directory
+        return try readingLog { () throws(EventStoreError) in
+            try PosixStorage().createDirectory(directory)
+            return try PosixStorage().lock(directory + "/serve.lock")
+        }
+    }
+
+    private func startServer() async throws(CommandFailure) -> EmbeddedNATSServer? {
+        guard serve.connection.servers.isEmpty else { return nil }
+        let directory = configuration.directory + "/nats"
+        try readingLog { () throws(EventStoreError) in try PosixStorage().createDirectory(directory) }
+        var options = EmbeddedNATSServer.Options(directory: directory)
+        options.port = serve.node.natsPort
+        if serve.node.stream != nil { options.jetStreamDirectory = directory + "/jetstream" }
+        do throws(EmbeddedServerError) {
+            return try await EmbeddedNATSServer.start(options)
+        } catch {
+            throw CommandFailure(.unreachable, error.description)
+        }
+    }
+
+    private func connect(_ urls: [String]) async throws(CommandFailure) -> NodeBuses {
+        let intake = serve.connection.configuration(servers: urls, name: "lattice intake")
+        var answers = serve.connection.configuration(servers: urls, name: "lattice answers")
+        answers.sendsAtOnce = true
+        do throws(BusError) {
+            return NodeBuses(
+                intake: try await NATSMessageBus.connect(intake, logger: logger),
+                answers: try await NATSMessageBus.connect(answers, logger: logger))
+        } catch {
+            throw CommandFailure(error, url: urls.joined(separator: ", "))
+        }
+    }
+
+    private func startNode(_ buses: NodeBuses) async throws(CommandFailure) -> Node {
+        var environment = NodeEnvironment(
+            intakeBus: buses.intake, answerBus: buses.answers, clock: WallClock { PosixStorage().now() },
+            logger: logger)
+        do throws(BusError) {
+            if let stream = serve.node.stream {
+                try await JetStreamAdministration(buses.answers).ensureStream(
+                    StreamConfiguration(name: stream, subjects: ["\(configuration.prefix).events.>"]))
+                environment.stream = try JetStreamSource(bus: buses.intake, stream: stream) { $0.fingerprint }
+            }
+        } catch {
+            throw CommandFailure(error, url: buses.answers.configuration.servers.joined(separator: ", "))
+        }
+        let bar = ProgressBar("recovery")
+        defer { bar.finish() }
+        do throws(NodeFailure) {
+            return try await Node.start(configuration, environment) { done, last in
+                bar.report(done.rawValue, of: last.rawValue)
+            }
+        } catch {
+            throw CommandFailure(error)
+        }
+    }
+
+    /// Over a stream nobody records the settings a node was started with; so they are published like any policy.
+    private func recordSettings(_ node: Node, _ buses: NodeBuses) async {
+        guard configuration.mode != .core else { return }
+        let change = configuration.registry
+        guard change.staleAfter != nil || change.evictAfter != nil || change.allowLoopback != nil,
+            let (type, facts) = EventCodec.encode(.policy(.registryConfigured(change)))
+        else { return }
+        let subject = "\(configuration.prefix).events.policy.\(SubjectToken.escape(node.id)).\(type.name)"
+        do throws(BusError) {
+            try buses.answers.publish(Message(subject: subject, payload: facts))
+        } catch {
+            logger.error("the settings were not recorded", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func httpServices(
+        _ node: Node, _ buses: NodeBuses, _ token: String?, _ announcement: Announcement
+    ) throws(CommandFailure) -> [any Service] {
+        announcement.ready(httpURL: nil)
+        return []
+    }
+
+    private func serviceGroup(_ services: [any Service]) -> ServiceGroup {
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .error)
+        return ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.map {
+                    .init(
+                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .gracefullyShutdownGroup)
+                }, logger: quiet))
+    }
+}
+
+/// The connections of a node.
+struct NodeBuses: Sendable {
+    let intake: NATSMessageBus
+    let answers: NATSMessageBus
+
+    func close() async {
+        await intake.close()
+        await answers.close()
+    }
+}
+
+/// Waits for signals: the first one ends the run in order, the second at once.
+private actor Stopper {
+    private var group: ServiceGroup?
+    private var signalCount = 0
+
+    init() async {
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        Task { for await _ in signals { await self.received() } }
+    }
+
+    func stop(_ group: ServiceGroup) { self.group = group }
+
+    private func received() async {
+        signalCount += 1
+        guard signalCount == 1, let group else {
+            // Before the node runs there is nothing to put back: its log recovers, its server ends with the process.
+            Glibc.exit(group == nil ? ExitStatus.success.rawValue : ExitStatus.failed.rawValue)
+        }
+        await group.triggerGracefulShutdown()
+    }
+}
+
+/// The embedded server as a service: ends last, and its unexpected end is a failure.
+private struct ServerService: Service {
+    let server: EmbeddedNATSServer
+
+    func run() async throws {
+        try? await cancelWhenGracefulShutdown {
+            while server.isRunning { try await Task.sleep(for: .milliseconds(250)) }
+        }
+        guard server.isRunning else {
+            throw CommandFailure(
+                .unreachable, "the embedded nats-server ended; \(server.options.directory)/nats-server.log says why")
+        }
+        await server.terminate()
+    }
+}
+
+/// The node as a service.
+private struct NodeService: Service {
+    let node: Node
+    let buses: NodeBuses
+
+    func run() async throws {
+        do {
+            try await withGracefulShutdownHandler {
+                try await node.waitForEnd()
+            } onGracefulShutdown: {
+                Task { await node.stop() }
+            }
+        } catch {
+            await buses.close()
+            throw error
+        }
+        await buses.close()
+    }
+}

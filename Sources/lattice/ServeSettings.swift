@@ -1,0 +1,108 @@
+// Every setting of `lattice serve` as it will be used.
+
+import ActorSystem
+import EventModel
+import EventStore
+
+/// What `--print-config` prints; secrets are not in it.
+struct ServeSettings: Encodable, Sendable {
+    var allowLoopback: Bool?
+    var bytesPerSecond: UInt64
+    var checkpointInterval: String
+    var checkpointRecords: UInt64
+    var credentials: String
+    var data: String
+    var embeddedServer: Bool
+    var evictAfter: String?
+    var http: String
+    var httpTokenFile: String?
+    var insecure: Bool
+    var logLevel: String
+    var mode: String
+    var nats: [String]
+    var natsPort: UInt16?
+    var prefix: String
+    var queryTimeout: String
+    var retentionAge: String
+    var retentionBytes: UInt64
+    var staleAfter: String?
+    var stream: String?
+    var sync: String
+    var tickInterval: String
+    var tlsCA: String?
+    var travellersMaximum: Int
+
+    enum CodingKeys: String, CodingKey {
+        case allowLoopback = "allow_loopback"
+        case bytesPerSecond = "bytes_per_second"
+        case checkpointInterval = "checkpoint_interval"
+        case checkpointRecords = "checkpoint_records"
+        case embeddedServer = "embedded_server"
+        case evictAfter = "evict_after"
+        case httpTokenFile = "http_token_file"
+        case logLevel = "log_level"
+        case natsPort = "nats_port"
+        case queryTimeout = "query_timeout"
+        case retentionAge = "retention_age"
+        case retentionBytes = "retention_bytes"
+        case staleAfter = "stale_after"
+        case tickInterval = "tick_interval"
+        case tlsCA = "tls_ca"
+        case travellersMaximum = "travellers_maximum"
+        case credentials, data, http, insecure, mode, nats, prefix, stream, sync
+    }
+
+    init(_ serve: Serve) {
+        let node = serve.nodeConfiguration
+        allowLoopback = node.registry.allowLoopback
+        bytesPerSecond = UInt64(node.bytesPerSecond)
+        checkpointInterval = serve.log.checkpointInterval.defaultValueDescription
+        checkpointRecords = node.checkpointRecords
+        credentials = serve.connection.credentialsKind
+        data = node.directory
+        embeddedServer = serve.connection.servers.isEmpty
+        evictAfter = serve.node.evictAfter?.defaultValueDescription
+        http = serve.http.listen.text
+        httpTokenFile = serve.http.httpTokenFile
+        insecure = serve.http.insecure
+        logLevel = serve.logLevel
+        mode = node.mode.name
+        nats = serve.connection.servers
+        natsPort = serve.node.natsPort
+        prefix = node.prefix
+        queryTimeout = "\(node.queryTimeout.rawValue / 1_000_000_000)s"
+        retentionAge = serve.log.retentionAge.defaultValueDescription
+        retentionBytes = node.retention.byteCount ?? 0
+        staleAfter = serve.node.staleAfter?.defaultValueDescription
+        stream = serve.node.stream
+        sync = serve.log.sync.text
+        tickInterval = "\(node.tickInterval.rawValue / 1_000_000_000)s"
+        tlsCA = serve.connection.tlsCa
+        travellersMaximum = node.travellersMaximum
+    }
+}
+
+extension Serve {
+    /// What the node is told.
+    var nodeConfiguration: NodeConfiguration {
+        var configuration = NodeConfiguration(directory: node.data)
+        configuration.prefix = node.prefix
+        if let stream = node.stream { configuration.mode = .jetStream(stream: stream) }
+        configuration.log.durability = log.sync.value
+        configuration.retention = RetentionLimits(age: log.retentionAge.value, byteCount: log.retentionBytes.value)
+        configuration.checkpointRecords = log.checkpointRecords
+        configuration.checkpointInterval = log.checkpointInterval.value
+        configuration.bytesPerSecond = Int(node.bytesPerSecond.value)
+        configuration.registry = registryConfiguration
+        configuration.version = Lattice.version
+        return configuration
+    }
+
+    /// The settings of the registry that were asked for; the others stay as the log has them.
+    var registryConfiguration: RegistryConfiguration {
+        let isEmbedded = connection.servers.isEmpty
+        return RegistryConfiguration(
+            staleAfter: node.staleAfter?.value, evictAfter: node.evictAfter?.value,
+            allowLoopback: node.allowLoopback ?? (isEmbedded ? true : nil), reason: "lattice serve")
+    }
+}
