@@ -33,8 +33,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -61,7 +63,12 @@ let package = Package(
                 "EventModel", "StateMachines", "EventStore", "Messaging", logging, metrics, lifecycle, collections,
             ], swiftSettings: strict),
         .target(
-            name: "HTTPFace", dependencies: ["EventModel", "Messaging", logging, metrics, lifecycle, hummingbird],
+            name: "HTTPFace",
+            dependencies: [
+                "EventModel", "Messaging", logging, .product(name: "CoreMetrics", package: "swift-metrics"), lifecycle,
+                hummingbird, .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ],
             swiftSettings: strict),
         .executableTarget(
             name: "lattice",
@@ -72,7 +79,8 @@ let package = Package(
         .executableTarget(
             name: "lattice-bench",
             dependencies: [
-                "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", arguments, logging,
+                "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", arguments,
+                logging,
             ], swiftSettings: strict),
         // Tests.
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),

@@ -87,7 +87,10 @@ struct Stager: Sendable {
     // MARK: Steps
 
     static func isJSON(_ message: Message) -> Bool {
-        if let type = message.header("Content-Type") { return type.lowercased().hasPrefix("application/json") }
+        let type = message.header("Content-Type")?.lowercased() ?? ""
+        if type.hasPrefix("application/json") { return true }
+        // Anything but the two encodings there are (a default of some client, say) is left to the first byte.
+        if type.hasPrefix("application/protobuf") || type.hasPrefix("application/x-protobuf") { return false }
         return message.payload.first == UInt8(ascii: "{")
     }
 

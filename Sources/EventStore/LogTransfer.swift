@@ -89,6 +89,16 @@ extension LogReader {
 }
 
 extension EventLog {
+    /// The identity of the log in a directory, as its manifest says.
+    package static func logID(
+        of directory: String, storage: any LogStorage = PosixStorage()
+    ) throws(EventStoreError) -> LogID {
+        guard let inventory = try SegmentInventory.take(directory, storage) else {
+            throw EventStoreError(.notFound, path: directory, detail: "there is no log")
+        }
+        return inventory.manifest.logID
+    }
+
     /// Makes a new log in an empty directory from an exported file; sequences, times and bytes stay as they were.
     ///
     /// The new log has an identity of its own and no source yet: this is how a log changes its source (decision 3).

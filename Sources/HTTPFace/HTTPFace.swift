@@ -1,1 +1,228 @@
-// empty until its slice
+// The HTTP face of a node: health, metrics, queries and events, as a customer of the bus like any other.
+
+import EventModel
+import HTTPTypes
+import Hummingbird
+package import Logging
+package import Messaging
+import NIOCore
+package import ServiceLifecycle
+
+/// What the HTTP face is told.
+package struct HTTPFaceConfiguration: Sendable {
+    package var host: String
+    /// 0: any free one.
+    package var port: Int
+    package var prefix: String
+    /// Without a token the routes that change state are closed.
+    package var token: String?
+    package var timeout = Duration.seconds(5)
+
+    package init(host: String, port: Int, prefix: String, token: String?) {
+        self.host = host
+        self.port = port
+        self.prefix = prefix
+        self.token = token
+    }
+}
+
+/// Routes and what they ask.
+package struct HTTPFace: Sendable {
+    private let configuration: HTTPFaceConfiguration
+    private let bus: any MessageBus
+    private let isReady: @Sendable () -> Bool
+    private let metrics: PrometheusMetrics
+    private static let bodyBytes = 1 << 20
+
+    package init(
+        _ configuration: HTTPFaceConfiguration, bus: any MessageBus, metrics: PrometheusMetrics,
+        isReady: @escaping @Sendable () -> Bool
+    ) {
+        self.configuration = configuration
+        self.bus = bus
+        self.metrics = metrics
+        self.isReady = isReady
+    }
+
+    /// The listener as a service; `onListening` is told the port.
+    package func service(logger: Logger, onListening: @escaping @Sendable (Int) async -> Void) -> any Service {
+        Application(
+            router: router(),
+            configuration: ApplicationConfiguration(
+                address: .hostname(configuration.host, port: configuration.port), serverName: nil),
+            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
+    }
+
+    private func router() -> Router<BasicRequestContext> {
+        let router = Router()
+        router.get("healthz") { _, _ in Self.text("ok\n") }
+        router.get("readyz") { _, _ in
+            isReady()
+                ? Self.json(Array(#"{"ready":true}"#.utf8))
+                : Self.json(Array(#"{"ready":false,"reason":"see /v1/queries/node/status"}"#.utf8), .serviceUnavailable)
+        }
+        router.get("metrics") { _, _ in Self.text(metrics.text(), type: "text/plain; version=0.0.4; charset=utf-8") }
+        router.get("sd/prometheus") { _, _ in await discovery() }
+        router.post("v1/queries/:machine/:query") { request, context in
+            try await query(context, try await body(request))
+        }
+        router.get("v1/queries/:machine/:query") { request, context in
+            try await query(context, Self.fields(request))
+        }
+        router.post("v1/events/:family/:owner/:kind") { request, context in try await publish(request, context) }
+        return router
+    }
+
+    // MARK: Queries
+
+    private func query(_ context: BasicRequestContext, _ body: [UInt8]) async throws -> Response {
+        let machine = try context.parameters.require("machine")
+        let name = try context.parameters.require("query")
+        guard [machine, name].allSatisfy({ $0.utf8.allSatisfy(Self.isPlain) }) else {
+            return Self.failure("unknown_query", "no such query", .notFound)
+        }
+        return try await ask("\(configuration.prefix).queries.\(machine).\(name)", body)
+    }
+
+    private func ask(_ subject: String, _ body: [UInt8]) async throws -> Response {
+        do throws(BusError) {
+            let (payload, code) = try await answer(subject, body)
+            return Self.json(payload, .init(code: code))
+        } catch {
+            return Self.failure(error)
+        }
+    }
+
+    private func answer(_ subject: String, _ body: [UInt8]) async throws(BusError) -> (payload: [UInt8], code: Int) {
+        let question = Message(
+            subject: subject, headers: [MessageHeader("Content-Type", "application/json")],
+            payload: body.isEmpty ? Array("{}".utf8) : body)
+        let answer = try await bus.request(question, timeout: configuration.timeout)
+        return (answer.payload, answer.header("Nats-Service-Error-Code").flatMap { Int($0) } ?? 200)
+    }
+
+    /// `?service_name=x&region=y` as a JSON object of texts.
+    private static func fields(_ request: Request) -> [UInt8] {
+        let members = request.uri.queryParameters.map { #""\#(escaped(String($0.key)))":\#(value(String($0.value)))"# }
+        return Array("{\(members.joined(separator: ","))}".utf8)
+    }
+
+    private static func value(_ text: String) -> String {
+        text == "true" || text == "false" ? text : #""\#(escaped(text))""#
+    }
+
+    /// Healthy instances as Prometheus' http_sd wants them: the full list each time.
+    private func discovery() async -> Response {
+        do throws(BusError) {
+            let queries = "\(configuration.prefix).queries.registry"
+            let names = Self.decode(ServiceNames.self, try await answer("\(queries).services", []).payload)
+            var groups: [TargetGroup] = []
+            for service in names?.services ?? [] {
+                let body = Array(#"{"service_name":"\#(Self.escaped(service.service_name))"}"#.utf8)
+                let resolved = try await answer("\(queries).resolve", body).payload
+                groups += (Self.decode(ResolvedInstances.self, resolved)?.instances ?? []).map { TargetGroup($0) }
+            }
+            return Self.json(Self.encode(groups))
+        } catch {
+            return Self.failure(error)
+        }
+    }
+
+    // MARK: Events
+
+    private func publish(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        guard let token = configuration.token else {
+            return Self.failure("forbidden", "this node was started without --http-token-file", .forbidden)
+        }
+        guard let offered = request.headers[.authorization] else {
+            return Self.failure("unauthorized", "a bearer token is needed", .unauthorized)
+        }
+        guard Self.isSame("Bearer " + token, offered) else {
+            return Self.failure("forbidden", "that is not the token", .forbidden)
+        }
+        let family = try context.parameters.require("family")
+        let owner = SubjectToken.escape(try context.parameters.require("owner").removingPercentEncodingOnce)
+        let kind = try context.parameters.require("kind")
+        guard [family, kind].allSatisfy({ $0.utf8.allSatisfy(Self.isPlain) }), !owner.isEmpty else {
+            return Self.failure("invalid_argument", "no such kind of event", .badRequest)
+        }
+        let isProtobuf = request.headers[.contentType]?.contains("protobuf") ?? false
+        let type = isProtobuf ? "application/protobuf" : "application/json"
+        var headers = [MessageHeader("Content-Type", type)]
+        if let id = request.headers[HTTPField.Name("Nats-Msg-Id")!] { headers.append(MessageHeader("Nats-Msg-Id", id)) }
+        let message = Message(
+            subject: "\(configuration.prefix).events.\(family).\(owner).\(kind)", headers: headers,
+            payload: try await body(request))
+        return try await outcome(of: message)
+    }
+
+    private func outcome(of message: Message) async throws -> Response {
+        do throws(BusError) {
+            let answer = try await bus.request(message, timeout: configuration.timeout)
+            let text = String(decoding: answer.payload, as: UTF8.self)
+            let status: HTTPResponse.Status =
+                text.contains(#""outcome":"rejected""#)
+                ? .badRequest : text.contains(#""outcome":"refused""#) ? .conflict : .ok
+            return Self.json(answer.payload, status)
+        } catch {
+            return Self.failure(error)
+        }
+    }
+
+    // MARK: In and out
+
+    private func body(_ request: Request) async throws -> [UInt8] {
+        let buffer = try await request.body.collect(upTo: Self.bodyBytes)
+        return Array(buffer.readableBytesView)
+    }
+
+    /// Takes the same time wherever two texts differ.
+    private static func isSame(_ left: String, _ right: String) -> Bool {
+        let (left, right) = (Array(left.utf8), Array(right.utf8))
+        var difference = left.count ^ right.count
+        for index in left.indices { difference |= Int(left[index] ^ (index < right.count ? right[index] : 0)) }
+        return difference == 0
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        (byte >= 0x61 && byte <= 0x7A) || (byte >= 0x30 && byte <= 0x39) || byte == 0x5F
+    }
+
+    static func text(_ text: String, type: String = "text/plain; charset=utf-8") -> Response {
+        Response(
+            status: .ok, headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(string: text)))
+    }
+
+    static func json(_ bytes: [UInt8], _ status: HTTPResponse.Status = .ok) -> Response {
+        Response(
+            status: status, headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+
+    static func failure(_ code: String, _ message: String, _ status: HTTPResponse.Status) -> Response {
+        json(Array(#"{"code":"\#(escaped(code))","message":"\#(escaped(message))"}"#.utf8), status)
+    }
+
+    private static func failure(_ error: BusError) -> Response {
+        switch error.code {
+        case .timeout: failure("timeout", "no answer in time", .gatewayTimeout)
+        case .noResponders: failure("unavailable", "no node answers", .serviceUnavailable)
+        default: failure(error.code.rawValue, error.message, .badGateway)
+        }
+    }
+
+    static func escaped(_ text: String) -> String {
+        var result = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case _ where scalar.value < 0x20:
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
+    }
+}

@@ -122,7 +122,8 @@ enum AnswerText {
             Terminal.say("  event \(refusal.index) refused: \(Terminal.escaped(refusal.reason))")
         }
         if !answer.replaced.isEmpty {
-            Terminal.say("  replaced an earlier registration: event \(answer.replaced.map(String.init).joined(separator: ", "))")
+            Terminal.say(
+                "  replaced an earlier registration: event \(answer.replaced.map(String.init).joined(separator: ", "))")
         }
         guard !answer.consequences.isEmpty else { return }
         var table = removalsTable()

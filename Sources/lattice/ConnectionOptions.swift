@@ -95,7 +95,8 @@ struct ConnectionOptions: ParsableArguments {
 struct ClientOptions: ParsableArguments {
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(help: ArgumentHelp("The first tokens of every subject (default: the node's, else lattice).", valueName: "text"))
+    @Option(
+        help: ArgumentHelp("The first tokens of every subject (default: the node's, else lattice).", valueName: "text"))
     var prefix: String?
 
     @Option(
@@ -127,7 +128,9 @@ struct ClientOptions: ParsableArguments {
         var configuration = connection.configuration(servers: servers, name: name)
         configuration.sendsAtOnce = true
         do throws(BusError) {
-            let bus = try await NATSMessageBus.connect(configuration, logger: Logger(label: "lattice"))
+            var quiet = Logger(label: "lattice")
+            quiet.logLevel = .error
+            let bus = try await NATSMessageBus.connect(configuration, logger: quiet)
             return NodeClient(bus: bus, prefix: prefix, timeout: timeout.duration)
         } catch {
             throw CommandFailure(error, url: servers.joined(separator: ", "))

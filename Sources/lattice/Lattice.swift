@@ -32,7 +32,7 @@ struct Lattice: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            Serve.self, Query.self, Replay.self,
+            Serve.self, Publish.self, Query.self, Tail.self, Replay.self, Verify.self, LogCommand.self,
         ])
 
     static func main() async {

@@ -47,7 +47,8 @@ struct Serve: AsyncParsableCommand {
             throw ValidationError("--nats-port is for the embedded server; with --nats it makes no sense")
         }
         guard SubjectSyntax.isPublishable(node.prefix) else {
-            throw ValidationError("--prefix '\(node.prefix)' can not stand in a subject: tokens of letters, digits, dots")
+            throw ValidationError(
+                "--prefix '\(node.prefix)' can not stand in a subject: tokens of letters, digits, dots")
         }
         guard Logger.Level(rawValue: logLevel) != nil else {
             throw ValidationError(
@@ -166,7 +167,8 @@ struct HTTPOptions: ParsableArguments {
         let token = String(text.drop(while: \.isWhitespace).prefix { !$0.isWhitespace })
         guard token.utf8.count >= 16 else {
             throw CommandFailure(
-                .failed, "the token in \(httpTokenFile) is shorter than 16 characters: `openssl rand -hex 32` makes one")
+                .failed, "the token in \(httpTokenFile) is shorter than 16 characters: `openssl rand -hex 32` makes one"
+            )
         }
         return token
     }

@@ -4,8 +4,10 @@ import ActorSystem
 import EventModel
 import EventStore
 import Glibc
+import HTTPFace
 import Logging
 import Messaging
+import Metrics
 import NATSMessaging
 import ServiceLifecycle
 import UnixSignals
@@ -15,6 +17,7 @@ struct ServeRun {
     private let serve: Serve
     private let configuration: NodeConfiguration
     private let logger = Logger(label: "lattice")
+    private let metrics = PrometheusMetrics()
 
     init(_ serve: Serve) {
         self.serve = serve
@@ -22,6 +25,7 @@ struct ServeRun {
     }
 
     func run() async throws {
+        MetricsSystem.bootstrap(metrics)
         let directory = configuration.directory
         let token = try serve.http.token()
         let lock = try lockDirectory()
@@ -38,7 +42,7 @@ struct ServeRun {
         services += try httpServices(node, buses, token, announcement)
         let group = serviceGroup(services)
         await stopper.stop(group)
-        
+
         defer {
             NodeFile.remove(in: directory)
             lock.release()
@@ -137,8 +141,18 @@ struct ServeRun {
     private func httpServices(
         _ node: Node, _ buses: NodeBuses, _ token: String?, _ announcement: Announcement
     ) throws(CommandFailure) -> [any Service] {
-        announcement.ready(httpURL: nil)
-        return []
+        guard let address = serve.http.listen.address else {
+            announcement.ready(httpURL: nil)
+            return []
+        }
+        let face = HTTPFace(
+            HTTPFaceConfiguration(
+                host: address.host, port: address.port, prefix: configuration.prefix, token: token),
+            bus: buses.answers, metrics: metrics, isReady: { node.isReady })
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        let host = address.host.contains(":") ? "[\(address.host)]" : address.host
+        return [face.service(logger: quiet) { port in announcement.ready(httpURL: "http://\(host):\(port)") }]
     }
 
     private func serviceGroup(_ services: [any Service]) -> ServiceGroup {

@@ -1,0 +1,207 @@
+// What can be done with a log on disk, without a node.
+
+import ActorSystem
+import ArgumentParser
+import EventModel
+import EventStore
+
+/// `lattice log`
+struct LogCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "log", abstract: "Look at a log on disk, move it, mend it.",
+        discussion: """
+              lattice log info                               what there is
+              lattice log cat --from 100 --limit 10          records as JSON lines
+              lattice log export mesh.lattice                one file with everything
+              lattice log import mesh.lattice --data ./new   into a new directory
+              lattice log repair                             what could be done about damage (changes nothing)
+            """,
+        subcommands: [LogInfo.self, LogCat.self, LogExport.self, LogImport.self, LogRepair.self])
+}
+
+struct LogInfo: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "info", abstract: "First and last record, times, checkpoints.")
+
+    @OptionGroup var log: LogOptions
+    @Flag(help: "Print one line of JSON.") var json = false
+
+    struct Facts: Encodable {
+        var firstRetained: UInt64
+        var lastSequence: UInt64
+        var firstTime: String?
+        var lastTime: String?
+        var checkpoints: [UInt64]
+
+        enum CodingKeys: String, CodingKey {
+            case checkpoints
+            case firstRetained = "first_retained"
+            case lastSequence = "last_sequence"
+            case firstTime = "first_time"
+            case lastTime = "last_time"
+        }
+    }
+
+    func run() async throws {
+        let reader = try log.reader()
+        let first = reader.firstRetained
+        let last = reader.lastSequence
+        func time(_ sequence: SequenceNumber) throws -> String? {
+            guard last >= sequence, sequence > .origin else { return nil }
+            return try readingLog { () throws(EventStoreError) in try reader.frame(at: sequence) }
+                .map { RFC3339.text($0.recordedAt) }
+        }
+        let facts = Facts(
+            firstRetained: first.rawValue, lastSequence: last.rawValue, firstTime: try time(first),
+            lastTime: try time(last), checkpoints: ((try? log.checkpoints.list()) ?? []).map(\.rawValue))
+        if json { return Terminal.say(JSONText.encode(facts)) }
+        Terminal.say("records      \(facts.firstRetained) to \(facts.lastSequence)")
+        Terminal.say("times        \(facts.firstTime ?? "none") to \(facts.lastTime ?? "none")")
+        Terminal.say("checkpoints  \(facts.checkpoints.map { "\($0)" }.joined(separator: ", "))")
+    }
+}
+
+struct LogCat: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "cat", abstract: "Print records as JSON lines.")
+
+    @OptionGroup var log: LogOptions
+    @Option(help: "The first sequence.") var from: UInt64 = 1
+    @Option(help: "The last sequence.") var to: UInt64?
+    @Option(help: "At most so many records.") var limit: Int?
+    @Flag(help: "JSON lines are what this prints anyway.") var json = false
+
+    func validate() throws {
+        if let to, to < from { throw ValidationError("--to \(to) lies before --from \(from)") }
+        if let limit, limit < 1 { throw ValidationError("--limit is at least 1") }
+    }
+
+    func run() async throws {
+        let reader = try log.reader()
+        let first = max(SequenceNumber(from), reader.firstRetained)
+        let last = to.map { SequenceNumber($0) } ?? .end
+        var rest = limit ?? Int.max
+        var cursor = try readingLog { () throws(EventStoreError) in try reader.frames(from: first, through: last) }
+        while let batch = try readingLog({ () throws(EventStoreError) in try cursor.nextBatch() }) {
+            for frame in batch {
+                if rest == 0 { return }
+                rest -= 1
+                RecordLine.show(frame, asJSON: true)
+            }
+        }
+    }
+}
+
+struct LogExport: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export", abstract: "Write records into one file that proves itself.")
+
+    @Argument(help: "The file to write; it must not be there.") var file: String
+    @OptionGroup var log: LogOptions
+    @Option(help: "The first sequence.") var from: UInt64?
+    @Option(help: "The last sequence.") var to: UInt64?
+    @Flag(help: "Print one line of JSON.") var json = false
+
+    func run() async throws {
+        let reader = try log.reader()
+        let directory = log.data
+        let first = from.map { SequenceNumber($0) } ?? .origin
+        let last = to.map { SequenceNumber($0) } ?? .end
+        let report = try readingLog { () throws(EventStoreError) in
+            let id = try EventLog.logID(of: directory)
+            return try reader.export(to: file, id: id, from: first, through: last)
+        }
+        TransferText.show(report, file, asJSON: json)
+    }
+}
+
+struct LogImport: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import", abstract: "Make a log from an exported file, in a new or empty directory.")
+
+    @Argument(help: "The file to read.") var file: String
+    @Option(help: ArgumentHelp("The new data directory.", valueName: "dir")) var data: String
+    @Flag(help: "Print one line of JSON.") var json = false
+
+    func run() async throws {
+        let report = try readingLog { () throws(EventStoreError) in
+            try PosixStorage().createDirectory(data)
+            return try EventLog.importLog(from: file, into: data)
+        }
+        TransferText.show(report, data, asJSON: json)
+    }
+}
+
+/// What was moved.
+enum TransferText {
+    private struct Facts: Encodable {
+        var records: UInt64
+        var bytes: UInt64
+        var first: UInt64?
+        var last: UInt64?
+    }
+
+    static func show(_ report: TransferReport, _ place: String, asJSON: Bool) {
+        let facts = Facts(
+            records: report.frameCount, bytes: report.byteCount, first: report.firstSequence?.rawValue,
+            last: report.lastSequence?.rawValue)
+        if asJSON { return Terminal.say(JSONText.encode(facts)) }
+        Terminal.say(
+            "\(facts.records) records, \(facts.bytes) bytes: \(facts.first ?? 0) to \(facts.last ?? 0) in \(place)")
+    }
+}
+
+struct LogRepair: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "repair", abstract: "Decide about damage that a start refuses.",
+        discussion: """
+            Without --yes nothing is changed: the damage is shown. Nothing is ever deleted: the damaged files are moved \
+            aside as *.damaged.
+
+              lattice log repair                      look
+              lattice log repair --yes                keep what lies before the damage
+              lattice log repair --keep intact --yes  keep every intact record, also behind the damage
+            """)
+
+    enum Choice: String, ExpressibleByArgument, CaseIterable { case before, intact }
+
+    @OptionGroup var log: LogOptions
+    @Option(help: "before: end the log before the damage. intact: keep every whole record.") var keep = Choice.before
+    @Flag(help: "Do it.") var yes = false
+    @Flag(help: "Print one line of JSON.") var json = false
+
+    struct Facts: Encodable {
+        var damage: String?
+        var salvaged: UInt64
+        var dropped: UInt64
+        var moved: [String]
+    }
+
+    func run() async throws {
+        let directory = log.data
+        guard yes else { return try look(directory) }
+        let choice: RepairChoice = keep == .before ? .beforeHole : .everythingIntact
+        let report = try readingLog { () throws(EventStoreError) in
+            try EventLog.repair(directory: directory, keep: choice)
+        }
+        let facts = Facts(
+            damage: report.damage?.description, salvaged: report.salvagedFrameCount,
+            dropped: report.droppedFrameCount, moved: report.movedFiles)
+        if json { return Terminal.say(JSONText.encode(facts)) }
+        guard let damage = facts.damage else { return Terminal.say("the log is whole; nothing was changed") }
+        Terminal.say("repaired: \(damage)")
+        Terminal.say("  \(facts.salvaged) records salvaged, \(facts.dropped) dropped")
+        for path in facts.moved { Terminal.say("  moved aside: \(path)") }
+    }
+
+    private func look(_ directory: String) throws {
+        do throws(EventStoreError) {
+            _ = try EventLog.verify(directory: directory)
+        } catch {
+            Terminal.say("\(error)")
+            throw CommandFailure(
+                .logDamaged,
+                "nothing was changed; --yes keeps what lies before it, --keep intact --yes all that is whole")
+        }
+        Terminal.say("the log is whole; there is nothing to repair")
+    }
+}
