@@ -3,32 +3,10 @@
 import Dispatch
 package import EventModel
 package import EventStore
-package import Logging
-package import Messaging
+import Logging
+import Messaging
 import StateMachines
 import Synchronization
-
-/// What a node needs from outside: buses, a stream in JetStream mode, the clock.
-package struct NodeEnvironment: Sendable {
-    /// Takes events; may be slow to write.
-    package var intakeBus: any MessageBus
-    /// Answers at once.
-    package var answerBus: any MessageBus
-    package var stream: (any StreamSource)?
-    package var clock: WallClock
-    package var logger: Logger
-
-    package init(
-        intakeBus: any MessageBus, answerBus: any MessageBus, stream: (any StreamSource)? = nil, clock: WallClock,
-        logger: Logger
-    ) {
-        self.intakeBus = intakeBus
-        self.answerBus = answerBus
-        self.stream = stream
-        self.clock = clock
-        self.logger = logger
-    }
-}
 
 /// A running node.
 package final class Node: Sendable {
@@ -415,36 +393,5 @@ package final class Node: Sendable {
         }
         let end = progress.withLock { $0.end ?? .success(()) }
         for continuation in waiting { continuation.resume(returning: end) }
-    }
-}
-
-/// How the writer's thread ended, handed to whoever waits.
-private final class EndSignal: Sendable {
-    private enum State {
-        case running
-        case awaited(CheckedContinuation<NodeFailure?, Never>)
-        case ended(NodeFailure?)
-    }
-
-    private let state = Mutex(State.running)
-
-    func set(_ failure: NodeFailure?) {
-        let continuation = state.withLock { state -> CheckedContinuation<NodeFailure?, Never>? in
-            defer { state = .ended(failure) }
-            if case .awaited(let continuation) = state { return continuation }
-            return nil
-        }
-        continuation?.resume(returning: failure)
-    }
-
-    func value() async -> NodeFailure? {
-        await withCheckedContinuation { continuation in
-            let ended = state.withLock { state -> NodeFailure?? in
-                if case .ended(let failure) = state { return .some(failure) }
-                state = .awaited(continuation)
-                return nil
-            }
-            if let ended { continuation.resume(returning: ended) }
-        }
     }
 }

@@ -1,0 +1,26 @@
+// Where a node is put: the buses, the stream, the clock and the log of its words.
+
+package import Logging
+package import Messaging
+
+/// What a node needs from outside: buses, a stream in JetStream mode, the clock.
+package struct NodeEnvironment: Sendable {
+    /// Takes events; may be slow to write.
+    package var intakeBus: any MessageBus
+    /// Answers at once.
+    package var answerBus: any MessageBus
+    package var stream: (any StreamSource)?
+    package var clock: WallClock
+    package var logger: Logger
+
+    package init(
+        intakeBus: any MessageBus, answerBus: any MessageBus, stream: (any StreamSource)? = nil, clock: WallClock,
+        logger: Logger
+    ) {
+        self.intakeBus = intakeBus
+        self.answerBus = answerBus
+        self.stream = stream
+        self.clock = clock
+        self.logger = logger
+    }
+}

@@ -1,0 +1,103 @@
+// Who may import what: a target is an import right, and this is the only place where the rights are written.
+
+import Testing
+
+/// What the files of a target may import besides the standard library.
+private struct ImportRights {
+    /// Everywhere in the target.
+    var everywhere: Set<String>
+    /// More, below one folder only.
+    var below: [String: Set<String>] = [:]
+
+    func allow(_ module: String, in path: String) -> Bool {
+        everywhere.contains(module) || below.contains { path.contains("/\($0.key)/") && $0.value.contains(module) }
+    }
+}
+
+@Suite struct `Import rights` {
+    /// Nil: anything, because the executable wires everything together.
+    private static let table: [String: ImportRights?] = [
+        // The vocabulary. Foundation is for what protoc generates, and for the one file that hands JSON to it.
+        "EventModel": ImportRights(
+            everywhere: ["SwiftProtobuf", "FoundationEssentials"], below: ["Generated": ["Foundation"]]),
+        // The pure core: no clock, no chance, no logging, no locks, no threads, no files.
+        "StateMachines": ImportRights(everywhere: ["EventModel", "DequeModule"]),
+        // The disk; the operating system only where calls are made.
+        "EventStore": ImportRights(
+            everywhere: ["EventModel", "Synchronization", "Dispatch"],
+            below: ["Storage": ["CLogSupport", "Glibc", "Crypto"]]),
+        // The port.
+        "Messaging": ImportRights(everywhere: ["EventModel", "Synchronization", "Dispatch"]),
+        // libnats, and nobody else.
+        "NATSMessaging": ImportRights(
+            everywhere: [
+                "EventModel", "Messaging", "CNATS", "CNATSSupport", "Logging", "Synchronization", "Dispatch", "Glibc",
+                "FoundationEssentials",
+            ]),
+        // The shell. Never NATSMessaging: the executable hands it a bus.
+        "ActorSystem": ImportRights(
+            everywhere: [
+                "EventModel", "StateMachines", "EventStore", "Messaging", "Logging", "Metrics", "Dispatch",
+                "Synchronization", "DequeModule", "ServiceLifecycle",
+            ]),
+        // Faces publish events and ask queries like any customer: never StateMachines, EventStore, ActorSystem.
+        "HTTPFace": ImportRights(
+            everywhere: [
+                "EventModel", "Messaging", "Logging", "Metrics", "CoreMetrics", "Synchronization", "ServiceLifecycle",
+                "Hummingbird", "HTTPTypes", "NIOCore", "FoundationEssentials",
+            ]),
+        "lattice": nil,
+        "lattice-bench": nil,
+    ]
+
+    @Test func `every file imports only what its target has a right to`() {
+        var findings: [Finding] = []
+        for file in SourceTree.sources {
+            guard let rights = Self.table[file.target] else {
+                findings.append(
+                    Finding(
+                        path: file.path, line: 1, message: "\(file.target) has no row in the table of import rights"))
+                continue
+            }
+            guard let rights else { continue }
+            for (line, module) in Self.imports(file) where !rights.allow(module, in: file.path) {
+                findings.append(Finding(path: file.path, line: line, message: "must not import \(module)"))
+            }
+        }
+        expectNone(findings, "Import rights (table in Tests/TidyTests/ImportTests.swift):")
+    }
+
+    @Test func `generated code imports nothing but the library it was generated for`() {
+        var findings: [Finding] = []
+        for path in SourceTree.paths(below: "Sources/EventModel/Generated") {
+            guard let file = SwiftFile(path: path) else { continue }
+            let allowed: Set = ["SwiftProtobuf", "Foundation", "FoundationEssentials"]
+            for (line, module) in Self.imports(file) where !allowed.contains(module) {
+                findings.append(Finding(path: path, line: line, message: "must not import \(module)"))
+            }
+        }
+        expectNone(findings, "Imports of generated code:")
+    }
+
+    @Test func `the table has no row without files`() {
+        let known = Set(SourceTree.sources.map(\.target))
+        for target in Self.table.keys.sorted() {
+            #expect(known.contains(target), "Sources/\(target) has no Swift file: take its row out of the table")
+        }
+    }
+
+    /// Line and module of each import.
+    private static func imports(_ file: SwiftFile) -> [(line: Int, module: String)] {
+        let access: Set<Substring> = ["public", "package", "internal", "fileprivate", "private"]
+        let kinds: Set<Substring> = ["struct", "class", "enum", "protocol", "func", "var", "let", "typealias"]
+        return file.codeLines.enumerated().compactMap { offset, line in
+            var words = line.split(whereSeparator: \.isWhitespace)[...]
+            while let word = words.first, word.hasPrefix("@") || access.contains(word) { words.removeFirst() }
+            guard words.first == "import" else { return nil }
+            words.removeFirst()
+            if let kind = words.first, kinds.contains(kind) { words.removeFirst() }
+            guard let module = words.first?.prefix(while: { $0 != "." && $0 != ";" }) else { return nil }
+            return (offset + 1, String(module))
+        }
+    }
+}
