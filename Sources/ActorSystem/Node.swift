@@ -181,18 +181,19 @@ package final class Node: Sendable {
     /// leader says so).
     private func recordStart() async {
         guard configuration.mode == .core else { return }
+        // The settings come first: how long nothing is evicted after a start follows from them.
+        let change = configuration.registry
+        if await registry.read({ $0.settings.applying(change) != $0.settings }) {
+            writer.control.send(
+                .record(
+                    .policy(.registryConfigured(change)),
+                    subject: "policy.\(SubjectToken.escape(id)).registry_configured"))
+        }
         writer.control.send(
             .record(.clock(.nodeResumed(nodeID: id, reason: "start")), subject: "clock.node_resumed"))
         let epoch = await sequencer.admissionState.leaderEpoch + 1
         writer.control.send(
             .record(.clock(.leadershipClaimed(nodeID: id, epoch: epoch)), subject: "clock.leadership_claimed"))
-        let change = configuration.registry
-        let differs = await registry.read { $0.settings.applying(change) != $0.settings }
-        guard differs else { return }
-        writer.control.send(
-            .record(
-                .policy(.registryConfigured(change)),
-                subject: "policy.\(SubjectToken.escape(id)).registry_configured"))
     }
 
     // MARK: Work
