@@ -177,13 +177,13 @@ package final class Node: Sendable {
         DispatchQueue(label: "lattice.answers").async { serve(subscription) }
     }
 
-    /// That the node is here, and the settings it was started with, are records too (core mode; over a stream the
-    /// leader says so).
+    /// The settings it was started with, and that the node is here, are records too (core mode; over a stream the leader
+    /// says so). The settings come first: how long expiry is suspended after a start follows from them.
     private func recordStart() async {
         guard configuration.mode == .core else { return }
-        // The settings come first: how long nothing is evicted after a start follows from them.
         let change = configuration.registry
-        if await registry.read({ $0.settings.applying(change) != $0.settings }) {
+        let differs = await registry.read { $0.settings.applying(change) != $0.settings }
+        if differs {
             writer.control.send(
                 .record(
                     .policy(.registryConfigured(change)),
