@@ -32,12 +32,14 @@ package struct HTTPFace: Sendable {
     private let bus: any MessageBus
     private let isReady: @Sendable () -> Bool
     private let metrics: PrometheusMetrics
+    private let outcomes: OutcomeInbox
     private static let bodyBytes = 1 << 20
 
     package init(
         _ configuration: HTTPFaceConfiguration, bus: any MessageBus, metrics: PrometheusMetrics,
         isReady: @escaping @Sendable () -> Bool
-    ) {
+    ) throws(BusError) {
+        outcomes = try OutcomeInbox(bus)
         self.configuration = configuration
         self.bus = bus
         self.metrics = metrics
@@ -55,6 +57,7 @@ package struct HTTPFace: Sendable {
 
     private func router() -> Router<BasicRequestContext> {
         let router = Router()
+        router.add(middleware: FailuresAsJSON())
         router.get("healthz") { _, _ in Self.text("ok\n") }
         router.get("readyz") { _, _ in
             isReady()
@@ -115,9 +118,13 @@ package struct HTTPFace: Sendable {
     private func discovery() async -> Response {
         do throws(BusError) {
             let queries = "\(configuration.prefix).queries.registry"
-            let names = Self.decode(ServiceNames.self, try await answer("\(queries).services", []).payload)
+            let (payload, code) = try await answer("\(queries).services", [])
+            // An empty list would make Prometheus forget every target; a failure leaves them as they are.
+            guard code == 200, let names = Self.decode(ServiceNames.self, payload) else {
+                return Self.failure("unavailable", "the services are not known now", .serviceUnavailable)
+            }
             var groups: [TargetGroup] = []
-            for service in names?.services ?? [] {
+            for service in names.services ?? [] {
                 let body = Array(#"{"service_name":"\#(Self.escaped(service.service_name))"}"#.utf8)
                 let resolved = try await answer("\(queries).resolve", body).payload
                 groups += (Self.decode(ResolvedInstances.self, resolved)?.instances ?? []).map { TargetGroup($0) }
@@ -156,14 +163,21 @@ package struct HTTPFace: Sendable {
         return try await outcome(of: message)
     }
 
+    /// The outcome as JSON, in whichever encoding the event was sent.
     private func outcome(of message: Message) async throws -> Response {
         do throws(BusError) {
-            let answer = try await bus.request(message, timeout: configuration.timeout)
-            let text = String(decoding: answer.payload, as: UTF8.self)
-            let status: HTTPResponse.Status =
-                text.contains(#""outcome":"rejected""#)
-                ? .badRequest : text.contains(#""outcome":"refused""#) ? .conflict : .ok
-            return Self.json(answer.payload, status)
+            let answer = try await outcomes.outcome(of: message, timeout: configuration.timeout)
+            let isText = answer.payload.first == UInt8(ascii: "{")
+            let payload =
+                isText ? answer.payload : try? JSONTranscoder.json(fromBinary: answer.payload, kind: .outcomeAnswer)
+            guard let payload, let verdict = Self.decode(Verdict.self, payload)?.outcome else {
+                return Self.failure("internal", "the outcome is not understood", .badGateway)
+            }
+            switch verdict {
+            case "accepted", "duplicate": return Self.json(payload)
+            case "refused": return Self.json(payload, .conflict)
+            default: return Self.json(payload, .badRequest)
+            }
         } catch {
             return Self.failure(error)
         }

@@ -21,6 +21,9 @@ struct ResolvedInstances: Decodable {
     var instances: [Instance]?
 }
 
+/// The word in an outcome.
+struct Verdict: Decodable { var outcome: String }
+
 /// One target of http_sd with its labels.
 struct TargetGroup: Encodable {
     var targets: [String]

@@ -11,10 +11,10 @@ package final class PrometheusMetrics: MetricsFactory {
 
     /// All metrics, by name and labels.
     package func text() -> String {
-        let all = metrics.withLock { $0 }.sorted { $0.key < $1.key }
+        let all = metrics.withLock { Array($0.values) }.sorted { ($0.name, $0.labels) < ($1.name, $1.labels) }
         var text = ""
         var described = ""
-        for (_, metric) in all {
+        for metric in all {
             if described != metric.name {
                 described = metric.name
                 text += "# HELP \(metric.name) \(metric.name.replacing("_", with: " "))\n"
@@ -63,7 +63,7 @@ private final class Metric: CounterHandler, RecorderHandler, TimerHandler {
 
     let name: String
     let kind: String
-    private let labels: String
+    let labels: String
     private let value = Mutex(Value())
 
     var id: String { name + labels }

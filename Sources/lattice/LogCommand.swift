@@ -4,6 +4,7 @@ import ActorSystem
 import ArgumentParser
 import EventModel
 import EventStore
+import Foundation
 
 /// `lattice log`
 struct LogCommand: AsyncParsableCommand {
@@ -62,7 +63,9 @@ struct LogInfo: AsyncParsableCommand {
 }
 
 struct LogCat: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "cat", abstract: "Print records as JSON lines.")
+    static let configuration = CommandConfiguration(
+        commandName: "cat", abstract: "Print records as JSON lines.",
+        discussion: "Example: lattice log cat --from 100 --limit 10 | jq .subject")
 
     @OptionGroup var log: LogOptions
     @Option(help: "The first sequence.") var from: UInt64 = 1
@@ -93,7 +96,8 @@ struct LogCat: AsyncParsableCommand {
 
 struct LogExport: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "export", abstract: "Write records into one file that proves itself.")
+        commandName: "export", abstract: "Write records into one file that proves itself.",
+        discussion: "Example: lattice log export mesh.lattice --to 4711")
 
     @Argument(help: "The file to write; it must not be there.") var file: String
     @OptionGroup var log: LogOptions
@@ -102,6 +106,9 @@ struct LogExport: AsyncParsableCommand {
     @Flag(help: "Print one line of JSON.") var json = false
 
     func run() async throws {
+        if FileManager.default.fileExists(atPath: file) {
+            throw CommandFailure(.failed, "\(file) is there already; an export overwrites nothing")
+        }
         let reader = try log.reader()
         let directory = log.data
         let first = from.map { SequenceNumber($0) } ?? .origin

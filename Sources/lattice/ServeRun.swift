@@ -145,10 +145,15 @@ struct ServeRun {
             announcement.ready(httpURL: nil)
             return []
         }
-        let face = HTTPFace(
-            HTTPFaceConfiguration(
-                host: address.host, port: address.port, prefix: configuration.prefix, token: token),
-            bus: buses.answers, metrics: metrics, isReady: { node.isReady })
+        let face: HTTPFace
+        do throws(BusError) {
+            face = try HTTPFace(
+                HTTPFaceConfiguration(
+                    host: address.host, port: address.port, prefix: configuration.prefix, token: token),
+                bus: buses.answers, metrics: metrics, isReady: { node.isReady })
+        } catch {
+            throw CommandFailure(error, url: buses.answers.configuration.servers.joined(separator: ", "))
+        }
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
         let host = address.host.contains(":") ? "[\(address.host)]" : address.host

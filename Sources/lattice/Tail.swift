@@ -67,8 +67,10 @@ struct Tail: AsyncParsableCommand {
     // MARK: Live
 
     private func show(_ message: Message, _ prefix: String) {
-        let tail = message.subject.dropFirst(prefix.utf8.count + 1)
-        guard tail.hasPrefix("events.") else { return say("\(tail)", String(decoding: message.payload, as: UTF8.self)) }
+        let tail = message.subject.dropFirst(prefix.count + 1)
+        guard tail.hasPrefix("events.") else {
+            return say("\(tail)", notice(message, tail == "rejected" ? .rejection : .changeNotice))
+        }
         let tokens = tail.split(separator: ".").map(String.init)
         guard matches(tokens) else { return }
         let type = EventType.allCases.first { $0.name == tokens.last && $0.family.rawValue == tokens[1] }
@@ -76,18 +78,29 @@ struct Tail: AsyncParsableCommand {
     }
 
     private func body(_ message: Message, _ type: EventType?) -> String {
-        if message.payload.first == UInt8(ascii: "{") { return String(decoding: message.payload, as: UTF8.self) }
-        guard let type, let text = try? JSONTranscoder.json(fromBinary: message.payload, type: type) else {
-            return #"{"undecodable_bytes":\#(message.payload.count)}"#
-        }
+        let isText = message.payload.first == UInt8(ascii: "{")
+        guard let type,
+            let binary = isText ? try? JSONTranscoder.binary(fromJSON: message.payload, type: type) : message.payload,
+            let text = try? JSONTranscoder.json(fromBinary: binary, type: type)
+        else { return undecodable(message) }
         return String(decoding: text, as: UTF8.self)
     }
 
+    private func notice(_ message: Message, _ kind: MessageKind) -> String {
+        guard let binary = try? JSONTranscoder.binary(fromJSON: message.payload, kind: kind),
+            let text = try? JSONTranscoder.json(fromBinary: binary, kind: kind)
+        else { return undecodable(message) }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// What anybody may have sent is never printed as it came: it could end the line or the JSON around it.
+    private func undecodable(_ message: Message) -> String { #"{"undecodable_bytes":\#(message.payload.count)}"# }
+
     private func say(_ subject: String, _ body: String) {
         if json {
-            Terminal.say(#"{"subject":"\#(subject)","event":\#(body)}"#)
+            Terminal.say(#"{"subject":\#(JSONText.encode(subject)),"event":\#(body)}"#)
         } else {
-            Terminal.say("\(subject)  \(Terminal.escaped(body))")
+            Terminal.say("\(Terminal.escaped(subject))  \(Terminal.escaped(body))")
         }
     }
 

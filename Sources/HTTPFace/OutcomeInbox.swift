@@ -1,0 +1,63 @@
+// Where outcomes of published events arrive, for as many publishers as wait.
+
+import Dispatch
+import Messaging
+import Synchronization
+
+/// One subscription and one thread for all outcomes; each waits under a token of its own.
+///
+/// The plain reply subject would do on core NATS only: over a stream it belongs to the stream's acknowledgement.
+final class OutcomeInbox: Sendable {
+    private typealias Waiting = CheckedContinuation<Message?, Never>
+
+    private let bus: any MessageBus
+    private let subject: String
+    private let waiting = Mutex<[String: Waiting]>([:])
+
+    init(_ bus: any MessageBus) throws(BusError) {
+        self.bus = bus
+        let name = String(UInt64.random(in: .min ... .max), radix: 36)
+        subject = "_INBOX.lattice-http-\(name)"
+        let subscription = try bus.subscribe(
+            subject + ".*", queueGroup: nil, limits: PendingLimits(messages: 65_536, bytes: 64 << 20))
+        DispatchQueue(label: "lattice.http.outcomes").async { [weak self] in
+            while let messages = try? subscription.receive(maximum: 256, timeout: .milliseconds(500)) {
+                guard let self else { return subscription.drain() }
+                for message in messages { self.settle(message.subject, message) }
+            }
+        }
+    }
+
+    /// Publishes an event and returns its outcome; throws `timeout` where none came.
+    func outcome(of message: Message, timeout: Duration) async throws(BusError) -> Message {
+        let inbox = "\(subject).\(String(UInt64.random(in: .min ... .max), radix: 36))"
+        var message = message
+        message.headers.append(MessageHeader("Lattice-Reply", inbox))
+        let timer = Task {
+            try await Task.sleep(for: timeout)
+            settle(inbox, nil)
+        }
+        defer { timer.cancel() }
+        guard let answer = try await wait(inbox, message) else { throw BusError(.timeout, "no outcome in time") }
+        return answer
+    }
+
+    private func wait(_ inbox: String, _ message: Message) async throws(BusError) -> Message? {
+        var failure: BusError?
+        let answer = await withCheckedContinuation { (continuation: Waiting) in
+            waiting.withLock { $0[inbox] = continuation }
+            do throws(BusError) {
+                try bus.publish(message)
+            } catch {
+                failure = error
+                settle(inbox, nil)
+            }
+        }
+        if let failure { throw failure }
+        return answer
+    }
+
+    private func settle(_ inbox: String, _ message: Message?) {
+        waiting.withLock { $0.removeValue(forKey: inbox) }?.resume(returning: message)
+    }
+}
