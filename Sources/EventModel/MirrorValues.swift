@@ -1,0 +1,12 @@
+// Values that captures of requests and responses are made of.
+
+/// One header line; names compare without regard to case, order is kept.
+public struct HeaderField: Sendable, Hashable {
+    public var name: String
+    public var value: String
+
+    public init(name: String, value: String) {
+        self.name = name
+        self.value = value
+    }
+}
