@@ -1,7 +1,7 @@
 // How two responses are compared: what is looked at, what is passed over, and how much is told.
 
-/// A rule that can not be one, with what is wrong with it.
-package struct InvalidRule: Error, Sendable, Hashable, CustomStringConvertible {
+/// A field whose value can not be, with what is wrong with it.
+package struct InvalidField: Error, Sendable, Hashable, CustomStringConvertible {
     package var field: String
     package var reason: String
 
@@ -52,11 +52,11 @@ package struct ComparisonRules: Sendable, Hashable {
     package init(
         ignoreFields: [String] = [], unorderedArrays: [String] = [], comparedHeaders: [String] = [],
         secretMembers: [String] = RedactionRules.standardMembers
-    ) throws(InvalidRule) {
+    ) throws(InvalidField) {
         let pointers = ignoreFields.filter { $0.isEmpty || $0.utf8.first == UInt8(ascii: "/") }
         let names = ignoreFields.filter { !$0.isEmpty && $0.utf8.first != UInt8(ascii: "/") }
         ignoredPlaces = try Self.places(pointers, "ignore_fields")
-        guard names.count <= 256 else { throw InvalidRule("ignore_fields", "more than 256 names") }
+        guard names.count <= 256 else { throw InvalidField("ignore_fields", "more than 256 names") }
         ignoredNames = NameSet(names)
         ignoresAllOrder = unorderedArrays.contains("**")
         unorderedPlaces = try Self.places(unorderedArrays.filter { $0 != "**" }, "unordered_arrays")
@@ -70,12 +70,12 @@ package struct ComparisonRules: Sendable, Hashable {
         return rules
     }()
 
-    private static func places(_ texts: [String], _ field: String) throws(InvalidRule) -> PathPatterns {
+    private static func places(_ texts: [String], _ field: String) throws(InvalidField) -> PathPatterns {
         for text in texts where PathPatterns([text]) == nil {
-            throw InvalidRule(field, "`\(text)` is no JSON Pointer")
+            throw InvalidField(field, "`\(text)` is no JSON Pointer")
         }
         guard let patterns = PathPatterns(texts) else {
-            throw InvalidRule(field, "more than \(PathPatterns.countMaximum) pointers")
+            throw InvalidField(field, "more than \(PathPatterns.countMaximum) pointers")
         }
         return patterns
     }

@@ -1,5 +1,7 @@
 // The structural comparison of two JSON texts: both tapes are walked side by side, without recursion.
 
+import EventModel
+
 /// Finds what differs between two tapes.
 struct JSONComparison {
     /// Two values that stand at the same place; `absent` where one side has none.

@@ -46,11 +46,11 @@ package struct RedactionRules: Sendable, Hashable {
     /// - Throws: the first rule that can not be one.
     package init(
         keptHeaders: [String] = [], secretHeaders: [String] = [], secretMembers: [String] = []
-    ) throws(InvalidRule) {
+    ) throws(InvalidField) {
         self.init()
         let names = secretMembers.filter { $0.utf8.first != UInt8(ascii: "/") }
         guard let places = PathPatterns(secretMembers.filter { $0.utf8.first == UInt8(ascii: "/") }) else {
-            throw InvalidRule("secret_members", "not JSON Pointers, or more than \(PathPatterns.countMaximum)")
+            throw InvalidField("secret_members", "not JSON Pointers, or more than \(PathPatterns.countMaximum)")
         }
         self.places = places
         self.keptHeaders.formUnion(keptHeaders.map { $0.lowercased() })

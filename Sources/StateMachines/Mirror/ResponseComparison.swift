@@ -34,23 +34,6 @@ package struct ObservedResponse: Sendable, Hashable {
     }
 }
 
-/// What a comparison comes to.
-package enum ComparisonVerdict: UInt8, Sendable, Hashable, CaseIterable {
-    case equal = 1
-    case different = 2
-    /// Nothing differs in what was kept, but not all was kept.
-    case undecided = 3
-
-    /// The word on the wire.
-    package var name: String {
-        switch self {
-        case .equal: "equal"
-        case .different: "different"
-        case .undecided: "undecided"
-        }
-    }
-}
-
 /// Why a body was not compared as JSON although it claims to be.
 package enum ComparisonNote: UInt8, Sendable, Hashable, CaseIterable {
     case productionMalformed = 1, shadowMalformed, productionInvalidUTF8, shadowInvalidUTF8
@@ -98,6 +81,12 @@ package struct ResponseComparison: Sendable, Hashable {
 
     /// Nothing differs.
     package static let equal = ResponseComparison(verdict: .equal, differences: [], differenceCount: 0, notes: [])
+
+    /// The places that differ, each once, in the order in which they were found.
+    package var differingPaths: [DifferingPath] {
+        var seen: Set<DifferingPath> = []
+        return differences.map(\.counted).filter { seen.insert($0).inserted }
+    }
 
     /// A few lines for people: the verdict, the notes, the first differences.
     package var summary: String {

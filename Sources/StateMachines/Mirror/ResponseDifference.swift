@@ -1,45 +1,6 @@
 // What differs between two responses, as values and as text that a person can read.
 
-/// How the two sides differ at one place. The other way round, missing is unexpected.
-package enum DifferenceKind: UInt8, Sendable, Hashable, CaseIterable, Comparable {
-    /// Production has it, the shadow does not.
-    case missing = 1
-    /// The shadow has it, production does not.
-    case unexpected = 2
-    /// Both have it, of different types.
-    case type = 3
-    /// Both have it, with different values.
-    case value = 4
-
-    /// The word on the wire.
-    package var name: String {
-        switch self {
-        case .missing: "missing"
-        case .unexpected: "unexpected"
-        case .type: "type"
-        case .value: "value"
-        }
-    }
-
-    /// In the order of the numbers.
-    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
-}
-
-/// Which part of a response a difference is in.
-package enum ResponsePart: UInt8, Sendable, Hashable, CaseIterable {
-    case status = 1
-    case header = 2
-    case body = 3
-
-    /// The word on the wire.
-    package var name: String {
-        switch self {
-        case .status: "status"
-        case .header: "header"
-        case .body: "body"
-        }
-    }
-}
+package import EventModel
 
 /// One place at which two responses differ.
 package struct ResponseDifference: Sendable, Hashable {
@@ -64,6 +25,9 @@ package struct ResponseDifference: Sendable, Hashable {
         self.production = production
         self.shadow = shadow
     }
+
+    /// What it is counted by.
+    package var counted: DifferingPath { DifferingPath(part: part, pattern: pattern, kind: kind) }
 
     /// One line, for instance `body /items/0/price: 12.5 became 12.6`.
     package var summary: String {

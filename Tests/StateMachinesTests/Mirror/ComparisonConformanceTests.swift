@@ -1,5 +1,6 @@
 // Cases that others made (LATTICE_CONFORMANCE, folder json_diff), read in place; skipped where the folder is absent.
 
+import EventModel
 import Foundation
 import Testing
 

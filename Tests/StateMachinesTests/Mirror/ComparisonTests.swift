@@ -155,13 +155,13 @@ func differences(
     }
 
     @Test func `rules that can not be are refused by name`() {
-        #expect(throws: InvalidRule("ignore_fields", "`/a~2` is no JSON Pointer")) {
+        #expect(throws: InvalidField("ignore_fields", "`/a~2` is no JSON Pointer")) {
             try ComparisonRules(ignoreFields: ["/a~2"])
         }
-        #expect(throws: InvalidRule("unordered_arrays", "`a` is no JSON Pointer")) {
+        #expect(throws: InvalidField("unordered_arrays", "`a` is no JSON Pointer")) {
             try ComparisonRules(unorderedArrays: ["a"])
         }
-        #expect(throws: InvalidRule("ignore_fields", "more than 64 pointers")) {
+        #expect(throws: InvalidField("ignore_fields", "more than 64 pointers")) {
             try ComparisonRules(ignoreFields: (0..<65).map { "/\($0)" })
         }
     }
