@@ -18,7 +18,7 @@ run: dependencies ## Start a nats-server, a node and a small mesh of processes; 
 
 test: dependencies ## Run every test, the ones against a real nats-server too
 	swift build --build-tests
-	swift test --skip-build
+	swift test --skip-build --no-parallel
 
 bench: build ## Every benchmark, one run each
 	@scripts/bench.sh
@@ -30,7 +30,7 @@ format-check: ## Fail where a source is not formatted
 	@scripts/format-check.sh
 
 coverage: dependencies ## Line coverage of each module
-	swift test --enable-code-coverage
+	swift test --enable-code-coverage --no-parallel
 	@scripts/coverage.sh
 
 generate: ## Generate the Swift code of the schemas anew

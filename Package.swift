@@ -90,7 +90,12 @@ let package = Package(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging"], swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["ActorSystem", "NATSMessaging", "Messaging", "EventModel", "EventStore", "StateMachines"],
+            dependencies: [
+                "ActorSystem", "NATSMessaging", "Messaging", "EventModel", "EventStore", "StateMachines", logging,
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "KillTests", dependencies: ["lattice"], exclude: ["publisher.py"],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
