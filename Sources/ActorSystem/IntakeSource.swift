@@ -52,19 +52,33 @@ final class CoreIntake: IntakeSource {
     }
 
     func receive(maximum: Int, timeout: Duration) throws(BusError) -> [Message] {
-        var messages = try reserved[0].receive(maximum: maximum, timeout: bulkIsBusy ? .zero : timeout)
+        var end: BusError?
+        var messages = take(reserved[0], maximum, bulkIsBusy ? .zero : timeout, &end)
         for subscription in reserved.dropFirst() where subscription.pendingCount > 0 {
-            messages += try subscription.receive(maximum: maximum, timeout: .zero)
+            messages += take(subscription, maximum, .zero, &end)
         }
         let share = messages.count < maximum / 2 ? maximum : Self.bulkShare
         var taken = 0
         for subscription in bulk where subscription.pendingCount > 0 {
-            let more = try subscription.receive(maximum: share, timeout: .zero)
+            let more = take(subscription, share, .zero, &end)
             taken += more.count
             messages += more
         }
         bulkIsBusy = taken > 0
+        // One that has ended does not end the others: what has arrived is taken.
+        if let end, messages.isEmpty { throw end }
         return messages
+    }
+
+    private func take(
+        _ subscription: any MessageSubscription, _ maximum: Int, _ timeout: Duration, _ end: inout BusError?
+    ) -> [Message] {
+        do throws(BusError) {
+            return try subscription.receive(maximum: maximum, timeout: timeout)
+        } catch {
+            end = error
+            return []
+        }
     }
 
     func takeGaps() -> [IntakeGap] {

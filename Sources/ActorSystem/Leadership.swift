@@ -1,9 +1,7 @@
 // Who performs directives, ticks and replies among the nodes of one stream (decisions 6 and 7).
 
 import EventModel
-import Logging
 import Messaging
-import StateMachines
 
 /// What a node that shares a stream does about leadership: follows the log, claims when nobody leads, ticks when it
 /// leads. The claims in the log decide; this only says when to claim.
@@ -11,41 +9,55 @@ struct LeadershipKeeper: Sendable {
     let nodeID: String
     let prefix: String
     let tickInterval: Nanoseconds
+    /// Tells the starts of one node apart.
+    let startedAt: Timestamp
     /// Ticks that may be missed before another node claims.
     private static let patience: Int64 = 5
 
     private var lastSlotSeen: UInt64 = 0
     private var slotChangedAt = Timestamp.zero
     private var claimedEpoch: UInt64 = 0
+    private var announcedEpoch: UInt64 = 0
 
-    init(nodeID: String, prefix: String, tickInterval: Nanoseconds) {
+    init(nodeID: String, prefix: String, tickInterval: Nanoseconds, startedAt: Timestamp) {
         self.nodeID = nodeID
         self.prefix = prefix
         self.tickInterval = tickInterval
+        self.startedAt = startedAt
     }
 
     /// What to publish now, if anything.
-    mutating func step(_ admission: Admission, now: Timestamp) -> Message? {
-        if admission.lastTickSlot != lastSlotSeen || slotChangedAt == .zero {
-            lastSlotSeen = admission.lastTickSlot
+    mutating func step(_ standing: Standing, now: Timestamp) -> [Message] {
+        // A clock that was set back must not keep anybody from claiming until it has caught up.
+        if standing.lastTickSlot != lastSlotSeen || slotChangedAt == .zero || now < slotChangedAt {
+            lastSlotSeen = standing.lastTickSlot
             slotChangedAt = now
         }
-        if admission.leaderID == nodeID { return tick(now) }
+        if standing.leaderID == nodeID { return lead(standing, now) }
         let silence = now - slotChangedAt
-        let isOrphaned = admission.leaderEpoch == 0 || silence > Nanoseconds(tickInterval.rawValue * Self.patience)
-        guard isOrphaned, claimedEpoch != admission.leaderEpoch + 1 else {
+        let isOrphaned = standing.leaderEpoch == 0 || silence > Nanoseconds(tickInterval.rawValue * Self.patience)
+        guard isOrphaned, claimedEpoch != standing.leaderEpoch + 1 else {
             // A claim that did not arrive is made again after another silence.
             if silence > Nanoseconds(tickInterval.rawValue * Self.patience * 2) { claimedEpoch = 0 }
-            return nil
+            return []
         }
-        claimedEpoch = admission.leaderEpoch + 1
+        claimedEpoch = standing.leaderEpoch + 1
         let event = ClockEvent.leadershipClaimed(nodeID: nodeID, epoch: claimedEpoch)
-        return message(event, "leadership_claimed", id: "claim-\(claimedEpoch)-\(nodeID)")
+        return [message(event, "leadership_claimed", id: "claim-\(claimedEpoch)-\(nodeID)")]
     }
 
-    private func tick(_ now: Timestamp) -> Message {
-        let slot = UInt64(max(0, now.rawValue / max(1, tickInterval.rawValue)))
-        return message(.tick(slot: slot), "tick", id: "tick-\(slot)")
+    /// Says once that this node is here, then ticks. Slots never go back: the others count on them.
+    private mutating func lead(_ standing: Standing, _ now: Timestamp) -> [Message] {
+        var messages: [Message] = []
+        if announcedEpoch != standing.leaderEpoch {
+            announcedEpoch = standing.leaderEpoch
+            let id = "resumed-\(announcedEpoch)-\(nodeID)-\(startedAt.rawValue)"
+            messages.append(message(.nodeResumed(nodeID: nodeID, reason: "leadership"), "node_resumed", id: id))
+        }
+        let clockSlot = UInt64(max(0, now.rawValue / max(1, tickInterval.rawValue)))
+        let slot = max(clockSlot, standing.lastTickSlot &+ 1)
+        messages.append(message(.tick(slot: slot), "tick", id: "tick-\(slot)"))
+        return messages
     }
 
     /// An event of the clock family for the stream.

@@ -41,6 +41,9 @@ final class WriterControl: Sendable {
         set { published.withLock { $0 = newValue } }
     }
 
+    /// Counted at once: whoever was told of a rejection finds it in the status.
+    func countRejected(_ count: Int) { published.withLock { $0.rejectedMessages += UInt64(count) } }
+
     func send(_ command: WriterCommand) { commands.withLock { $0.append(command) } }
 
     func takeCommands() -> [WriterCommand] {
@@ -103,8 +106,9 @@ struct LogWriterLoop: ~Copyable {
     private var stager: Stager
     private var nextTick = Timestamp.zero
     private var nextFigures = Timestamp.zero
-    private var rejectedCount: UInt64 = 0
     private var isStopping = false
+    /// What could not be recorded while the disk was full.
+    private var postponed: [WriterCommand] = []
     /// Bytes of frames after which a group is written, however many messages wait.
     private static let groupBytes = 4 << 20
     private static let patience = Duration.milliseconds(50)
@@ -135,11 +139,25 @@ struct LogWriterLoop: ~Copyable {
                 messages = try source.receive(maximum: configuration.batchMessages, timeout: Self.patience)
             } catch {
                 if error.code == .closed && isStopping { return try finish() }
-                throw NodeFailure(error.code.rawValue, error.message)
+                // A stream that is not there now may be there later, and then it is seen whether it is the same.
+                guard error.code == .streamNotFound else { throw NodeFailure(error.code.rawValue, error.message) }
+                missStream(error)
+                messages = []
             }
+            if !messages.isEmpty { setIntake("ok") }
             try take(messages)
         }
     }
+
+    private func missStream(_ error: BusError) {
+        if control.figures.intake != error.code.rawValue {
+            logger.error("the stream is missing: no events are taken", metadata: ["error": "\(error)"])
+        }
+        setIntake(error.code.rawValue)
+        Self.pause()
+    }
+
+    private static func pause() { _ = DispatchSemaphore(value: 0).wait(timeout: .now() + .milliseconds(200)) }
 
     private mutating func take(_ messages: [Message]) throws(NodeFailure) {
         var batch = StagedBatch()
@@ -164,7 +182,9 @@ struct LogWriterLoop: ~Copyable {
     // MARK: The node's own records
 
     private mutating func obey(_ now: Timestamp, _ batch: inout StagedBatch) throws(NodeFailure) {
-        for command in control.takeCommands() {
+        let commands = postponed + control.takeCommands()
+        postponed = []
+        for command in commands {
             switch command {
             case .record(let event, let subject):
                 stager.stage(event, subject: subject, after: last(batch), now: now, &batch)
@@ -196,7 +216,7 @@ struct LogWriterLoop: ~Copyable {
     private mutating func settle(_ batch: inout StagedBatch, _ now: Timestamp) throws(NodeFailure) {
         if batch.isEmpty { return }
         if !batch.rejections.isEmpty {
-            rejectedCount += UInt64(batch.rejections.count)
+            control.countRejected(batch.rejections.count)
             voice.reject(batch.rejections, now: now)
         }
         if !batch.records.isEmpty {
@@ -212,10 +232,7 @@ struct LogWriterLoop: ~Copyable {
         while true {
             do throws(EventStoreError) {
                 try log.append(frames)
-                try log.commit()
-                if isReported { logger.notice("there is room on the disk again") }
-                setIntake("ok")
-                return
+                break
             } catch {
                 guard error.code == .diskFull else { throw NodeFailure("log_failed", "\(error)") }
                 if !isReported {
@@ -226,16 +243,26 @@ struct LogWriterLoop: ~Copyable {
                 try waitForRoom()
             }
         }
+        do throws(EventStoreError) {
+            try log.commit()
+        } catch {
+            // Whatever the reason: nobody knows what an fsync that failed has left, and trying again would not tell.
+            throw NodeFailure("log_failed", "\(error)")
+        }
+        if isReported { logger.notice("there is room on the disk again") }
+        if control.figures.intake == "disk_full" { setIntake("ok") }
     }
 
     private mutating func waitForRoom() throws(NodeFailure) {
         for command in control.takeCommands() {
-            if case .stop = command {
+            switch command {
+            case .stop:
                 throw NodeFailure("disk_full", "stopped while the disk was full; nothing acknowledged is lost")
+            case .retain(let checkpoint): retain(checkpoint, clock.now())
+            case .record: postponed.append(command)
             }
-            if case .retain(let checkpoint) = command { retain(checkpoint, clock.now()) }
         }
-        _ = DispatchSemaphore(value: 0).wait(timeout: .now() + .milliseconds(200))
+        Self.pause()
     }
 
     private func setIntake(_ word: String) {
@@ -264,7 +291,6 @@ struct LogWriterLoop: ~Copyable {
         figures.freeBytes = status.diskSpace.freeBytes
         figures.daysLeft = status.daysLeft
         figures.syncLatencyP99 = status.syncLatency.nanoseconds(percentile: 99)
-        figures.rejectedMessages = rejectedCount
         if figures.intake == "starting" { figures.intake = "ok" }
         control.figures = figures
     }

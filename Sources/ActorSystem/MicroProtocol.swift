@@ -1,10 +1,13 @@
 // The NATS micro protocol (ADR-32): `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`, so that `nats micro ls` shows the node.
 
 package import EventModel
+import Logging
 import Messaging
 
 /// Answers the discovery subjects of one node.
 struct MicroProtocol: Sendable {
+    /// Nodes that share a stream share the questions.
+    static let queueGroup = "lattice-queries"
     let serviceName = "lattice"
     let id: String
     let version: String
@@ -43,7 +46,7 @@ struct MicroProtocol: Sendable {
     }
 
     private func endpoints(_ more: String) -> String {
-        #"{"name":"queries","subject":"\#(Self.escaped(prefix)).queries.>","queue_group":""\#(more)}"#
+        #"{"name":"queries","subject":"\#(Self.escaped(prefix)).queries.>","queue_group":"\#(Self.queueGroup)"\#(more)}"#
     }
 
     /// The protocol wants a semantic version.
@@ -62,6 +65,27 @@ struct MicroProtocol: Sendable {
             }
         }
         return result
+    }
+}
+
+/// Answers the discovery subjects until its subscription ends.
+struct DiscoveryResponder: Sendable {
+    let micro: MicroProtocol
+    let bus: any MessageBus
+    let logger: Logger
+    let figures: @Sendable () -> QueryFigures
+
+    /// Blocks the calling thread.
+    func serve(_ subscription: any MessageSubscription) {
+        let known = Set(micro.subjects)
+        while let messages = try? subscription.receive(maximum: 64, timeout: .milliseconds(500)) {
+            let answers = messages.filter { known.contains($0.subject) && !$0.replyTo.isEmpty }.map { message in
+                Message(
+                    subject: message.replyTo, headers: [WireFormat.json],
+                    payload: micro.answer(message.subject, figures: figures()))
+            }
+            Delivery(bus: bus, logger: logger).send(answers)
+        }
     }
 }
 

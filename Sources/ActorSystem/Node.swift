@@ -13,11 +13,14 @@ package final class Node: Sendable {
     private struct Progress {
         var isReady = false
         var isStopping = false
+        /// The writer's thread has ended.
+        var isEnding = false
+        var failure: NodeFailure?
         var checkpointSequence = SequenceNumber.origin
         var checkpointedAt = Timestamp.zero
         var end: Result<Void, NodeFailure>?
         var waiting: [CheckedContinuation<Result<Void, NodeFailure>, Never>] = []
-        var tasks: [Task<Void, Never>] = []
+        var keeper: Task<Void, Never>?
     }
 
     package let configuration: NodeConfiguration
@@ -26,7 +29,6 @@ package final class Node: Sendable {
     package let recovery: RecoveryReport
     private let environment: NodeEnvironment
     private let writer: WriterThread
-    private let voice: Voice
     private let registry: MachineHost<ServiceRegistry>
     private let sequencer: Sequencer
     private let checkpoints: CheckpointStore
@@ -42,20 +44,26 @@ package final class Node: Sendable {
         _ configuration: NodeConfiguration, _ environment: NodeEnvironment,
         progress report: @escaping @Sendable (SequenceNumber, SequenceNumber) -> Void = { _, _ in }
     ) async throws(NodeFailure) -> Node {
-        if configuration.mode == .core { try await refuseSecondNode(configuration, environment) }
-        let voice = Voice(
-            bus: environment.answerBus, prefix: configuration.prefix, isLeading: configuration.mode == .core,
-            logger: environment.logger)
+        if configuration.mode == .core { try await SecondNodeCheck.run(configuration, environment) }
+        let voice = Voice(bus: environment.answerBus, prefix: configuration.prefix, logger: environment.logger)
         let writer = WriterThread(
             configuration: configuration, voice: voice, clock: environment.clock, logger: environment.logger)
         let end = EndSignal()
         let opened = try await writer.open { end.set($0) }
         let node = Node(configuration, environment, writer, voice, opened)
+        // Whoever is told that the start failed may start again: the directory is free by then.
         do throws(NodeFailure) {
             try await node.recover(through: opened.lastSequence, report)
+        } catch {
+            writer.abandon()
+            _ = await end.value()
+            throw error
+        }
+        do throws(NodeFailure) {
             try await node.startServing(end)
         } catch {
             writer.abandon()
+            await node.stop()
             throw error
         }
         return node
@@ -68,32 +76,14 @@ package final class Node: Sendable {
         self.configuration = configuration
         self.environment = environment
         self.writer = writer
-        self.voice = voice
         id = WriterThread.nodeID(opened.id)
         reader = opened.reader
         recovery = opened.report
         registry = MachineHost(ServiceRegistry(indexKey: configuration.indexKey))
-        sequencer = Sequencer(registry: registry, voice: voice)
+        sequencer = Sequencer(registry: registry, voice: voice, leaderID: configuration.mode == .core ? nil : id)
         checkpoints = CheckpointStore(
             directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept)
         startedAt = environment.clock.now()
-    }
-
-    /// Core mode has one node: two would number the same messages differently.
-    private static func refuseSecondNode(
-        _ configuration: NodeConfiguration, _ environment: NodeEnvironment
-    ) async throws(NodeFailure) {
-        let question = Message(subject: "\(configuration.prefix).queries.node.status", payload: [])
-        do throws(BusError) {
-            _ = try await environment.answerBus.request(question, timeout: .milliseconds(500))
-        } catch {
-            if error.code == .noResponders || error.code == .timeout { return }
-            throw NodeFailure(error.code.rawValue, error.message)
-        }
-        throw NodeFailure(
-            "second_node",
-            "another node answers on prefix `\(configuration.prefix)`; core mode has one node (use another --prefix, or "
-                + "JetStream mode for several)")
     }
 
     private func recover(
@@ -127,25 +117,30 @@ package final class Node: Sendable {
     private func startServing(_ end: EndSignal) async throws(NodeFailure) {
         let responder = makeResponder()
         responderBox.withLock { $0 = responder }
-        do throws(BusError) {
-            try subscribe("\(configuration.prefix).queries.>", queueGroup: "lattice-queries") { responder.serve($0) }
-            try subscribe("$SRV.>", queueGroup: nil) { [weak self] in self?.serveDiscovery($0) }
-        } catch {
-            throw NodeFailure(error.code.rawValue, error.message)
-        }
+        progress.withLock { $0.checkpointedAt = startedAt }
         let consumer = Task { await self.consume() }
-        let keeper = Task { await self.keepHouse() }
-        progress.withLock { progress in
-            progress.tasks = [keeper]
-            progress.checkpointedAt = startedAt
-        }
         Task {
             let failure = await end.value()
             await consumer.value
             await self.ended(failure)
         }
+        do throws(BusError) {
+            try subscribe("\(configuration.prefix).queries.>", queueGroup: MicroProtocol.queueGroup) {
+                responder.serve($0)
+            }
+            let discovery = DiscoveryResponder(
+                micro: MicroProtocol(
+                    id: id, version: configuration.version, prefix: configuration.prefix, startedAt: startedAt),
+                bus: environment.answerBus, logger: environment.logger, figures: { responder.figures })
+            try subscribe("$SRV.>", queueGroup: nil) { discovery.serve($0) }
+        } catch {
+            throw NodeFailure(error.code.rawValue, error.message)
+        }
         await recordStart()
         try await writer.begin(IntakeOrigin(bus: environment.intakeBus, stream: environment.stream))
+        progress.withLock { progress in
+            if !progress.isEnding { progress.keeper = Task { await self.keepHouse() } }
+        }
         do throws(BusError) {
             // Whoever was told that the node is ready must be heard: the server has to know the subscriptions.
             for bus in [environment.intakeBus, environment.answerBus] { try await bus.flush(timeout: .seconds(5)) }
@@ -191,7 +186,7 @@ package final class Node: Sendable {
         }
         writer.control.send(
             .record(.clock(.nodeResumed(nodeID: id, reason: "start")), subject: "clock.node_resumed"))
-        let epoch = await sequencer.admissionState.leaderEpoch + 1
+        let epoch = await sequencer.standing.leaderEpoch + 1
         writer.control.send(
             .record(.clock(.leadershipClaimed(nodeID: id, epoch: epoch)), subject: "clock.leadership_claimed"))
     }
@@ -202,23 +197,8 @@ package final class Node: Sendable {
         for await batch in writer.channel.batches {
             await sequencer.process(batch.records, isLive: true)
             writer.channel.settled()
-            if let reason = await sequencer.stopReason {
-                fail(NodeFailure("unsupported_semantics", reason))
+            if let reason = await sequencer.stopReason, fail(NodeFailure("unsupported_semantics", reason)) {
                 writer.control.send(.stop)
-            }
-        }
-    }
-
-    private func serveDiscovery(_ subscription: any MessageSubscription) {
-        let micro = MicroProtocol(
-            id: id, version: configuration.version, prefix: configuration.prefix, startedAt: startedAt)
-        let known = Set(micro.subjects)
-        while let messages = try? subscription.receive(maximum: 64, timeout: .milliseconds(500)) {
-            let figures = responderBox.withLock { $0?.figures } ?? QueryFigures()
-            for message in messages where known.contains(message.subject) && !message.replyTo.isEmpty {
-                let answer = micro.answer(message.subject, figures: figures)
-                try? environment.answerBus.publish(
-                    Message(subject: message.replyTo, headers: [WireFormat.json], payload: answer))
             }
         }
     }
@@ -226,7 +206,7 @@ package final class Node: Sendable {
     /// Once per tick: checkpoints when they are due; leadership and ticks over a stream; metrics.
     private func keepHouse() async {
         var keeper = LeadershipKeeper(
-            nodeID: id, prefix: configuration.prefix, tickInterval: configuration.tickInterval)
+            nodeID: id, prefix: configuration.prefix, tickInterval: configuration.tickInterval, startedAt: startedAt)
         var metrics = NodeMetrics()
         while !Task.isCancelled {
             let now = environment.clock.now()
@@ -238,15 +218,7 @@ package final class Node: Sendable {
     }
 
     private func lead(_ keeper: inout LeadershipKeeper, _ now: Timestamp) async {
-        let admission = await sequencer.admissionState
-        let leads = admission.leaderID == id
-        if leads && !voice.leads {
-            environment.logger.notice("this node leads", metadata: ["epoch": "\(admission.leaderEpoch)"])
-            let event = ClockEvent.nodeResumed(nodeID: id, reason: "leadership")
-            publish(keeper.message(event, "node_resumed", id: "resumed-\(admission.leaderEpoch)-\(id)"))
-        }
-        voice.leads = leads
-        if let message = keeper.step(admission, now: now) { publish(message) }
+        for message in keeper.step(await sequencer.standing, now: now) { publish(message) }
     }
 
     private func publish(_ message: Message) {
@@ -272,7 +244,8 @@ package final class Node: Sendable {
 
     /// Writes a checkpoint now. The machines go on while it is written.
     package func checkpoint() async {
-        let state = await sequencer.cut()
+        // What comes after a record that this version must not pass is no state to start from.
+        guard let state = await sequencer.cut() else { return }
         let now = environment.clock.now()
         guard state.moment.sequence > progress.withLock({ $0.checkpointSequence }) else { return }
         let store = checkpoints
@@ -305,17 +278,18 @@ package final class Node: Sendable {
 
     /// Whether events are taken and questions answered.
     package var isReady: Bool {
-        progress.withLock { $0.isReady && !$0.isStopping && $0.end == nil } && writer.control.figures.intake == "ok"
+        progress.withLock { $0.isReady && !$0.isStopping && !$0.isEnding && $0.failure == nil }
+            && writer.control.figures.intake == "ok"
             && environment.answerBus.state == .connected
     }
 
     /// How the node is doing.
     package func status() async -> NodeStatus {
-        let admission = await sequencer.admissionState
+        let standing = await sequencer.standing
         let figures = await sequencer.figures
         let log = writer.control.figures
         let registryState = await registry.read { ($0.moment, $0.suspendedUntil) }
-        var status = NodeStatus(asOf: admission.moment.asOf)
+        var status = NodeStatus(asOf: standing.moment.asOf)
         status.nodeID = id
         status.version = configuration.version
         status.mode = configuration.mode.name
@@ -325,17 +299,17 @@ package final class Node: Sendable {
         status.logBytes = log.byteCount
         status.segments = UInt32(log.segmentCount)
         status.checkpointSequence = progress.withLock { $0.checkpointSequence }
-        status.semanticsVersion = admission.semanticsVersion
-        status.isLeader = voice.leads
-        status.leaderID = admission.leaderID
-        status.leaderEpoch = admission.leaderEpoch
+        status.semanticsVersion = standing.semanticsVersion
+        status.isLeader = configuration.mode == .core || standing.leaderID == id
+        status.leaderID = standing.leaderID
+        status.leaderEpoch = standing.leaderEpoch
         status.acceptedMessages = figures.acceptedMessages
         status.acceptedEvents = figures.acceptedEvents
         status.refusedEvents = figures.refusedEvents
         status.rejectedMessages = log.rejectedMessages
-        status.duplicateMessages = admission.duplicateCount
-        status.gaps = admission.gapCount
-        status.backwardClockSteps = admission.backwardSteps
+        status.duplicateMessages = standing.duplicateCount
+        status.gaps = standing.gapCount
+        status.backwardClockSteps = standing.backwardSteps
         status.isEvictionSuspended = registryState.0.expiryTime < registryState.1
         status.intake = log.intake
         status.startedAt = startedAt
@@ -375,24 +349,39 @@ package final class Node: Sendable {
         }
     }
 
-    private func fail(_ failure: NodeFailure) {
-        environment.logger.critical("the node stops", metadata: ["reason": "\(failure)"])
-        progress.withLock { if $0.end == nil && !$0.isStopping { $0.isStopping = true; $0.end = .failure(failure) } }
+    /// Remembers why the node stops; false if it knew a reason already.
+    @discardableResult
+    private func fail(_ failure: NodeFailure) -> Bool {
+        let isFirst = progress.withLock { progress in
+            if progress.failure != nil { return false }
+            progress.failure = failure
+            return true
+        }
+        if isFirst { environment.logger.critical("the node stops", metadata: ["reason": "\(failure)"]) }
+        return isFirst
     }
 
+    /// The writer's thread has ended and every batch of its was applied. Nobody is told before all is put away.
     private func ended(_ failure: NodeFailure?) async {
         if let failure { fail(failure) }
-        for subscription in subscriptions.withLock({ $0 }) { subscription.drain() }
-        if let responder = responderBox.withLock({ $0 }) { await responder.drain() }
-        for task in progress.withLock({ $0.tasks }) { task.cancel() }
-        if failure == nil { await checkpoint() }
-        try? await environment.answerBus.flush(timeout: .seconds(2))
-        let waiting = progress.withLock { progress in
-            if progress.end == nil { progress.end = .success(()) }
-            defer { progress.waiting = [] }
-            return progress.waiting
+        let keeper = progress.withLock { progress in
+            progress.isEnding = true
+            return progress.keeper
         }
-        let end = progress.withLock { $0.end ?? .success(()) }
+        for subscription in subscriptions.withLock({ $0 }) { subscription.drain() }
+        await sequencer.dismissWaiters()
+        if let responder = responderBox.withLock({ $0 }) { await responder.drain() }
+        keeper?.cancel()
+        // It may be writing a checkpoint, and a store takes one at a time.
+        await keeper?.value
+        if progress.withLock({ $0.failure == nil }) { await checkpoint() }
+        try? await environment.answerBus.flush(timeout: .seconds(2))
+        let (waiting, end) = progress.withLock { progress in
+            let end = progress.failure.map { Result<Void, NodeFailure>.failure($0) } ?? .success(())
+            progress.end = end
+            defer { progress.waiting = [] }
+            return (progress.waiting, end)
+        }
         for continuation in waiting { continuation.resume(returning: end) }
     }
 }

@@ -53,6 +53,10 @@ final class QueryResponder: Sendable {
     private let figuresBox = Mutex(QueryFigures())
     /// Batches being answered; beyond it the subscription's own queue waits.
     private let room = DispatchSemaphore(value: 32)
+    /// Batches, and questions by themselves, that are not answered yet.
+    private let underWay = Mutex((batches: 0, alone: 0))
+    /// Questions that wait or travel; more are told to come back.
+    private static let aloneMaximum = 4_096
     private let travellers: TravellerGate
     /// Cursors of round robin for those who bring none; a balancer's memory, not part of the folded state.
     private let cursors = Mutex<[String: UInt64]>([:])
@@ -69,13 +73,17 @@ final class QueryResponder: Sendable {
 
     /// Blocks the calling thread until the subscription ends.
     func serve(_ subscription: any MessageSubscription) {
+        underWay.withLock { $0.batches += 1 }
+        defer { underWay.withLock { $0.batches -= 1 } }
         while true {
             do throws(BusError) {
                 let messages = try subscription.receive(maximum: 256, timeout: .milliseconds(200))
                 if messages.isEmpty { continue }
                 room.wait()
+                underWay.withLock { $0.batches += 1 }
                 Task {
                     await self.answer(messages)
+                    self.underWay.withLock { $0.batches -= 1 }
                     self.room.signal()
                 }
             } catch {
@@ -84,15 +92,13 @@ final class QueryResponder: Sendable {
         }
     }
 
-    /// Waits until no batch is being answered.
+    /// Waits, for a while, until every question that has arrived is answered; the subscriptions were drained before.
     func drain() async {
-        for _ in 0..<200 {
-            if room.wait(timeout: .now()) == .success {
-                room.signal()
-                return
-            }
+        for _ in 0..<300 {
+            if underWay.withLock({ $0.batches + $0.alone == 0 }) { return }
             try? await Task.sleep(for: .milliseconds(10))
         }
+        logger.warning("questions were left without an answer")
     }
 
     // MARK: A batch
@@ -101,15 +107,19 @@ final class QueryResponder: Sendable {
         let start = ContinuousClock.now
         var live: [Asked] = []
         var replies: [Message] = []
-        for message in messages where !message.replyTo.isEmpty {
+        for message in messages where Delivery.isInbox(message.replyTo, prefix: prefix) {
             let wantsJSON = Self.wantsJSON(message)
             do throws(QueryError) {
                 let asked = Asked(question: try parse(message), replyTo: message.replyTo, wantsJSON: wantsJSON)
                 if case .registry = asked.question, asked.question.position == .now {
                     live.append(asked)
                 } else {
+                    try beginAlone()
                     // What waits or travels must not hold up the others.
-                    Task { await self.answerAlone(asked) }
+                    Task {
+                        await self.answerAlone(asked)
+                        self.underWay.withLock { $0.alone -= 1 }
+                    }
                 }
             } catch {
                 replies.append(failure(error, to: message.replyTo, wantsJSON: wantsJSON))
@@ -118,6 +128,15 @@ final class QueryResponder: Sendable {
         if !live.isEmpty { replies += await answerLive(live) }
         publish(replies)
         note(replies.count, since: start)
+    }
+
+    private func beginAlone() throws(QueryError) {
+        let isAdmitted = underWay.withLock { underWay in
+            if underWay.alone == Self.aloneMaximum { return false }
+            underWay.alone += 1
+            return true
+        }
+        if !isAdmitted { throw QueryError(.overloaded, "\(Self.aloneMaximum) questions wait already; ask again") }
     }
 
     /// All live questions of a batch in one hop.
@@ -179,8 +198,12 @@ final class QueryResponder: Sendable {
     private func answerPositioned(_ asked: Asked) async throws(QueryError) -> Message {
         let position = asked.question.position
         if position.atSequence == nil && position.atTime == nil { return try await answerNow(asked) }
-        let last = await context.sequencer.moment.sequence
         let sequence = try context.traveller.sequence(for: position)
+        if position.atSequence == nil {
+            // The last record of a time is in the log, and so on its way to the machines.
+            _ = await context.sequencer.waitUntilApplied(sequence, timeout: context.timeout)
+        }
+        let last = await context.sequencer.moment.sequence
         if sequence > last {
             throw QueryError(.notYet, "sequence \(sequence) is not applied; the last one is \(last)", sequence: last)
         }
@@ -289,19 +312,27 @@ final class QueryResponder: Sendable {
             figures.lastError = error.description
         }
         let headers = [
-            MessageHeader("Nats-Service-Error", error.message.replacing("\n", with: " ").replacing("\r", with: " ")),
+            MessageHeader("Nats-Service-Error", Self.headerText(error.message)),
             MessageHeader("Nats-Service-Error-Code", String(error.code.number)),
         ]
         return WireFormat.message(
             error.encode(), kind: .errorAnswer, to: replyTo, asJSON: wantsJSON, headers: headers)
     }
 
+    /// A message may quote what was asked; a header takes no control characters and no blanks at its ends.
+    private static func headerText(_ text: String) -> String {
+        var bytes = text.utf8.map { $0 < 0x20 || $0 == 0x7F ? UInt8(ascii: " ") : $0 }
+        while bytes.last == UInt8(ascii: " ") { bytes.removeLast() }
+        return String(decoding: bytes.drop { $0 == UInt8(ascii: " ") }, as: UTF8.self)
+    }
+
     private func publish(_ replies: [Message]) {
-        if replies.isEmpty { return }
-        do throws(BusError) {
-            try bus.publish(contentsOf: replies)
-        } catch {
-            logger.warning("answers not sent", metadata: ["count": "\(replies.count)", "error": "\(error)"])
+        Delivery(bus: bus, logger: logger).send(replies) { message in
+            let error = QueryError(
+                .invalidArgument,
+                "the answer has \(message.payload.count) bytes, more than the server takes; use `limit`")
+            let isJSON = message.header("Content-Type") != nil
+            return self.failure(error, to: message.subject, wantsJSON: isJSON)
         }
     }
 
@@ -312,41 +343,5 @@ final class QueryResponder: Sendable {
             figures.answered += UInt64(count)
             figures.processingNanoseconds += nanoseconds
         }
-    }
-}
-
-/// Journeys block a thread and take memory: few at a time, on threads of their own; more are told to come back.
-private final class TravellerGate: Sendable {
-    private let underWay: Mutex<Int>
-    private let capacity: Int
-    private let queue = DispatchQueue(label: "lattice.travel", qos: .utility, attributes: .concurrent)
-
-    init(capacity: Int) {
-        self.capacity = capacity
-        underWay = Mutex(0)
-    }
-
-    func run<Value: Sendable>(
-        _ body: @escaping @Sendable () throws(QueryError) -> Value
-    ) async throws(QueryError) -> Value {
-        let isAdmitted = underWay.withLock { count in
-            if count == capacity { return false }
-            count += 1
-            return true
-        }
-        guard isAdmitted else {
-            throw QueryError(.overloaded, "\(capacity) journeys are under way; ask again, or offline")
-        }
-        let result: Result<Value, QueryError> = await withCheckedContinuation { continuation in
-            queue.async {
-                do throws(QueryError) {
-                    continuation.resume(returning: .success(try body()))
-                } catch {
-                    continuation.resume(returning: .failure(error))
-                }
-            }
-        }
-        underWay.withLock { $0 -= 1 }
-        return try result.get()
     }
 }

@@ -16,6 +16,19 @@ package struct SequencerFigures: Sendable {
     package var evictions: UInt64 = 0
 }
 
+/// What the first fold knows, without the message ids it remembers: a copy of those would be paid for by the next batch.
+struct Standing: Sendable {
+    /// The last record that every machine has applied.
+    var moment: Moment
+    var semanticsVersion: UInt32
+    var leaderID: String
+    var leaderEpoch: UInt64
+    var lastTickSlot: UInt64
+    var backwardSteps: UInt64
+    var gapCount: UInt64
+    var duplicateCount: UInt64
+}
+
 /// Admits each batch, hands it to the hosts, tells publishers and watchers. Batches are taken one after the other, so
 /// what is asked between two of them is true for one position.
 actor Sequencer {
@@ -24,15 +37,21 @@ actor Sequencer {
     private(set) var figures = SequencerFigures()
     private var waiters = SequenceWaiters()
     private var turnstile = Turnstile()
+    private var isDismissed = false
     private(set) var stopReason: String?
     let registry: MachineHost<ServiceRegistry>
     private let voice: Voice
+    /// Over a stream: who speaks for a record is its leader, so that each has one; nil: whoever orders.
+    private let leaderID: String?
+    /// Admission runs ahead of the machines while a batch is with them; this does not.
+    private var appliedMoment = Moment.origin
     /// The last applied sequence, for whoever must not wait for the actor.
     nonisolated let applied = Atomic<UInt64>(0)
 
-    init(registry: MachineHost<ServiceRegistry>, voice: Voice) {
+    init(registry: MachineHost<ServiceRegistry>, voice: Voice, leaderID: String?) {
         self.registry = registry
         self.voice = voice
+        self.leaderID = leaderID
     }
 
     /// Starts from a checkpoint.
@@ -41,6 +60,8 @@ actor Sequencer {
         defer { turnstile.leave() }
         admission = state.admission
         await registry.restore(state.registry)
+        appliedMoment = admission.moment
+        applied.store(appliedMoment.sequence.rawValue, ordering: .releasing)
     }
 
     /// Takes a batch that is durable. `isLive` false: recovery, which tells nobody anything.
@@ -50,13 +71,14 @@ actor Sequencer {
         await enter()
         defer { turnstile.leave() }
         guard stopReason == nil else { return }
-        var verdicts: [(verdict: Admission.Verdict, outcome: Outcome)] = []
+        var verdicts: [Judged] = []
         var admitted: [AdmittedRecord] = []
         verdicts.reserveCapacity(records.count)
         admitted.reserveCapacity(records.count)
         for staged in records {
             let (verdict, moment, outcome) = admission.admit(staged.record)
-            verdicts.append((verdict, outcome))
+            let speaks = isLive && (leaderID == nil || admission.leaderID == leaderID)
+            verdicts.append(Judged(verdict: verdict, outcome: outcome, speaks: speaks))
             admitted.append(AdmittedRecord(record: staged.record, moment: moment, verdict: verdict))
             if case .unsupportedSemantics(let version) = verdict {
                 stopReason =
@@ -66,12 +88,18 @@ actor Sequencer {
             }
         }
         let answers = await registry.apply(admitted)
-        settle(records, verdicts, answers, isLive: isLive)
+        settle(records, verdicts, answers)
+    }
+
+    /// What admission said of one record, and whether this node tells its publisher.
+    private struct Judged {
+        var verdict: Admission.Verdict
+        var outcome: Outcome
+        var speaks: Bool
     }
 
     private func settle(
-        _ records: [StagedRecord], _ verdicts: [(verdict: Admission.Verdict, outcome: Outcome)], _ answers: [Outcome],
-        isLive: Bool
+        _ records: [StagedRecord], _ verdicts: [Judged], _ answers: [Outcome]
     ) {
         var spoken = Spoken()
         for (index, entry) in verdicts.enumerated() {
@@ -79,15 +107,16 @@ actor Sequencer {
             let outcome = entry.outcome.merged(with: answers[index])
             let answer = outcome.answer(entry.verdict, staged.record)
             count(answer)
-            if isLive {
+            if entry.speaks {
                 if !staged.replyTo.isEmpty { spoken.reply(answer, to: staged.replyTo, asJSON: staged.wantsJSON) }
                 for service in outcome.changed { spoken.changed(service, answer.sequence) }
             }
             outcomes.remember(answer)
         }
-        applied.store(admission.moment.sequence.rawValue, ordering: .releasing)
-        if isLive { voice.say(spoken) }
-        waiters.reached(admission.moment.sequence)
+        appliedMoment = admission.moment
+        applied.store(appliedMoment.sequence.rawValue, ordering: .releasing)
+        voice.say(spoken)
+        waiters.reached(appliedMoment.sequence)
     }
 
     private func count(_ answer: OutcomeAnswer) {
@@ -104,27 +133,40 @@ actor Sequencer {
     // MARK: Questions
 
     /// The last applied record.
-    var moment: Moment { admission.moment }
+    var moment: Moment { appliedMoment }
 
-    var admissionState: Admission { admission }
+    var standing: Standing {
+        Standing(
+            moment: appliedMoment, semanticsVersion: admission.semanticsVersion, leaderID: admission.leaderID,
+            leaderEpoch: admission.leaderEpoch, lastTickSlot: admission.lastTickSlot,
+            backwardSteps: admission.backwardSteps, gapCount: admission.gapCount,
+            duplicateCount: admission.duplicateCount)
+    }
 
     /// The outcome of a recent record.
     func outcome(of sequence: SequenceNumber) -> OutcomeAnswer? { outcomes.outcome(of: sequence) }
 
-    /// Waits until a sequence is applied; false after the time-out.
+    /// Waits until a sequence is applied; false after the time-out, and when nothing will be applied any more.
     func waitUntilApplied(_ sequence: SequenceNumber, timeout: Nanoseconds) async -> Bool {
-        if admission.moment.sequence >= sequence { return true }
+        if appliedMoment.sequence >= sequence { return true }
+        if isDismissed { return false }
         let ticket = waiters.makeTicket()
         return await withCheckedContinuation { continuation in
-            waiters.add(ticket, sequence, continuation)
-            Task {
+            let alarm = Task {
                 try? await Task.sleep(for: .nanoseconds(timeout.rawValue))
-                self.giveUp(ticket)
+                if !Task.isCancelled { self.giveUp(ticket) }
             }
+            waiters.add(ticket, sequence, continuation, alarm)
         }
     }
 
     private func giveUp(_ ticket: UInt64) { waiters.giveUp(ticket) }
+
+    /// The end: whoever still waits is told that it was in vain.
+    func dismissWaiters() {
+        isDismissed = true
+        waiters.giveUpAll()
+    }
 
     /// The digest of each machine at one position.
     func digests() async -> DigestAnswer {
@@ -136,10 +178,11 @@ actor Sequencer {
             machines: [MachineDigest(machine: Admission.name, digest: admission.digest()), registryDigest])
     }
 
-    /// A copy of everything at one position.
-    func cut() async -> MeshState {
+    /// A copy of everything at one position; nil once a record has come that this version must not pass.
+    func cut() async -> MeshState? {
         await enter()
         defer { turnstile.leave() }
+        if stopReason != nil { return nil }
         return MeshState(admission: admission, registry: await registry.fork())
     }
 
@@ -172,6 +215,12 @@ private struct SequenceWaiters {
     private struct Waiter {
         var sequence: SequenceNumber
         var continuation: CheckedContinuation<Bool, Never>
+        var alarm: Task<Void, Never>
+
+        func end(_ isReached: Bool) {
+            alarm.cancel()
+            continuation.resume(returning: isReached)
+        }
     }
 
     private var waiters: [UInt64: Waiter] = [:]
@@ -182,19 +231,27 @@ private struct SequenceWaiters {
         return lastTicket
     }
 
-    mutating func add(_ ticket: UInt64, _ sequence: SequenceNumber, _ continuation: CheckedContinuation<Bool, Never>) {
-        waiters[ticket] = Waiter(sequence: sequence, continuation: continuation)
+    mutating func add(
+        _ ticket: UInt64, _ sequence: SequenceNumber, _ continuation: CheckedContinuation<Bool, Never>,
+        _ alarm: Task<Void, Never>
+    ) {
+        waiters[ticket] = Waiter(sequence: sequence, continuation: continuation, alarm: alarm)
     }
 
     mutating func giveUp(_ ticket: UInt64) {
-        waiters.removeValue(forKey: ticket)?.continuation.resume(returning: false)
+        waiters.removeValue(forKey: ticket)?.end(false)
+    }
+
+    mutating func giveUpAll() {
+        for waiter in waiters.values { waiter.end(false) }
+        waiters.removeAll()
     }
 
     mutating func reached(_ sequence: SequenceNumber) {
         if waiters.isEmpty { return }
         for (ticket, waiter) in waiters where waiter.sequence <= sequence {
             waiters[ticket] = nil
-            waiter.continuation.resume(returning: true)
+            waiter.end(true)
         }
     }
 }

@@ -37,16 +37,18 @@ struct Stager: Sendable {
     private var router: SubjectRouter
     private var limiter: RateLimiter
     private let isStream: Bool
+    private let prefix: String
 
     init(prefix: String, isStream: Bool, bytesPerSecond: Int) {
         router = SubjectRouter(prefix: prefix)
         limiter = RateLimiter(bytesPerSecond: bytesPerSecond)
         self.isStream = isStream
+        self.prefix = prefix
     }
 
     /// Puts one message into the batch: as a record, as an opaque record (streams), or as a rejection.
     mutating func stage(_ message: Message, after last: SequenceNumber, now: Timestamp, _ batch: inout StagedBatch) {
-        let replyTo = message.header("Lattice-Reply") ?? (isStream ? "" : message.replyTo)
+        let replyTo = replySubject(message)
         let wantsJSON = Self.isJSON(message)
         let sequence = message.stream?.sequence ?? last.next
         let recordedAt = message.stream?.recordedAt ?? now
@@ -85,6 +87,12 @@ struct Stager: Sendable {
     }
 
     // MARK: Steps
+
+    /// Where the outcome is told; empty where nobody waits, or where it is no inbox.
+    private func replySubject(_ message: Message) -> String {
+        let subject = message.header("Lattice-Reply") ?? (isStream ? "" : message.replyTo)
+        return Delivery.isInbox(subject, prefix: prefix) ? subject : ""
+    }
 
     static func isJSON(_ message: Message) -> Bool {
         let type = message.header("Content-Type")?.lowercased() ?? ""
@@ -156,13 +164,15 @@ struct Stager: Sendable {
         _ batch: inout StagedBatch
     ) {
         let subject = Array(message.subject.utf8.prefix(1_024))
+        // What is larger than a frame may be keeps its place and its hash.
+        let facts = message.payload.count <= Limits.messageBytes * 8 ? message.payload : []
         do throws(EventStoreError) {
             try batch.frames.append(
                 sequence: sequence, recordedAt: recordedAt, sourceHash: message.fingerprint,
                 eventType: opaqueEventType, schemaVersion: 0, flags: .opaque, messageID: [], subject: subject,
-                facts: message.payload)
+                facts: facts)
         } catch {
-            preconditionFailure("NATS messages are smaller than a frame may be")
+            preconditionFailure("8 MiB fit into a frame")
         }
         let record = EventRecord(
             sequence: sequence, recordedAt: recordedAt, subject: subject[...], event: .opaque(reason: reason.reason))

@@ -10,6 +10,8 @@ struct Spoken: Sendable {
     fileprivate var replies: [(outcome: OutcomeAnswer, to: String, asJSON: Bool)] = []
     fileprivate var changes: [String: SequenceNumber] = [:]
 
+    var isEmpty: Bool { replies.isEmpty && changes.isEmpty }
+
     mutating func reply(_ outcome: OutcomeAnswer, to subject: String, asJSON: Bool) {
         replies.append((outcome, subject, asJSON))
     }
@@ -17,31 +19,23 @@ struct Spoken: Sendable {
     mutating func changed(_ service: String, _ sequence: SequenceNumber) { changes[service] = sequence }
 }
 
-/// Publishes what the sequencer and the intake have to say. Only the node that leads replies and gives notice.
+/// Publishes what the sequencer and the intake have to say.
 final class Voice: Sendable {
     private let bus: any MessageBus
     private let prefix: String
     private let logger: Logger
-    private let isLeading: Atomic<Bool>
     private let rejectionBudget = Mutex((second: Int64(0), spent: 0))
     /// Rejections told on the bus in one second; all are counted.
     private static let rejectionsPerSecond = 200
 
-    init(bus: any MessageBus, prefix: String, isLeading: Bool, logger: Logger) {
+    init(bus: any MessageBus, prefix: String, logger: Logger) {
         self.bus = bus
         self.prefix = prefix
         self.logger = logger
-        self.isLeading = Atomic(isLeading)
-    }
-
-    /// Whether this node performs directives, replies and gives notice.
-    var leads: Bool {
-        get { isLeading.load(ordering: .acquiring) }
-        set { isLeading.store(newValue, ordering: .releasing) }
     }
 
     func say(_ spoken: Spoken) {
-        guard leads else { return }
+        if spoken.isEmpty { return }
         var messages = spoken.replies.map { reply in
             WireFormat.message(reply.outcome.encode(), kind: .outcomeAnswer, to: reply.to, asJSON: reply.asJSON)
         }
@@ -87,14 +81,7 @@ final class Voice: Sendable {
         }
     }
 
-    private func publish(_ messages: [Message]) {
-        if messages.isEmpty { return }
-        do throws(BusError) {
-            try bus.publish(contentsOf: messages)
-        } catch {
-            logger.warning("replies not sent", metadata: ["count": "\(messages.count)", "error": "\(error)"])
-        }
-    }
+    private func publish(_ messages: [Message]) { Delivery(bus: bus, logger: logger).send(messages) }
 }
 
 /// Answers as messages, in the encoding that was asked for.

@@ -121,7 +121,13 @@ final class WriterThread: Sendable {
         var loop = LogWriterLoop(
             log: log, source: source, configuration: configuration, nodeID: Self.nodeID(log.id), clock: clock,
             control: control, channel: channel, voice: voice, logger: logger)
-        try loop.run()
+        do throws(NodeFailure) {
+            try loop.run()
+        } catch {
+            // Nobody reads it any more: the server must not go on filling it.
+            source.drain()
+            throw error
+        }
     }
 
     private func openStream(_ stream: any StreamSource, _ log: EventLog) throws(BusError) -> StreamIntake {

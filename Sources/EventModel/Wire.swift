@@ -158,6 +158,22 @@ package struct WireWriter: Sendable {
         }
     }
 
+    /// Eight bytes, written even when they are zero.
+    package mutating func fixed64(_ number: Int, _ value: UInt64) {
+        tag(number, .fixed64)
+        for shift in stride(from: UInt64(0), to: 64, by: 8) {
+            bytes.append(UInt8(truncatingIfNeeded: value >> shift))
+        }
+    }
+
+    /// A moment as eight bytes.
+    package mutating func fixedField(_ number: Int, _ value: Timestamp) {
+        if value != .zero { fixed64(number, UInt64(bitPattern: value.rawValue)) }
+    }
+
+    /// Bytes as they are, for the inside of a length-delimited field.
+    package mutating func append(_ content: [UInt8]) { bytes.append(contentsOf: content) }
+
     package mutating func field(_ number: Int, _ value: String) {
         if value.isEmpty { return }
         element(number, value)

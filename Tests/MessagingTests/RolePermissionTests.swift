@@ -1,0 +1,166 @@
+// The permission blocks that are shipped (Documentation/roles.conf), role by role against a real nats-server.
+
+import EventModel
+import Foundation
+import Messaging
+import NATSMessaging
+import Testing
+
+/// What one user of the shipped file may and may not do.
+struct RoleExpectation: Sendable, CustomTestStringConvertible {
+    var user: String
+    var inbox = "_INBOX"
+    var mayPublish: [String]
+    var mayNotPublish: [String]
+    var mayHear: [String]
+    var mayNotHear: [String]
+
+    var testDescription: String { user }
+
+    static let all = [
+        RoleExpectation(
+            user: "checkout", inbox: "_INBOX.checkout",
+            mayPublish: [
+                "lattice.events.registry.checkout.registered", "lattice.events.registry.checkout.heartbeat",
+                "lattice.events.registry.checkout.deregistered", "lattice.events.registry.checkout.load_reported",
+                "lattice.queries.registry.resolve",
+            ],
+            mayNotPublish: [
+                "lattice.events.registry.payment.registered", "lattice.events.registry.payment.deregistered",
+                "lattice.events.registry.checkout.health_reported", "lattice.events.registry.checkout.health_swept",
+                "lattice.events.clock.tick", "lattice.events.policy.checkout.guard_released",
+                "lattice.changes.registry.checkout", "lattice.rejected", "_INBOX.payment.1",
+            ],
+            mayHear: ["_INBOX.checkout.>", "lattice.changes.registry.checkout"],
+            mayNotHear: ["_INBOX.>", "_INBOX.payment.>", "lattice.events.>", "lattice.queries.>", ">"]),
+        RoleExpectation(
+            user: "gateway", inbox: "_INBOX.gateway",
+            mayPublish: [
+                "lattice.events.registry.payment.health_reported", "lattice.events.registry.payment.health_swept",
+                "lattice.events.registry.payment.load_reported", "lattice.events.registry.payment.instance_selected",
+                "lattice.queries.registry.select",
+            ],
+            mayNotPublish: [
+                "lattice.events.registry.payment.registered", "lattice.events.registry.payment.deregistered",
+                "lattice.events.registry.payment.heartbeat", "lattice.events.policy.gateway.guard_released",
+                "lattice.queries.node.status",
+            ],
+            mayHear: ["_INBOX.gateway.>", "lattice.changes.>"], mayNotHear: ["_INBOX.>", "lattice.events.>"]),
+        RoleExpectation(
+            user: "node",
+            mayPublish: [
+                "_INBOX.checkout.1", "lattice.changes.registry.checkout", "lattice.rejected",
+                "lattice.queries.node.status",
+            ],
+            mayNotPublish: [
+                "lattice.events.registry.checkout.registered", "lattice.events.clock.tick",
+                "lattice.events.policy.node.guard_released", "$JS.API.STREAM.DELETE.LATTICE", "elsewhere",
+            ],
+            mayHear: ["lattice.events.registry.>", "lattice.queries.>", "$SRV.>"], mayNotHear: [">", "elsewhere"]),
+        RoleExpectation(
+            user: "node-jetstream",
+            mayPublish: ["_INBOX.checkout.1", "lattice.events.clock.tick", "lattice.events.clock.leadership_claimed"],
+            mayNotPublish: [
+                "lattice.events.registry.checkout.registered", "lattice.events.policy.alice.guard_released",
+                "$JS.API.STREAM.DELETE.LATTICE", "$JS.API.STREAM.PURGE.LATTICE", "$JS.API.STREAM.INFO.OTHER",
+            ],
+            mayHear: ["lattice.queries.>", "$SRV.>"], mayNotHear: ["lattice.events.>", ">"]),
+        RoleExpectation(
+            user: "viewer", mayPublish: ["lattice.queries.registry.topology", "lattice.queries.node.status"],
+            mayNotPublish: [
+                "lattice.events.registry.checkout.deregistered", "lattice.events.policy.viewer.guard_released",
+                "lattice.changes.registry.checkout",
+            ],
+            mayHear: ["_INBOX.>"], mayNotHear: ["lattice.events.>", "lattice.queries.>"]),
+        RoleExpectation(
+            user: "alice",
+            mayPublish: [
+                "lattice.events.policy.alice.guard_released", "lattice.events.policy.alice.registry_configured",
+                "lattice.events.registry.checkout.deregistered", "lattice.queries.node.digest",
+            ],
+            mayNotPublish: [
+                "lattice.events.policy.bob.guard_released", "lattice.events.registry.checkout.registered",
+                "lattice.events.clock.tick",
+            ],
+            mayHear: ["lattice.events.>", "lattice.rejected", "lattice.changes.>"], mayNotHear: [">"]),
+    ]
+}
+
+@Suite struct `Roles of the shipped permissions` {
+    /// The file with a password in the place of each variable.
+    private static func configuration() throws -> String {
+        let root = URL(fileURLWithPath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let text = try String(contentsOf: root.appendingPathComponent("Documentation/roles.conf"), encoding: .utf8)
+        return text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            guard let variable = line.firstRange(of: "$LATTICE_PASSWORD_") else { return String(line) }
+            return line[..<variable.lowerBound] + "\"secret\""
+        }.joined(separator: "\n")
+    }
+
+    private static func connect(_ server: TestServer, _ user: String, inbox: String) async throws -> NATSMessageBus {
+        try await server.connect {
+            $0.credentials = .userPassword(user: user, password: "secret")
+            $0.inboxPrefix = inbox
+            $0.sendsAtOnce = true
+        }
+    }
+
+    @Test(arguments: RoleExpectation.all)
+    func `each role may do its work and nothing else`(_ role: RoleExpectation) async throws {
+        let server = try await TestServer.start(jetStream: true, configuration: Self.configuration())
+        let bus = try await Self.connect(server, role.user, inbox: role.inbox)
+        for subject in role.mayPublish { try bus.publish(text(subject, "")) }
+        for subject in role.mayHear { _ = try bus.subscribe(subject, queueGroup: nil, limits: .standard) }
+        try await bus.flush(timeout: .seconds(5))
+        #expect(bus.permissionViolations == [], "refused what the role needs")
+        for subject in role.mayNotPublish {
+            try bus.publish(text(subject, ""))
+            let isRefused = try await eventually { bus.permissionViolations.contains { $0.contains("\"\(subject)\"") } }
+            #expect(isRefused, "\(role.user) published on \(subject)")
+        }
+        for subject in role.mayNotHear {
+            _ = try bus.subscribe(subject, queueGroup: nil, limits: .standard)
+            let isRefused = try await eventually { bus.permissionViolations.contains { $0.contains("\"\(subject)\"") } }
+            #expect(isRefused, "\(role.user) listens on \(subject)")
+        }
+        await bus.close()
+        await server.server.terminate()
+    }
+
+    @Test func `a question and its answer pass between service and node`() async throws {
+        let server = try await TestServer.start(configuration: Self.configuration())
+        let node = try await Self.connect(server, "node", inbox: "_INBOX")
+        let service = try await Self.connect(server, "checkout", inbox: "_INBOX.checkout")
+        let questions = try node.subscribe("lattice.queries.>", queueGroup: "lattice-queries", limits: .standard)
+        try await node.flush(timeout: .seconds(5))
+        answerOnThread(questions, on: node)
+        let answer = try await service.request(text("lattice.queries.registry.resolve", "who?"), timeout: .seconds(5))
+        #expect(answer.text == "who?")
+        #expect(service.permissionViolations == [])
+        #expect(node.permissionViolations == [])
+        await service.close()
+        await node.close()
+        await server.server.terminate()
+    }
+
+    @Test func `a node reads its stream with the rights of its role`() async throws {
+        let server = try await TestServer.start(jetStream: true, configuration: Self.configuration())
+        let node = try await Self.connect(server, "node-jetstream", inbox: "_INBOX")
+        let service = try await Self.connect(server, "checkout", inbox: "_INBOX.checkout")
+        try await JetStreamAdministration(node).ensureStream(
+            StreamConfiguration(name: "LATTICE", subjects: ["lattice.events.>"]))
+        let source = try JetStreamSource(bus: node, stream: "LATTICE", fingerprint: Message.testFingerprint)
+        _ = try await onThread {
+            try source.open(after: StreamResumePoint(identity: nil, lastSequence: .origin, lastMessage: nil))
+        }
+        try service.publish(text("lattice.events.registry.checkout.heartbeat", "alive"))
+        let messages = try await received(1, from: source)
+        #expect(messages.map(\.text) == ["alive"])
+        #expect(node.permissionViolations == [])
+        source.close()
+        await service.close()
+        await node.close()
+        await server.server.terminate()
+    }
+}
