@@ -97,6 +97,7 @@ let package = Package(
         .testTarget(
             name: "KillTests", dependencies: ["lattice"], exclude: ["publisher.py"],
             swiftSettings: strict),
+        .testTarget(name: "CommandLineTests", dependencies: ["lattice"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )

@@ -256,7 +256,8 @@ import Testing
             try await mesh.client.flush(timeout: .seconds(5))
             let megabyte = String(repeating: "i", count: 900_000)
             let cases = [
-                ("registry.checkout.heartbeat", "{\"service_name\":\"topsecret\","), ("registry.checkout.heartbeat", ""),
+                ("registry.checkout.heartbeat", "{\"service_name\":\"topsecret\","),
+                ("registry.checkout.heartbeat", ""),
                 ("registry.checkout.nothing", "{}"), ("nothing.at.all", "{}"), ("trace.checkout.spans", "{}"),
                 ("registry.payment.heartbeat", #"{"service_name":"checkout","events":[{"instance_id":"a"}]}"#),
                 (

@@ -89,7 +89,9 @@ final class RunningMesh {
     }
 
     /// Ends the node in order and starts it again on the same directory.
-    func restart(_ configure: (inout NodeConfiguration) -> Void = { _ in }, between: () throws -> Void = {}) async throws {
+    func restart(_ configure: (inout NodeConfiguration) -> Void = { _ in }, between: () throws -> Void = {})
+        async throws
+    {
         await stopNode()
         try between()
         (node, buses) = try await Self.startNode(directory, server, clock, configure)
@@ -112,7 +114,8 @@ final class RunningMesh {
     /// Publishes JSON with a reply and returns the outcome.
     func publish(_ subject: String, _ json: String, id: String? = nil) async throws -> Outcome {
         let headers = id.map { [MessageHeader("Nats-Msg-Id", $0)] } ?? []
-        return try await publish(Message(subject: "lattice.events.\(subject)", headers: headers, payload: Array(json.utf8)))
+        return try await publish(
+            Message(subject: "lattice.events.\(subject)", headers: headers, payload: Array(json.utf8)))
     }
 
     func publish(_ message: Message) async throws -> Outcome {

@@ -1,0 +1,135 @@
+// The built `lattice`, run as people run it.
+
+import Foundation
+import Testing
+
+/// What a command that ended has left.
+struct Ended: Sendable {
+    var status: Int32
+    var output: String
+    var errors: String
+
+    /// The members of the one JSON object that was printed.
+    var json: [String: Any] {
+        get throws { try JSONObject.members(of: output) }
+    }
+}
+
+/// JSON as dictionaries.
+enum JSONObject {
+    struct NotAnObject: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    static func members(of text: String) throws -> [String: Any] {
+        guard let object = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any] else {
+            throw NotAnObject(description: "no JSON object: \(text)")
+        }
+        return object
+    }
+}
+
+/// A process of `lattice`; ended at the latest when it is released.
+final class LatticeProcess: Sendable {
+    private let process: Process
+    private let outputPath: String
+    private let errorsPath: String
+
+    /// The program lies beside the test bundle, or beside a directory that holds it.
+    static let executable: URL = {
+        let starts = [
+            URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath(), Bundle.main.bundleURL,
+            URL(fileURLWithPath: CommandLine.arguments[0]),
+        ]
+        for start in starts {
+            var directory = start.deletingLastPathComponent()
+            for _ in 0..<4 {
+                let program = directory.appendingPathComponent("lattice")
+                let values = try? program.resourceValues(forKeys: [.isRegularFileKey])
+                if values?.isRegularFile == true { return program }
+                directory = directory.deletingLastPathComponent()
+            }
+        }
+        preconditionFailure("the built lattice was not found beside the tests")
+    }()
+
+    init(_ arguments: [String], in scratch: Scratch, environment: [String: String] = [:]) throws {
+        let name = UUID().uuidString
+        outputPath = scratch.path("\(name).out")
+        errorsPath = scratch.path("\(name).err")
+        process = Process()
+        process.executableURL = Self.executable
+        process.arguments = arguments
+        process.currentDirectoryURL = URL(fileURLWithPath: scratch.directory)
+        // Nothing of the machine on which the tests run may decide which node is asked.
+        let variables = ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR"].compactMap { name in
+            ProcessInfo.processInfo.environment[name].map { (name, $0) }
+        }
+        process.environment = Dictionary(uniqueKeysWithValues: variables).merging(environment) { $1 }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = try Self.newFile(outputPath)
+        process.standardError = try Self.newFile(errorsPath)
+        try process.run()
+    }
+
+    deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+
+    private static func newFile(_ path: String) throws -> FileHandle {
+        try Data().write(to: URL(fileURLWithPath: path))
+        return try #require(FileHandle(forWritingAtPath: path))
+    }
+
+    var output: String { Scratch.text(outputPath) }
+    var errors: String { Scratch.text(errorsPath) }
+    var isRunning: Bool { process.isRunning }
+
+    func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+
+    /// Waits for the end; kills it and fails after `seconds`.
+    func end(within seconds: Double = 20) async throws -> Ended {
+        let hasEnded = try await eventually(within: seconds) { !self.process.isRunning }
+        if !hasEnded { send(SIGKILL) }
+        try #require(hasEnded, "still running; it said: \(output) \(errors)")
+        return Ended(status: process.terminationStatus, output: output, errors: errors)
+    }
+
+    /// Runs a command to its end.
+    static func run(
+        _ arguments: [String], in scratch: Scratch, environment: [String: String] = [:]
+    ) async throws -> Ended {
+        try await LatticeProcess(arguments, in: scratch, environment: environment).end()
+    }
+}
+
+/// A directory of the test's own.
+final class Scratch: Sendable {
+    let directory: String
+
+    init() throws {
+        directory = FileManager.default.temporaryDirectory.appendingPathComponent("lattice-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+    func path(_ name: String) -> String { directory + "/" + name }
+
+    func write(_ name: String, _ text: String) throws -> String {
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path(name)))
+        return path(name)
+    }
+
+    static func text(_ path: String) -> String {
+        String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
+    }
+}
+
+/// Asks again until the answer is yes, or so many seconds have passed.
+func eventually(within seconds: Double = 10, _ condition: () async throws -> Bool) async throws -> Bool {
+    let deadline = ContinuousClock.now + .milliseconds(Int(seconds * 1_000))
+    while ContinuousClock.now < deadline {
+        if try await condition() { return true }
+        try await Task.sleep(for: .milliseconds(5))
+    }
+    return false
+}
