@@ -172,22 +172,23 @@ package final class Node: Sendable {
         DispatchQueue(label: "lattice.answers").async { serve(subscription) }
     }
 
-    /// That the node is here, and the settings it was started with, are records too (core mode; over a stream the
-    /// leader says so).
+    /// The settings the node was started with, and that it is here, are records too (core mode; over a stream the leader
+    /// says so). Settings first: the truce after a start is twice the stale timeout that holds from now on.
     private func recordStart() async {
         guard configuration.mode == .core else { return }
+        let change = configuration.registry
+        let differs = await registry.read { $0.settings.applying(change) != $0.settings }
+        if differs {
+            writer.control.send(
+                .record(
+                    .policy(.registryConfigured(change)),
+                    subject: "policy.\(SubjectToken.escape(id)).registry_configured"))
+        }
         writer.control.send(
             .record(.clock(.nodeResumed(nodeID: id, reason: "start")), subject: "clock.node_resumed"))
         let epoch = await sequencer.standing.leaderEpoch + 1
         writer.control.send(
             .record(.clock(.leadershipClaimed(nodeID: id, epoch: epoch)), subject: "clock.leadership_claimed"))
-        let change = configuration.registry
-        let differs = await registry.read { $0.settings.applying(change) != $0.settings }
-        guard differs else { return }
-        writer.control.send(
-            .record(
-                .policy(.registryConfigured(change)),
-                subject: "policy.\(SubjectToken.escape(id)).registry_configured"))
     }
 
     // MARK: Work
