@@ -11,7 +11,7 @@ import Synchronization
 import Testing
 
 /// A clock that the test moves, or the machine's own.
-final class TestClock: Sendable {
+final class SteppedClock: Sendable {
     private let offset = Mutex<Int64>(0)
 
     var clock: WallClock {
@@ -29,13 +29,13 @@ final class TestClock: Sendable {
 final class RunningMesh {
     let directory: String
     let server: EmbeddedNATSServer
-    let clock: TestClock
+    let clock: SteppedClock
     let client: NATSMessageBus
     private(set) var node: Node
     private var buses: [NATSMessageBus]
 
     static func open(
-        clock: TestClock = TestClock(), _ configure: (inout NodeConfiguration) -> Void = { _ in }
+        clock: SteppedClock = SteppedClock(), _ configure: (inout NodeConfiguration) -> Void = { _ in }
     ) async throws -> RunningMesh {
         let directory = NSTemporaryDirectory() + "lattice-test-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: directory + "/nats", withIntermediateDirectories: true)
@@ -46,7 +46,7 @@ final class RunningMesh {
     }
 
     private init(
-        _ directory: String, _ server: EmbeddedNATSServer, _ clock: TestClock, _ client: NATSMessageBus, _ node: Node,
+        _ directory: String, _ server: EmbeddedNATSServer, _ clock: SteppedClock, _ client: NATSMessageBus, _ node: Node,
         _ buses: [NATSMessageBus]
     ) {
         self.directory = directory
@@ -70,7 +70,7 @@ final class RunningMesh {
     }
 
     static func startNode(
-        _ directory: String, _ server: EmbeddedNATSServer, _ clock: TestClock,
+        _ directory: String, _ server: EmbeddedNATSServer, _ clock: SteppedClock,
         _ configure: (inout NodeConfiguration) -> Void
     ) async throws -> (Node, [NATSMessageBus]) {
         var configuration = NodeConfiguration(directory: directory + "/data")

@@ -155,7 +155,7 @@ import Testing
             let environment = NodeEnvironment(
                 intakeBus: buses[0], answerBus: buses[1],
                 stream: try JetStreamSource(bus: buses[0], stream: "LATTICE") { $0.fingerprint },
-                clock: TestClock().clock, logger: RunningMesh.quiet)
+                clock: SteppedClock().clock, logger: RunningMesh.quiet)
             do {
                 return (try await Node.start(configuration, environment), buses)
             } catch {
