@@ -46,7 +46,8 @@ final class RunningMesh {
     }
 
     private init(
-        _ directory: String, _ server: EmbeddedNATSServer, _ clock: SteppedClock, _ client: NATSMessageBus, _ node: Node,
+        _ directory: String, _ server: EmbeddedNATSServer, _ clock: SteppedClock, _ client: NATSMessageBus,
+        _ node: Node,
         _ buses: [NATSMessageBus]
     ) {
         self.directory = directory
