@@ -71,9 +71,10 @@ finish() {
     wait "$node"
     atEnd=$?
     say "The node has drained and ended with $atEnd; its log is folded anew, without node and NATS"
-    local replayed
-    replayed=$("$lattice" replay --data "$data" --at "${sequence:-1}" --from-zero | tee /dev/stderr |
-        awk '$1 == "registry" { print $2 }') 2>&1
+    local story replayed
+    story=$("$lattice" replay --data "$data" --at "${sequence:-1}" --from-zero)
+    echo "$story"
+    replayed=$(awk '$1 == "registry" { print $2 }' <<<"$story")
     if [ -n "$live" ] && [ "$live" = "$replayed" ]; then
         echo "the node and the replay have the same digest at sequence $sequence: $live"
     else
