@@ -97,7 +97,10 @@ let package = Package(
         .testTarget(
             name: "KillTests", dependencies: ["lattice"], exclude: ["publisher.py"],
             swiftSettings: strict),
-        .testTarget(name: "CommandLineTests", dependencies: ["lattice"], swiftSettings: strict),
+        .testTarget(
+            name: "CommandLineTests",
+            dependencies: ["lattice", "HTTPFace", .product(name: "CoreMetrics", package: "swift-metrics")],
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )

@@ -26,20 +26,24 @@ package struct HTTPFaceConfiguration: Sendable {
     }
 }
 
+/// Publishes an event and waits for its outcome; throws `timeout` where none came. Given from outside, since waiting on
+/// a subscription takes a thread.
+package typealias PublishWithOutcome = @Sendable (Message, Duration) async throws(BusError) -> Message
+
 /// Routes and what they ask.
 package struct HTTPFace: Sendable {
     private let configuration: HTTPFaceConfiguration
     private let bus: any MessageBus
     private let isReady: @Sendable () -> Bool
     private let metrics: PrometheusMetrics
-    private let outcomes: OutcomeInbox
+    private let outcome: PublishWithOutcome
     private static let bodyBytes = 1 << 20
 
     package init(
         _ configuration: HTTPFaceConfiguration, bus: any MessageBus, metrics: PrometheusMetrics,
-        isReady: @escaping @Sendable () -> Bool
-    ) throws(BusError) {
-        outcomes = try OutcomeInbox(bus)
+        isReady: @escaping @Sendable () -> Bool, outcome: @escaping PublishWithOutcome
+    ) {
+        self.outcome = outcome
         self.configuration = configuration
         self.bus = bus
         self.metrics = metrics
@@ -160,13 +164,13 @@ package struct HTTPFace: Sendable {
         let message = Message(
             subject: "\(configuration.prefix).events.\(family).\(owner).\(kind)", headers: headers,
             payload: try await body(request))
-        return try await outcome(of: message)
+        return try await publishedOutcome(of: message)
     }
 
     /// The outcome as JSON, in whichever encoding the event was sent.
-    private func outcome(of message: Message) async throws -> Response {
+    private func publishedOutcome(of message: Message) async throws -> Response {
         do throws(BusError) {
-            let answer = try await outcomes.outcome(of: message, timeout: configuration.timeout)
+            let answer = try await outcome(message, configuration.timeout)
             let isText = answer.payload.first == UInt8(ascii: "{")
             let payload =
                 isText ? answer.payload : try? JSONTranscoder.json(fromBinary: answer.payload, kind: .outcomeAnswer)

@@ -136,7 +136,9 @@ extension SelectionStrategy: ExpressibleByArgument {
     /// Reads a name with `_` or `-`.
     public init?(argument: String) { self.init(name: argument) }
 
+    /// The names of all strategies.
     public static var allValueStrings: [String] { allCases.map(\.name) }
 
+    /// The name shown as the default.
     public var defaultValueDescription: String { name }
 }

@@ -17,10 +17,11 @@ struct Publish: AsyncParsableCommand {
               lattice publish health checkout --id checkout-1 --unhealthy --reason "connection refused"
               lattice publish deregister checkout --id checkout-1
               lattice publish release-guard checkout --as alice
+              lattice publish configure --as alice --stale-after 45s
             """,
         subcommands: [
             PublishRegistration.self, PublishHeartbeat.self, PublishHealth.self, PublishLoad.self,
-            PublishDeregistration.self, PublishGuardRelease.self,
+            PublishDeregistration.self, PublishGuardRelease.self, PublishConfiguration.self,
         ])
 }
 

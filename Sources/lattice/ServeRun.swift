@@ -147,10 +147,14 @@ struct ServeRun {
         }
         let face: HTTPFace
         do throws(BusError) {
-            face = try HTTPFace(
+            let inbox = try OutcomeInbox(buses.answers)
+            face = HTTPFace(
                 HTTPFaceConfiguration(
                     host: address.host, port: address.port, prefix: configuration.prefix, token: token),
-                bus: buses.answers, metrics: metrics, isReady: { node.isReady })
+                bus: buses.answers, metrics: metrics, isReady: { node.isReady },
+                outcome: { message, timeout throws(BusError) in
+                    try await inbox.outcome(of: message, timeout: timeout)
+                })
         } catch {
             throw CommandFailure(error, url: buses.answers.configuration.servers.joined(separator: ", "))
         }

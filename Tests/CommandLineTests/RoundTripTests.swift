@@ -114,6 +114,16 @@ import Testing
         #expect(log.output.contains("policy.alice.guard_released"), "\(log)")
     }
 
+    @Test func `settings are changed by a principal, and senseless ones are refused`() async throws {
+        let node = try await RunningNode(try Scratch())
+        let changed = try await node.lattice("publish", "configure", "--as", "alice", "--stale-after", "45s")
+        #expect(changed.status == 0, "\(changed)")
+        let refused = try await node.lattice("publish", "configure", "--as", "alice", "--guard-service", "20000")
+        #expect(refused.status == 1 && refused.output.contains("invalid_setting"), "\(refused)")
+        let nothing = try await node.lattice("publish", "configure", "--as", "alice")
+        #expect(nothing.status == 2 && nothing.errors.contains("at least one"), "\(nothing)")
+    }
+
     @Test func `a tail shows what passes`() async throws {
         let node = try await RunningNode(try Scratch())
         let tail = try LatticeProcess(
