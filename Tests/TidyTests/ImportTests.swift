@@ -43,7 +43,7 @@ private struct ImportRights {
         // Faces publish events and ask queries like any customer: never StateMachines, EventStore, ActorSystem.
         "HTTPFace": ImportRights(
             everywhere: [
-                "Dispatch", "EventModel", "Messaging", "Logging", "Metrics", "CoreMetrics", "Synchronization",
+                "EventModel", "Messaging", "Logging", "Metrics", "CoreMetrics", "Synchronization",
                 "ServiceLifecycle",
                 "Hummingbird", "HTTPTypes", "NIOCore", "FoundationEssentials",
             ]),
