@@ -18,6 +18,9 @@ protocol IntakeSource: AnyObject {
     /// What may have been missed since the last call.
     func takeGaps() -> [IntakeGap]
 
+    /// Whether anybody could be heard now.
+    var isConnected: Bool { get }
+
     /// Takes nothing new.
     func drain()
 }
@@ -96,6 +99,8 @@ final class CoreIntake: IntakeSource {
         return gaps
     }
 
+    var isConnected: Bool { bus.state == .connected }
+
     func drain() { for subscription in reserved + bulk { subscription.drain() } }
 }
 
@@ -113,6 +118,8 @@ final class StreamIntake: IntakeSource {
     }
 
     func takeGaps() -> [IntakeGap] { [] }
+
+    var isConnected: Bool { true }
 
     func drain() {
         isDraining = true

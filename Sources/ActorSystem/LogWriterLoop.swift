@@ -203,6 +203,8 @@ struct LogWriterLoop: ~Copyable {
             let event = ClockEvent.intakeGap(nodeID: nodeID, reason: gap.reason, droppedCount: gap.droppedCount)
             stager.stage(.clock(event), subject: "clock.intake_gap", after: last(batch), now: now, &batch)
         }
+        // Nobody can be heard, so nobody gets older; when the bus is back, the gap is recorded first.
+        guard source.isConnected else { return }
         let interval = configuration.tickInterval
         // A clock that was set back must not stop the ticks.
         if now < nextTick && nextTick - now <= interval { return }
