@@ -45,12 +45,26 @@ func eventually(within limit: Duration = .seconds(15), _ condition: () async thr
 /// A clock that goes on only when it is told to.
 final class TestClock: Sendable {
     private let time: Mutex<Timestamp>
+    private let readings = Mutex(0)
 
     /// Begins in November 2026.
     init() { time = Mutex(Timestamp(nanoseconds: 1_795_000_000_000_000_000)) }
 
     var now: Timestamp { time.withLock { $0 } }
-    var wallClock: WallClock { WallClock { self.now } }
+    var wallClock: WallClock {
+        WallClock {
+            self.readings.withLock { $0 += 1 }
+            return self.now
+        }
+    }
+
+    /// Waits until whoever lives by this clock has looked at it again.
+    func waitUntilRead() async throws {
+        let before = readings.withLock { $0 }
+        guard try await eventually({ readings.withLock { $0 >= before + 3 } }) else {
+            throw StageError("nobody looks at the clock")
+        }
+    }
 
     func advance(_ nanoseconds: Nanoseconds) { time.withLock { $0 = $0 + nanoseconds } }
 }
@@ -133,7 +147,7 @@ final class Stage: Sendable {
     /// A node in a folder of the stage. Ticks are an hour apart unless the story is about time.
     @discardableResult
     func node(
-        in folder: String = "data", clock: TestClock? = nil, stream: String? = nil,
+        in folder: String = "data", clock: TestClock? = nil, wallClock: WallClock = .system, stream: String? = nil,
         _ configure: (inout NodeConfiguration) -> Void = { _ in }
     ) async throws -> RunningNode {
         let path = folder.hasPrefix("/") ? folder : directory.path + "/" + folder
@@ -146,7 +160,7 @@ final class Stage: Sendable {
         let intake = try await connect("intake", atOnce: false)
         let answers = try await connect("answers")
         var environment = NodeEnvironment(
-            intakeBus: intake, answerBus: answers, clock: clock?.wallClock ?? .system, logger: logger)
+            intakeBus: intake, answerBus: answers, clock: clock?.wallClock ?? wallClock, logger: logger)
         do {
             if let stream {
                 environment.stream = try JetStreamSource(bus: intake, stream: stream, options: .quick) {
@@ -232,6 +246,16 @@ final class RunningNode: Sendable {
     func waitUntilApplied(_ sequence: UInt64) async throws {
         let isApplied = try await eventually { node.appliedSequence.rawValue >= sequence }
         if !isApplied { throw StageError("applied \(node.appliedSequence) of \(sequence)") }
+    }
+
+    /// The records of one kind: their sequences and what they say.
+    func records(_ type: EventType) throws -> [EventRecord] {
+        var records: [EventRecord] = []
+        var cursor = try node.reader.frames()
+        while let batch = try cursor.nextBatch() {
+            for frame in batch where frame.eventType == type.rawValue { records.append(EventRecord(frame)) }
+        }
+        return records
     }
 
     /// The digest of each machine and the position, as one line.
