@@ -44,6 +44,9 @@ package enum EventCodec {
             return .clock(try NodeEventCodec.clock(type, facts))
         case .semanticsActivated, .registryConfigured, .guardReleased:
             return .policy(try NodeEventCodec.policy(type, facts))
+        case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .requestCaptured,
+            .requestDispatched, .responseCompared, .mirrorDrained:
+            return .mirror(try MirrorCodec.event(type, facts))
         }
     }
 
@@ -54,6 +57,7 @@ package enum EventCodec {
         case .registry(let event): return (RegistryCodec.write(event, &writer), writer.bytes)
         case .clock(let event): return (NodeEventCodec.write(event, &writer), writer.bytes)
         case .policy(let event): return (NodeEventCodec.write(event, &writer), writer.bytes)
+        case .mirror(let event): return (MirrorCodec.write(event, &writer), writer.bytes)
         case .opaque: return nil
         }
     }

@@ -19,6 +19,16 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
     case registryConfigured = 33
     case guardReleased = 34
 
+    case mirrorAdded = 64
+    case mirrorRemoved = 65
+    case mirrorEnabled = 66
+    case mirrorDisabled = 67
+    case shadowsAllowed = 68
+    case requestCaptured = 69
+    case requestDispatched = 70
+    case responseCompared = 71
+    case mirrorDrained = 72
+
     /// The version of the payload that this code writes.
     public static let currentSchemaVersion: UInt8 = 1
 
@@ -29,6 +39,9 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
             .registry
         case .tick, .nodeResumed, .intakeGap, .leadershipClaimed: .clock
         case .semanticsActivated, .registryConfigured, .guardReleased: .policy
+        case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .requestCaptured,
+            .requestDispatched, .responseCompared, .mirrorDrained:
+            .mirror
         }
     }
 
@@ -49,6 +62,15 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
         case .semanticsActivated: "semantics_activated"
         case .registryConfigured: "registry_configured"
         case .guardReleased: "guard_released"
+        case .mirrorAdded: "added"
+        case .mirrorRemoved: "removed"
+        case .mirrorEnabled: "enabled"
+        case .mirrorDisabled: "disabled"
+        case .shadowsAllowed: "shadows_allowed"
+        case .requestCaptured: "captured"
+        case .requestDispatched: "dispatched"
+        case .responseCompared: "compared"
+        case .mirrorDrained: "drained"
         }
     }
 }

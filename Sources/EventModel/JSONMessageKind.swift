@@ -78,6 +78,15 @@ extension EventType {
         case .semanticsActivated: Lattice_V1_SemanticsActivated.self
         case .registryConfigured: Lattice_V1_RegistryConfigured.self
         case .guardReleased: Lattice_V1_GuardReleased.self
+        case .mirrorAdded: Lattice_V1_MirrorsAdded.self
+        case .mirrorRemoved: Lattice_V1_MirrorsChanged.self
+        case .mirrorEnabled: Lattice_V1_MirrorsChanged.self
+        case .mirrorDisabled: Lattice_V1_MirrorsChanged.self
+        case .shadowsAllowed: Lattice_V1_ShadowsAllowed.self
+        case .requestCaptured: Lattice_V1_RequestsCaptured.self
+        case .requestDispatched: Lattice_V1_RequestsDispatched.self
+        case .responseCompared: Lattice_V1_ResponsesCompared.self
+        case .mirrorDrained: Lattice_V1_MirrorDrained.self
         }
     }
 }

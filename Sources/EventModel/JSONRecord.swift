@@ -45,6 +45,15 @@ extension JSONTranscoder {
         case .semanticsActivated: .semanticsActivated(try Lattice_V1_SemanticsActivated(serializedBytes: facts))
         case .registryConfigured: .registryConfigured(try Lattice_V1_RegistryConfigured(serializedBytes: facts))
         case .guardReleased: .guardReleased(try Lattice_V1_GuardReleased(serializedBytes: facts))
+        case .mirrorAdded: .added(try Lattice_V1_MirrorsAdded(serializedBytes: facts))
+        case .mirrorRemoved: .removed(try Lattice_V1_MirrorsChanged(serializedBytes: facts))
+        case .mirrorEnabled: .enabled(try Lattice_V1_MirrorsChanged(serializedBytes: facts))
+        case .mirrorDisabled: .disabled(try Lattice_V1_MirrorsChanged(serializedBytes: facts))
+        case .shadowsAllowed: .shadowsAllowed(try Lattice_V1_ShadowsAllowed(serializedBytes: facts))
+        case .requestCaptured: .captured(try Lattice_V1_RequestsCaptured(serializedBytes: facts))
+        case .requestDispatched: .dispatched(try Lattice_V1_RequestsDispatched(serializedBytes: facts))
+        case .responseCompared: .compared(try Lattice_V1_ResponsesCompared(serializedBytes: facts))
+        case .mirrorDrained: .drained(try Lattice_V1_MirrorDrained(serializedBytes: facts))
         }
     }
 }

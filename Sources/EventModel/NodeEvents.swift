@@ -60,6 +60,7 @@ public enum Event: Sendable, Hashable {
     case registry(RegistryEvent)
     case clock(ClockEvent)
     case policy(PolicyEvent)
+    case mirror(MirrorEvent)
     /// Kept as it came: this version does not understand it, and says why.
     case opaque(reason: String)
 }

@@ -115,7 +115,7 @@ enum CodecComparison {
         case let message as Lattice_V1_LoadReported: return message.events.contains { hasUnknownFields($0) }
         case let message as Lattice_V1_HealthSwept: return message.events.contains { hasUnknownFields($0) }
         case let message as Lattice_V1_InstancesSelected: return message.events.contains { hasUnknownFields($0) }
-        default: return false
+        default: return MirrorOracle.hasUnknownFields(message)
         }
     }
 

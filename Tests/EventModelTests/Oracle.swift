@@ -54,6 +54,7 @@ enum Oracle {
 
     /// The event with the defaults that the schemas state in words: weight 100, strategy weighted_random.
     static func read(_ type: EventType, _ bytes: [UInt8]) throws -> ReadEvent {
+        if type.family == .mirror { return ReadEvent(.mirror(try MirrorOracle.read(type, bytes))) }
         switch try message(type, bytes) {
         case let message as Lattice_V1_Registered: return ReadEvent(.registry(.registered(registered(message))))
         case let message as Lattice_V1_Deregistered:
@@ -170,6 +171,15 @@ extension EventType {
         case .semanticsActivated: Lattice_V1_SemanticsActivated.self
         case .registryConfigured: Lattice_V1_RegistryConfigured.self
         case .guardReleased: Lattice_V1_GuardReleased.self
+        case .mirrorAdded: Lattice_V1_MirrorsAdded.self
+        case .mirrorRemoved: Lattice_V1_MirrorsChanged.self
+        case .mirrorEnabled: Lattice_V1_MirrorsChanged.self
+        case .mirrorDisabled: Lattice_V1_MirrorsChanged.self
+        case .shadowsAllowed: Lattice_V1_ShadowsAllowed.self
+        case .requestCaptured: Lattice_V1_RequestsCaptured.self
+        case .requestDispatched: Lattice_V1_RequestsDispatched.self
+        case .responseCompared: Lattice_V1_ResponsesCompared.self
+        case .mirrorDrained: Lattice_V1_MirrorDrained.self
         }
     }
 }

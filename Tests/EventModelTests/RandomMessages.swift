@@ -7,7 +7,8 @@ import SwiftProtobuf
 extension SplitMix64 {
     /// A random event that the hand-written codec must take, with every default left unsaid.
     mutating func message(_ type: EventType) -> any SwiftProtobuf.Message {
-        switch type {
+        if type.family == .mirror { return mirrorMessage(type) }
+        return switch type {
         case .registered:
             Lattice_V1_Registered.with {
                 $0.serviceName = name()
@@ -113,13 +114,13 @@ extension SplitMix64 {
 
     // MARK: Elements
 
-    private mutating func batch<Element>(_ element: (inout SplitMix64) -> Element) -> [Element] {
+    mutating func batch<Element>(_ element: (inout SplitMix64) -> Element) -> [Element] {
         (0...below(4)).map { _ in element(&self) }
     }
 
-    private mutating func name() -> String { text(atMost: 256, allowsEmpty: false) }
-    private mutating func small() -> UInt32 { UInt32(truncatingIfNeeded: number()) }
-    private mutating func signed() -> Int64 { Int64(bitPattern: number()) }
+    mutating func name() -> String { text(atMost: 256, allowsEmpty: false) }
+    mutating func small() -> UInt32 { UInt32(truncatingIfNeeded: number()) }
+    mutating func signed() -> Int64 { Int64(bitPattern: number()) }
 
     private mutating func strategy() -> Lattice_V1_SelectionStrategy {
         [.weightedRandom, .roundRobin, .leastConnections, .powerOfTwo][below(4)]

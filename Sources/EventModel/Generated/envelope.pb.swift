@@ -170,20 +170,84 @@ package nonisolated struct Lattice_V1_EventRecord: Sendable {
     set {event = .opaque(newValue)}
   }
 
-  package var mirror: Lattice_V1_MirrorEvent {
-    get {
-      if case .mirror(let v)? = event {return v}
-      return Lattice_V1_MirrorEvent()
-    }
-    set {event = .mirror(newValue)}
-  }
-
   package var trace: Lattice_V1_TraceEvent {
     get {
       if case .trace(let v)? = event {return v}
       return Lattice_V1_TraceEvent()
     }
     set {event = .trace(newValue)}
+  }
+
+  package var added: Lattice_V1_MirrorsAdded {
+    get {
+      if case .added(let v)? = event {return v}
+      return Lattice_V1_MirrorsAdded()
+    }
+    set {event = .added(newValue)}
+  }
+
+  package var removed: Lattice_V1_MirrorsChanged {
+    get {
+      if case .removed(let v)? = event {return v}
+      return Lattice_V1_MirrorsChanged()
+    }
+    set {event = .removed(newValue)}
+  }
+
+  package var enabled: Lattice_V1_MirrorsChanged {
+    get {
+      if case .enabled(let v)? = event {return v}
+      return Lattice_V1_MirrorsChanged()
+    }
+    set {event = .enabled(newValue)}
+  }
+
+  package var disabled: Lattice_V1_MirrorsChanged {
+    get {
+      if case .disabled(let v)? = event {return v}
+      return Lattice_V1_MirrorsChanged()
+    }
+    set {event = .disabled(newValue)}
+  }
+
+  package var shadowsAllowed: Lattice_V1_ShadowsAllowed {
+    get {
+      if case .shadowsAllowed(let v)? = event {return v}
+      return Lattice_V1_ShadowsAllowed()
+    }
+    set {event = .shadowsAllowed(newValue)}
+  }
+
+  package var captured: Lattice_V1_RequestsCaptured {
+    get {
+      if case .captured(let v)? = event {return v}
+      return Lattice_V1_RequestsCaptured()
+    }
+    set {event = .captured(newValue)}
+  }
+
+  package var dispatched: Lattice_V1_RequestsDispatched {
+    get {
+      if case .dispatched(let v)? = event {return v}
+      return Lattice_V1_RequestsDispatched()
+    }
+    set {event = .dispatched(newValue)}
+  }
+
+  package var compared: Lattice_V1_ResponsesCompared {
+    get {
+      if case .compared(let v)? = event {return v}
+      return Lattice_V1_ResponsesCompared()
+    }
+    set {event = .compared(newValue)}
+  }
+
+  package var drained: Lattice_V1_MirrorDrained {
+    get {
+      if case .drained(let v)? = event {return v}
+      return Lattice_V1_MirrorDrained()
+    }
+    set {event = .drained(newValue)}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -205,23 +269,18 @@ package nonisolated struct Lattice_V1_EventRecord: Sendable {
     case guardReleased(Lattice_V1_GuardReleased)
     /// Kept as it came, not understood by this version.
     case opaque(Data)
-    case mirror(Lattice_V1_MirrorEvent)
     case trace(Lattice_V1_TraceEvent)
+    case added(Lattice_V1_MirrorsAdded)
+    case removed(Lattice_V1_MirrorsChanged)
+    case enabled(Lattice_V1_MirrorsChanged)
+    case disabled(Lattice_V1_MirrorsChanged)
+    case shadowsAllowed(Lattice_V1_ShadowsAllowed)
+    case captured(Lattice_V1_RequestsCaptured)
+    case dispatched(Lattice_V1_RequestsDispatched)
+    case compared(Lattice_V1_ResponsesCompared)
+    case drained(Lattice_V1_MirrorDrained)
 
   }
-
-  package init() {}
-}
-
-/// The mirror family, <prefix>.events.mirror.<source>.>; its kinds come with the mirror.
-package nonisolated struct Lattice_V1_MirrorEvent: Sendable {
-  // SwiftProtobuf.Message conformance is added in an extension below. See the
-  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
-  // methods supported on all messages.
-
-  package var sourceService: String = String()
-
-  package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 }
@@ -245,7 +304,7 @@ fileprivate nonisolated let _protobuf_package = "lattice.v1"
 
 nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".EventRecord"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}subject\0\u{3}message_id\0\u{3}event_type\0\u{3}schema_version\0\u{1}attachment\0\u{2}\u{9}registered\0\u{1}deregistered\0\u{1}heartbeat\0\u{3}health_reported\0\u{3}load_reported\0\u{3}health_swept\0\u{3}instance_selected\0\u{2}\u{a}tick\0\u{3}node_resumed\0\u{3}intake_gap\0\u{3}leadership_claimed\0\u{4}\u{d}semantics_activated\0\u{3}registry_configured\0\u{3}guard_released\0\u{2}\u{e}opaque\0\u{1}mirror\0\u{1}trace\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}subject\0\u{3}message_id\0\u{3}event_type\0\u{3}schema_version\0\u{1}attachment\0\u{2}\u{9}registered\0\u{1}deregistered\0\u{1}heartbeat\0\u{3}health_reported\0\u{3}load_reported\0\u{3}health_swept\0\u{3}instance_selected\0\u{2}\u{a}tick\0\u{3}node_resumed\0\u{3}intake_gap\0\u{3}leadership_claimed\0\u{4}\u{d}semantics_activated\0\u{3}registry_configured\0\u{3}guard_released\0\u{2}\u{e}opaque\0\u{2}\u{2}trace\0\u{2}\u{e}added\0\u{1}removed\0\u{1}enabled\0\u{1}disabled\0\u{3}shadows_allowed\0\u{1}captured\0\u{1}dispatched\0\u{1}compared\0\u{1}drained\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -450,19 +509,6 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
           self.event = .opaque(v)
         }
       }()
-      case 65: try {
-        var v: Lattice_V1_MirrorEvent?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .mirror(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .mirror(v)
-        }
-      }()
       case 66: try {
         var v: Lattice_V1_TraceEvent?
         var hadOneofValue = false
@@ -474,6 +520,123 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
           self.event = .trace(v)
+        }
+      }()
+      case 80: try {
+        var v: Lattice_V1_MirrorsAdded?
+        var hadOneofValue = false
+        if let current = self.event {
+          hadOneofValue = true
+          if case .added(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.event = .added(v)
+        }
+      }()
+      case 81: try {
+        var v: Lattice_V1_MirrorsChanged?
+        var hadOneofValue = false
+        if let current = self.event {
+          hadOneofValue = true
+          if case .removed(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.event = .removed(v)
+        }
+      }()
+      case 82: try {
+        var v: Lattice_V1_MirrorsChanged?
+        var hadOneofValue = false
+        if let current = self.event {
+          hadOneofValue = true
+          if case .enabled(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.event = .enabled(v)
+        }
+      }()
+      case 83: try {
+        var v: Lattice_V1_MirrorsChanged?
+        var hadOneofValue = false
+        if let current = self.event {
+          hadOneofValue = true
+          if case .disabled(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.event = .disabled(v)
+        }
+      }()
+      case 84: try {
+        var v: Lattice_V1_ShadowsAllowed?
+        var hadOneofValue = false
+        if let current = self.event {
+          hadOneofValue = true
+          if case .shadowsAllowed(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.event = .shadowsAllowed(v)
+        }
+      }()
+      case 85: try {
+        var v: Lattice_V1_RequestsCaptured?
+        var hadOneofValue = false
+        if let current = self.event {
+          hadOneofValue = true
+          if case .captured(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.event = .captured(v)
+        }
+      }()
+      case 86: try {
+        var v: Lattice_V1_RequestsDispatched?
+        var hadOneofValue = false
+        if let current = self.event {
+          hadOneofValue = true
+          if case .dispatched(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.event = .dispatched(v)
+        }
+      }()
+      case 87: try {
+        var v: Lattice_V1_ResponsesCompared?
+        var hadOneofValue = false
+        if let current = self.event {
+          hadOneofValue = true
+          if case .compared(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.event = .compared(v)
+        }
+      }()
+      case 88: try {
+        var v: Lattice_V1_MirrorDrained?
+        var hadOneofValue = false
+        if let current = self.event {
+          hadOneofValue = true
+          if case .drained(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.event = .drained(v)
         }
       }()
       default: break
@@ -568,13 +731,45 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
       guard case .opaque(let v)? = self.event else { preconditionFailure() }
       try visitor.visitSingularBytesField(value: v, fieldNumber: 64)
     }()
-    case .mirror?: try {
-      guard case .mirror(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 65)
-    }()
     case .trace?: try {
       guard case .trace(let v)? = self.event else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 66)
+    }()
+    case .added?: try {
+      guard case .added(let v)? = self.event else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
+    }()
+    case .removed?: try {
+      guard case .removed(let v)? = self.event else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
+    }()
+    case .enabled?: try {
+      guard case .enabled(let v)? = self.event else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
+    }()
+    case .disabled?: try {
+      guard case .disabled(let v)? = self.event else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
+    }()
+    case .shadowsAllowed?: try {
+      guard case .shadowsAllowed(let v)? = self.event else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 84)
+    }()
+    case .captured?: try {
+      guard case .captured(let v)? = self.event else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 85)
+    }()
+    case .dispatched?: try {
+      guard case .dispatched(let v)? = self.event else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 86)
+    }()
+    case .compared?: try {
+      guard case .compared(let v)? = self.event else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 87)
+    }()
+    case .drained?: try {
+      guard case .drained(let v)? = self.event else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 88)
     }()
     case nil: break
     }
@@ -590,36 +785,6 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
     if lhs.schemaVersion != rhs.schemaVersion {return false}
     if lhs.attachment != rhs.attachment {return false}
     if lhs.event != rhs.event {return false}
-    if lhs.unknownFields != rhs.unknownFields {return false}
-    return true
-  }
-}
-
-nonisolated extension Lattice_V1_MirrorEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".MirrorEvent"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}source_service\0")
-
-  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.sourceService) }()
-      default: break
-      }
-    }
-  }
-
-  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.sourceService.isEmpty {
-      try visitor.visitSingularStringField(value: self.sourceService, fieldNumber: 1)
-    }
-    try unknownFields.traverse(visitor: &visitor)
-  }
-
-  package static func ==(lhs: Lattice_V1_MirrorEvent, rhs: Lattice_V1_MirrorEvent) -> Bool {
-    if lhs.sourceService != rhs.sourceService {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
