@@ -272,3 +272,15 @@ enum MirrorCodec {
         return choice
     }
 }
+
+extension MirrorConfiguration {
+    /// Writes the configuration as it stands in an event, without source and time.
+    package static func write(_ mirror: MirrorConfiguration, _ writer: inout WireWriter) {
+        MirrorCodec.configuration(mirror, &writer)
+    }
+
+    /// Reads what `write` wrote.
+    package static func read(_ bytes: [UInt8]) throws(DecodeError) -> MirrorConfiguration {
+        try MirrorCodec.configuration(bytes[...], 0..<bytes.count)
+    }
+}

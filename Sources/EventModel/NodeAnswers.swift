@@ -31,6 +31,11 @@ public enum RefusalReason: UInt8, Sendable, Hashable, CaseIterable {
     case tooManyReporters = 16
     case duplicateInBatch = 17
     case unverifiedPrincipal = 18
+    case unknownMirror = 32
+    case unknownDirective = 33
+    case shadowNotAllowed = 34
+    case tooManyMirrors = 35
+    case duplicateRequest = 36
 
     /// The word in replies.
     public var name: String {
@@ -53,6 +58,11 @@ public enum RefusalReason: UInt8, Sendable, Hashable, CaseIterable {
         case .tooManyReporters: "too_many_reporters"
         case .duplicateInBatch: "duplicate_in_batch"
         case .unverifiedPrincipal: "unverified_principal"
+        case .unknownMirror: "unknown_mirror"
+        case .unknownDirective: "unknown_directive"
+        case .shadowNotAllowed: "shadow_not_allowed"
+        case .tooManyMirrors: "too_many_mirrors"
+        case .duplicateRequest: "duplicate_request"
         }
     }
 }

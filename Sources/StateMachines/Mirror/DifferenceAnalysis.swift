@@ -74,10 +74,10 @@ package func analyzeDiffs(
 }
 
 extension DifferingPath {
-    /// An order that does not depend on the locale: by part, path, kind.
+    /// An order that depends on bytes alone: by part, path, kind. (`==` takes for equal what Unicode does.)
     package func precedes(_ other: DifferingPath) -> Bool {
         if part != other.part { return part < other.part }
-        if pattern != other.pattern { return pattern.utf8.lexicographicallyPrecedes(other.pattern.utf8) }
+        if !pattern.equalsInBytes(other.pattern) { return pattern.precedesInBytes(other.pattern) }
         return kind < other.kind
     }
 }

@@ -7,7 +7,7 @@ package struct ResponseDifference: Sendable, Hashable {
     package var part: ResponsePart
     /// The JSON Pointer in a JSON body, the name of a header, else empty.
     package var path: String
-    /// The path with `*` for each element of an array: what differences are counted by, and an ignore rule as it stands.
+    /// The path with `*` for each element: what differences are counted by, and an ignore rule as it stands.
     package var pattern: String
     package var kind: DifferenceKind
     /// What production has, shortened; empty where it has nothing.
