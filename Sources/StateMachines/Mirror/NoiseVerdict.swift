@@ -21,7 +21,7 @@ package enum NoiseVerdict: UInt8, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// Judges: `raw` of `pairs` comparisons with the shadow differ, `noise` of `noisePairs` between two of production.
+    /// Judges: `raw` of `pairs` comparisons with the shadow differ, `noise` of `noisePairs` of production's own.
     ///
     /// Regression: raw > noise, |raw − noise| / (raw + noise) > 20 %, |raw − noise| / pairs > 0.03 %, the noise taken
     /// for as many pairs.
