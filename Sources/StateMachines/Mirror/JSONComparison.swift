@@ -23,6 +23,9 @@ struct JSONComparison {
         var unordered: UInt64
     }
 
+    /// Objects of so many members are matched without sorting; a bit of a word each.
+    private static let fewMembers = 16
+
     /// What was found.
     private(set) var differences: [ResponseDifference] = []
     /// All of them, also those beyond the bound.
@@ -134,8 +137,38 @@ struct JSONComparison {
             (rest, twinRest) = (rest - 1, twinRest - 1)
         }
         if rest == 0 && twinRest == 0 { return }
+        if max(rest, twinRest) <= Self.fewMembers { return matchFew(child, rest, twin, twinRest) }
         for (one, other) in MemberMatcher.match(left, child, rest, right, twin, twinRest) {
             pairs.append(Pair(left: one ?? Pair.absent, right: other ?? Pair.absent, index: 0))
+        }
+    }
+
+    /// Few members are looked for one by one: cheaper than sorting them.
+    private mutating func matchFew(_ firstLeft: Int, _ count: Int, _ firstRight: Int, _ twinCount: Int) {
+        var unmatched: UInt32 = (1 << UInt32(twinCount)) - 1
+        var child = firstLeft
+        for _ in 0..<count {
+            let node = left.nodes[child]
+            var twin = firstRight
+            var found = Pair.absent
+            for ordinal in 0..<twinCount {
+                let other = right.nodes[twin]
+                if other.keyHash == node.keyHash, JSONTape.areEqual(node.key, in: left, other.key, in: right) {
+                    found = UInt32(twin)
+                    unmatched &= ~(1 << UInt32(ordinal))
+                    break
+                }
+                twin = Int(other.next)
+            }
+            pairs.append(Pair(left: UInt32(child), right: found, index: 0))
+            child = Int(node.next)
+        }
+        var twin = firstRight
+        for ordinal in 0..<twinCount {
+            if unmatched & 1 << UInt32(ordinal) != 0 {
+                pairs.append(Pair(left: Pair.absent, right: UInt32(twin), index: 0))
+            }
+            twin = Int(right.nodes[twin].next)
         }
     }
 
