@@ -185,6 +185,7 @@ extension Event {
     var count: Int {
         switch self {
         case .registry(let event): event.count
+        case .mirror(let event): event.count
         case .clock, .policy, .opaque: 1
         }
     }
