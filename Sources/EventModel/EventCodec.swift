@@ -4,7 +4,7 @@
 /// Why bytes are not an event.
 public struct DecodeError: Error, Sendable, Hashable, CustomStringConvertible {
     /// A word for programs: `malformed`, `invalid_utf8`, `too_long`, `missing`, `too_many`, `unknown_enum_value`,
-    /// `unknown_event_type`, `unknown_schema_version`.
+    /// `unknown_event_type`, `unknown_schema_version`; of spans from dictionaries also `end_before_start`.
     public var code: String
     /// The field, as named in the schema, with the event's index where there is one.
     public var field: String

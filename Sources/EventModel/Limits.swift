@@ -10,6 +10,8 @@ public enum Limits {
     public static let valueBytes = 4_096
     /// Entries of one instance's metadata.
     public static let metadataEntries = 128
+    /// Tags, logs, links of one span, and tags of one process, log or link.
+    public static let tagsPerSpan = 128
     /// Events in one message.
     public static let eventsPerMessage = 65_536
     /// Candidates in one recorded selection.
