@@ -186,6 +186,7 @@ extension Event {
         switch self {
         case .registry(let event): event.count
         case .mirror(let event): event.count
+        case .trace(let event): event.count
         case .clock, .policy, .opaque: 1
         }
     }

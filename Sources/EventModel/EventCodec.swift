@@ -47,6 +47,7 @@ package enum EventCodec {
         case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .requestCaptured,
             .requestDispatched, .responseCompared, .mirrorDrained:
             return .mirror(try MirrorCodec.event(type, facts))
+        case .spansReceived: return .trace(.spansReceived(try SpanBatch(facts: facts)))
         }
     }
 
@@ -58,6 +59,7 @@ package enum EventCodec {
         case .clock(let event): return (NodeEventCodec.write(event, &writer), writer.bytes)
         case .policy(let event): return (NodeEventCodec.write(event, &writer), writer.bytes)
         case .mirror(let event): return (MirrorCodec.write(event, &writer), writer.bytes)
+        case .trace(.spansReceived(let batch)): return (.spansReceived, Array(batch.facts))
         case .opaque: return nil
         }
     }

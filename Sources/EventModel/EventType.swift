@@ -28,6 +28,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
     case requestDispatched = 70
     case responseCompared = 71
     case mirrorDrained = 72
+    case spansReceived = 96
 
     /// The version of the payload that this code writes.
     public static let currentSchemaVersion: UInt8 = 1
@@ -42,6 +43,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
         case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .requestCaptured,
             .requestDispatched, .responseCompared, .mirrorDrained:
             .mirror
+        case .spansReceived: .trace
         }
     }
 
@@ -71,6 +73,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
         case .requestDispatched: "dispatched"
         case .responseCompared: "compared"
         case .mirrorDrained: "drained"
+        case .spansReceived: "spans"
         }
     }
 }

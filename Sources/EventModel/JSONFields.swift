@@ -6,15 +6,26 @@
 enum JSONField {
     /// An enum whose names are written in lower case.
     case choice(JSONChoice)
+    /// A choice in one message, plain text in another: what is no name of the choice stays as it is.
+    case choiceOrText(JSONChoice)
     /// Bytes that are written as hexadecimal digits.
     case traceID
+    /// Bytes that are written as 16 hexadecimal digits.
+    case spanID
     /// Nanoseconds that may be given as RFC 3339.
     case time
 
     /// The kind of a member; nil: as protobuf has it.
     init?(_ name: ArraySlice<UInt8>) {
         switch name.count {
+        case 4 where name.elementsEqual("time".utf8): self = .time
+        case 4 where name.elementsEqual("kind".utf8): self = .choiceOrText(.spanKind)
         case 6 where name.elementsEqual("health".utf8): self = .choice(.health)
+        case 6 where name.elementsEqual("status".utf8): self = .choice(.spanStatus)
+        case 7 where name.elementsEqual("span_id".utf8): self = .spanID
+        case 14 where name.elementsEqual("parent_span_id".utf8): self = .spanID
+        case 8 where name.elementsEqual("end_time".utf8): self = .time
+        case 10 where name.elementsEqual("start_time".utf8): self = .time
         case 8 where name.elementsEqual("strategy".utf8): self = .choice(.strategy)
         case 8 where name.elementsEqual("trace_id".utf8): self = .traceID
         case 7 where name.elementsEqual("at_time".utf8): self = .time
@@ -32,7 +43,7 @@ enum JSONField {
 
 /// The enums of the schemas by their names in the specification.
 enum JSONChoice {
-    case strategy, health
+    case strategy, health, spanKind, spanStatus
 
     /// The names in the order of their numbers; 0 is "unspecified" and has protobuf's name only.
     private var names: [String] {
@@ -40,6 +51,8 @@ enum JSONChoice {
         case .strategy:
             ["selection_strategy_unspecified", "weighted_random", "round_robin", "least_connections", "power_of_two"]
         case .health: ["health_state_unspecified", "healthy", "unhealthy", "stale"]
+        case .spanKind: ["span_kind_unspecified", "server", "client", "producer", "consumer", "internal"]
+        case .spanStatus: ["span_status_unspecified", "ok", "error", "timeout", "cancelled"]
         }
     }
 
@@ -85,6 +98,12 @@ enum JSONTraceID {
         }
         if bytes.allSatisfy({ $0 == 0 }) { return nil }
         return base64(bytes)
+    }
+
+    /// 16 hexadecimal digits of a span id as base64; an empty text stays empty. Nil for anything else and for all zeros.
+    static func base64(span text: [UInt8]) -> [UInt8]? {
+        if text.isEmpty { return [] }
+        return SpanID(hexadecimal: String(decoding: text, as: UTF8.self)).map { base64($0.bytes) }
     }
 
     /// Bytes as base64.

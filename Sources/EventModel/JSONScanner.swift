@@ -167,11 +167,17 @@ struct JSONScanner {
         case (.choice(let choice), .toProtobuf):
             guard let name = choice.protobufName(text) else { throw error("unknown_enum_value") }
             return name
+        case (.choiceOrText(let choice), .toProtobuf): return choice.protobufName(text) ?? text
+        case (.choiceOrText(let choice), .fromProtobuf):
+            return choice.protobufName(text) == text ? JSONChoice.lower(text) : text
         case (.choice, .fromProtobuf): return JSONChoice.lower(text)
         case (.traceID, .toProtobuf):
             guard let encoded = JSONTraceID.base64(hexadecimal: text) else { throw error("malformed") }
             return encoded
-        case (.traceID, .fromProtobuf):
+        case (.spanID, .toProtobuf):
+            guard let encoded = JSONTraceID.base64(span: text) else { throw error("malformed") }
+            return encoded
+        case (.traceID, .fromProtobuf), (.spanID, .fromProtobuf):
             guard let digits = JSONTraceID.hexadecimal(base64: text) else { throw error("malformed") }
             return digits
         case (.time, .toProtobuf):

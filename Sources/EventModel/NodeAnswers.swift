@@ -36,6 +36,15 @@ public enum RefusalReason: UInt8, Sendable, Hashable, CaseIterable {
     case shadowNotAllowed = 34
     case tooManyMirrors = 35
     case duplicateRequest = 36
+    case invalidTraceID = 19
+    case invalidSpanID = 20
+    case missingOperationName = 21
+    case missingStatus = 22
+    case missingTime = 23
+    case endBeforeStart = 24
+    case tooManySpans = 25
+    case tooManyTraces = 26
+    case tooLate = 27
 
     /// The word in replies.
     public var name: String {
@@ -63,6 +72,15 @@ public enum RefusalReason: UInt8, Sendable, Hashable, CaseIterable {
         case .shadowNotAllowed: "shadow_not_allowed"
         case .tooManyMirrors: "too_many_mirrors"
         case .duplicateRequest: "duplicate_request"
+        case .invalidTraceID: "invalid_trace_id"
+        case .invalidSpanID: "invalid_span_id"
+        case .missingOperationName: "missing_operation_name"
+        case .missingStatus: "missing_status"
+        case .missingTime: "missing_time"
+        case .endBeforeStart: "end_before_start"
+        case .tooManySpans: "too_many_spans"
+        case .tooManyTraces: "too_many_traces"
+        case .tooLate: "too_late"
         }
     }
 }

@@ -61,6 +61,7 @@ public enum Event: Sendable, Hashable {
     case clock(ClockEvent)
     case policy(PolicyEvent)
     case mirror(MirrorEvent)
+    case trace(TraceEvent)
     /// Kept as it came: this version does not understand it, and says why.
     case opaque(reason: String)
 }

@@ -159,13 +159,13 @@ private struct SpanReader {
         case .int(let value): .int(value)
         case .double(let value): .double(value)
         case .string(let value): .string(value)
-        case .array, .object: .json(JSONValueText.of(value))
+        case .array, .object: .json(JSONText.of(value))
         }
     }
 }
 
-/// A JSON value as text, members in order of their names.
-enum JSONValueText {
+/// JSON as text, members in order of their names.
+package enum JSONText {
     /// One piece that is still to be written.
     private enum Piece {
         case value(JSONValue)
@@ -202,7 +202,7 @@ enum JSONValueText {
     }
 
     /// Text as a JSON string (RFC 8259, section 7).
-    static func quoted(_ text: String) -> String {
+    package static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
             switch scalar {

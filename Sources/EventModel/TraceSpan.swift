@@ -61,6 +61,20 @@ public enum TagValue: Sendable, Hashable, CustomStringConvertible {
     /// An array or an object, as JSON text.
     case json(String)
 
+    /// Equality of type and content, fractions by their bits, so that a value always equals itself.
+    public static func == (left: Self, right: Self) -> Bool {
+        switch (left, right) {
+        case (.string(let one), .string(let other)), (.json(let one), .json(let other)): one == other
+        case (.bool(let one), .bool(let other)): one == other
+        case (.int(let one), .int(let other)): one == other
+        case (.double(let one), .double(let other)): one.bitPattern == other.bitPattern
+        case (.bytes(let one), .bytes(let other)): one == other
+        default: false
+        }
+    }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(description) }
+
     /// The value for people; bytes in hexadecimal.
     public var description: String {
         switch self {

@@ -60,7 +60,7 @@ package struct Admission: Sendable {
         switch record.event {
         case .clock(let event): take(event, &outcome)
         case .policy(.semanticsActivated(let version, _)): verdict = activate(version, &outcome)
-        case .policy, .registry, .mirror, .opaque: break
+        case .policy, .registry, .mirror, .trace, .opaque: break
         }
         return (verdict, moment, outcome)
     }

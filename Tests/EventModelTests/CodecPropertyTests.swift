@@ -98,6 +98,7 @@ enum CodecComparison {
         case "too_long", "too_many", "missing", "unknown_enum_value": true
         case "malformed":
             hasUnknownFields(message) || hasLongVarint(bytes) || error.field.hasSuffix("trace_id")
+                || error.field.hasSuffix("span_id")
         default: false
         }
     }
@@ -115,6 +116,7 @@ enum CodecComparison {
         case let message as Lattice_V1_LoadReported: return message.events.contains { hasUnknownFields($0) }
         case let message as Lattice_V1_HealthSwept: return message.events.contains { hasUnknownFields($0) }
         case let message as Lattice_V1_InstancesSelected: return message.events.contains { hasUnknownFields($0) }
+        case let message as Lattice_V1_SpansReceived: return SpanOracle.hasUnknownFields(message)
         default: return MirrorOracle.hasUnknownFields(message)
         }
     }

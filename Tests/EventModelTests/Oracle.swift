@@ -9,6 +9,8 @@ struct ReadEvent: Hashable {
     let event: Event?
     let heartbeats: [Heartbeat]
     let heartbeatService: String
+    /// Spans, which stay in their encoding too.
+    let spans: [TraceSpan]
 
     struct Heartbeat: Hashable {
         let instanceID: String
@@ -18,8 +20,12 @@ struct ReadEvent: Hashable {
 
     /// An event from the hand-written codec.
     init(_ event: Event) {
+        if case .trace(.spansReceived(let batch)) = event {
+            (self.event, heartbeats, heartbeatService, spans) = (nil, [], batch.serviceName, batch.spans)
+            return
+        }
         guard case .registry(.heartbeat(let batch)) = event else {
-            (self.event, heartbeats, heartbeatService) = (event, [], "")
+            (self.event, heartbeats, heartbeatService, spans) = (event, [], "", [])
             return
         }
         var found: [Heartbeat] = []
@@ -34,10 +40,17 @@ struct ReadEvent: Hashable {
         self.event = nil
         heartbeats = found
         heartbeatService = batch.serviceName
+        spans = []
+    }
+
+    fileprivate init(_ generated: Lattice_V1_SpansReceived) {
+        (event, heartbeats, heartbeatService) = (nil, [], generated.serviceName)
+        spans = generated.spans.map { SpanOracle.span($0, of: generated) }
     }
 
     fileprivate init(_ generated: Lattice_V1_Heartbeats) {
         event = nil
+        spans = []
         heartbeatService = generated.serviceName
         heartbeats = generated.events.map {
             Heartbeat(instanceID: $0.instanceID, incarnation: $0.incarnation, occurredAt: $0.occurredAt)
@@ -60,6 +73,7 @@ enum Oracle {
         case let message as Lattice_V1_Deregistered:
             return ReadEvent(.registry(.deregistered(batch(message.serviceName, message.events, deregistration))))
         case let message as Lattice_V1_Heartbeats: return ReadEvent(message)
+        case let message as Lattice_V1_SpansReceived: return ReadEvent(message)
         case let message as Lattice_V1_HealthReported:
             return ReadEvent(.registry(.healthReported(batch(message.serviceName, message.events, health))))
         case let message as Lattice_V1_LoadReported:
@@ -180,6 +194,7 @@ extension EventType {
         case .requestDispatched: Lattice_V1_RequestsDispatched.self
         case .responseCompared: Lattice_V1_ResponsesCompared.self
         case .mirrorDrained: Lattice_V1_MirrorDrained.self
+        case .spansReceived: Lattice_V1_SpansReceived.self
         }
     }
 }

@@ -46,6 +46,7 @@ extension SplitMix64 {
                 $0.serviceName = name()
                 $0.events = batch { $0.selection() }
             }
+        case .spansReceived: spansReceived()
         default: nodeMessage(type)
         }
     }

@@ -170,14 +170,6 @@ package nonisolated struct Lattice_V1_EventRecord: Sendable {
     set {event = .opaque(newValue)}
   }
 
-  package var trace: Lattice_V1_TraceEvent {
-    get {
-      if case .trace(let v)? = event {return v}
-      return Lattice_V1_TraceEvent()
-    }
-    set {event = .trace(newValue)}
-  }
-
   package var added: Lattice_V1_MirrorsAdded {
     get {
       if case .added(let v)? = event {return v}
@@ -250,6 +242,14 @@ package nonisolated struct Lattice_V1_EventRecord: Sendable {
     set {event = .drained(newValue)}
   }
 
+  package var spans: Lattice_V1_SpansReceived {
+    get {
+      if case .spans(let v)? = event {return v}
+      return Lattice_V1_SpansReceived()
+    }
+    set {event = .spans(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Event: Equatable, Sendable {
@@ -269,7 +269,6 @@ package nonisolated struct Lattice_V1_EventRecord: Sendable {
     case guardReleased(Lattice_V1_GuardReleased)
     /// Kept as it came, not understood by this version.
     case opaque(Data)
-    case trace(Lattice_V1_TraceEvent)
     case added(Lattice_V1_MirrorsAdded)
     case removed(Lattice_V1_MirrorsChanged)
     case enabled(Lattice_V1_MirrorsChanged)
@@ -279,21 +278,9 @@ package nonisolated struct Lattice_V1_EventRecord: Sendable {
     case dispatched(Lattice_V1_RequestsDispatched)
     case compared(Lattice_V1_ResponsesCompared)
     case drained(Lattice_V1_MirrorDrained)
+    case spans(Lattice_V1_SpansReceived)
 
   }
-
-  package init() {}
-}
-
-/// The trace family, <prefix>.events.trace.<service>.spans; its kinds come with the collector.
-package nonisolated struct Lattice_V1_TraceEvent: Sendable {
-  // SwiftProtobuf.Message conformance is added in an extension below. See the
-  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
-  // methods supported on all messages.
-
-  package var serviceName: String = String()
-
-  package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 }
@@ -304,7 +291,7 @@ fileprivate nonisolated let _protobuf_package = "lattice.v1"
 
 nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".EventRecord"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}subject\0\u{3}message_id\0\u{3}event_type\0\u{3}schema_version\0\u{1}attachment\0\u{2}\u{9}registered\0\u{1}deregistered\0\u{1}heartbeat\0\u{3}health_reported\0\u{3}load_reported\0\u{3}health_swept\0\u{3}instance_selected\0\u{2}\u{a}tick\0\u{3}node_resumed\0\u{3}intake_gap\0\u{3}leadership_claimed\0\u{4}\u{d}semantics_activated\0\u{3}registry_configured\0\u{3}guard_released\0\u{2}\u{e}opaque\0\u{2}\u{2}trace\0\u{2}\u{e}added\0\u{1}removed\0\u{1}enabled\0\u{1}disabled\0\u{3}shadows_allowed\0\u{1}captured\0\u{1}dispatched\0\u{1}compared\0\u{1}drained\0\u{c}A\u{1}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}subject\0\u{3}message_id\0\u{3}event_type\0\u{3}schema_version\0\u{1}attachment\0\u{2}\u{9}registered\0\u{1}deregistered\0\u{1}heartbeat\0\u{3}health_reported\0\u{3}load_reported\0\u{3}health_swept\0\u{3}instance_selected\0\u{2}\u{a}tick\0\u{3}node_resumed\0\u{3}intake_gap\0\u{3}leadership_claimed\0\u{4}\u{d}semantics_activated\0\u{3}registry_configured\0\u{3}guard_released\0\u{2}\u{e}opaque\0\u{2}\u{10}added\0\u{1}removed\0\u{1}enabled\0\u{1}disabled\0\u{3}shadows_allowed\0\u{1}captured\0\u{1}dispatched\0\u{1}compared\0\u{1}drained\0\u{2}\u{8}spans\0\u{c}A\u{1}\u{1}\u{c}B\u{1}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -509,19 +496,6 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
           self.event = .opaque(v)
         }
       }()
-      case 66: try {
-        var v: Lattice_V1_TraceEvent?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .trace(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .trace(v)
-        }
-      }()
       case 80: try {
         var v: Lattice_V1_MirrorsAdded?
         var hadOneofValue = false
@@ -639,6 +613,19 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
           self.event = .drained(v)
         }
       }()
+      case 96: try {
+        var v: Lattice_V1_SpansReceived?
+        var hadOneofValue = false
+        if let current = self.event {
+          hadOneofValue = true
+          if case .spans(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.event = .spans(v)
+        }
+      }()
       default: break
       }
     }
@@ -731,10 +718,6 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
       guard case .opaque(let v)? = self.event else { preconditionFailure() }
       try visitor.visitSingularBytesField(value: v, fieldNumber: 64)
     }()
-    case .trace?: try {
-      guard case .trace(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 66)
-    }()
     case .added?: try {
       guard case .added(let v)? = self.event else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
@@ -771,6 +754,10 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
       guard case .drained(let v)? = self.event else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 88)
     }()
+    case .spans?: try {
+      guard case .spans(let v)? = self.event else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 96)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -785,36 +772,6 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
     if lhs.schemaVersion != rhs.schemaVersion {return false}
     if lhs.attachment != rhs.attachment {return false}
     if lhs.event != rhs.event {return false}
-    if lhs.unknownFields != rhs.unknownFields {return false}
-    return true
-  }
-}
-
-nonisolated extension Lattice_V1_TraceEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".TraceEvent"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}service_name\0")
-
-  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.serviceName) }()
-      default: break
-      }
-    }
-  }
-
-  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.serviceName.isEmpty {
-      try visitor.visitSingularStringField(value: self.serviceName, fieldNumber: 1)
-    }
-    try unknownFields.traverse(visitor: &visitor)
-  }
-
-  package static func ==(lhs: Lattice_V1_TraceEvent, rhs: Lattice_V1_TraceEvent) -> Bool {
-    if lhs.serviceName != rhs.serviceName {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -39,7 +39,7 @@ package struct ServiceRegistry: StateMachine {
         case .registry(let event): take(event, admitted.record, &work)
         case .clock(let event): take(event, &work)
         case .policy(let event): take(event, &work)
-        case .mirror, .opaque: break
+        case .mirror, .trace, .opaque: break
         }
         finish(&work)
         return work.outcome

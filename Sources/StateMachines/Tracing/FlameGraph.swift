@@ -62,7 +62,7 @@ package struct FlameGraph: Sendable {
     package var json: String {
         var values = frames.map(\.selfTime)
         for index in frames.indices.reversed() {
-            for child in frames[index].children.values.sorted() { values[index] &+= values[child] }
+            for child in frames[index].children.values { values[index] &+= values[child] }
         }
         var result = ""
         /// Frames to open, and nil for one to close.
@@ -73,32 +73,11 @@ package struct FlameGraph: Sendable {
                 continue
             }
             if !isFirst { result += "," }
-            result += "{\"name\":\(QuotedText.quoted(frames[frame].name)),\"value\":\(values[frame]),\"children\":["
+            result += "{\"name\":\(JSONText.quoted(frames[frame].name)),\"value\":\(values[frame]),\"children\":["
             stack.append((nil, true))
             let children = children(frame)
             for (position, child) in children.enumerated().reversed() { stack.append((child, position == 0)) }
         }
         return result
-    }
-}
-
-/// Text as a JSON string (RFC 8259, section 7).
-enum QuotedText {
-    static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 }
