@@ -6,6 +6,8 @@
 enum JSONField {
     /// An enum whose names are written in lower case.
     case choice(JSONChoice)
+    /// A choice in one message, a number in another: names must be known, numbers are the decoder's to judge.
+    case choiceOrNumber(JSONChoice)
     /// A choice in one message, plain text in another: what is no name of the choice stays as it is.
     case choiceOrText(JSONChoice)
     /// Bytes that are written as hexadecimal digits.
@@ -21,7 +23,7 @@ enum JSONField {
         case 4 where name.elementsEqual("time".utf8): self = .time
         case 4 where name.elementsEqual("kind".utf8): self = .choiceOrText(.spanKind)
         case 6 where name.elementsEqual("health".utf8): self = .choice(.health)
-        case 6 where name.elementsEqual("status".utf8): self = .choice(.spanStatus)
+        case 6 where name.elementsEqual("status".utf8): self = .choiceOrNumber(.spanStatus)
         case 7 where name.elementsEqual("span_id".utf8): self = .spanID
         case 14 where name.elementsEqual("parent_span_id".utf8): self = .spanID
         case 8 where name.elementsEqual("end_time".utf8): self = .time

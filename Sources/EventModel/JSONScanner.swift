@@ -164,13 +164,13 @@ struct JSONScanner {
 
     private func rewritten(_ text: [UInt8], _ field: JSONField) throws(DecodeError) -> [UInt8] {
         switch (field, direction) {
-        case (.choice(let choice), .toProtobuf):
+        case (.choice(let choice), .toProtobuf), (.choiceOrNumber(let choice), .toProtobuf):
             guard let name = choice.protobufName(text) else { throw error("unknown_enum_value") }
             return name
         case (.choiceOrText(let choice), .toProtobuf): return choice.protobufName(text) ?? text
         case (.choiceOrText(let choice), .fromProtobuf):
             return choice.protobufName(text) == text ? JSONChoice.lower(text) : text
-        case (.choice, .fromProtobuf): return JSONChoice.lower(text)
+        case (.choice, .fromProtobuf), (.choiceOrNumber, .fromProtobuf): return JSONChoice.lower(text)
         case (.traceID, .toProtobuf):
             guard let encoded = JSONTraceID.base64(hexadecimal: text) else { throw error("malformed") }
             return encoded

@@ -1,16 +1,5 @@
 // What mirrors are made of: configurations, captured requests and what came of sending them (Task 2).
 
-/// One header line; names compare without regard to case, order is kept.
-public struct HeaderField: Sendable, Hashable {
-    public var name: String
-    public var value: String
-
-    public init(name: String, value: String) {
-        self.name = name
-        self.value = value
-    }
-}
-
 /// Which of a service's requests a mirror copies.
 public enum MirrorMode: UInt32, Sendable, Hashable, CaseIterable {
     /// All of them.

@@ -159,13 +159,13 @@ private struct SpanReader {
         case .int(let value): .int(value)
         case .double(let value): .double(value)
         case .string(let value): .string(value)
-        case .array, .object: .json(JSONText.of(value))
+        case .array, .object: .json(JSONWriting.of(value))
         }
     }
 }
 
 /// JSON as text, members in order of their names.
-package enum JSONText {
+package enum JSONWriting {
     /// One piece that is still to be written.
     private enum Piece {
         case value(JSONValue)

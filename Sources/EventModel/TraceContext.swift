@@ -1,17 +1,6 @@
 // Which trace a request belongs to, in the headers that carry it between processes.
 // Sources: W3C Trace Context level 2; github.com/openzipkin/b3-propagation; Jaeger's client libraries documentation.
 
-/// One header of a request; names are equal whatever their case.
-public struct HeaderField: Sendable, Hashable {
-    public var name: String
-    public var value: String
-
-    public init(_ name: String, _ value: String) {
-        self.name = name
-        self.value = value
-    }
-}
-
 /// The place in a trace from which a request was sent.
 public struct TraceContext: Sendable, Hashable {
     /// Which headers it was read from.
@@ -73,11 +62,11 @@ public func injectTraceContext(
 public func injectTraceContext(_ headers: [HeaderField], _ context: TraceContext) -> [HeaderField] {
     precondition(context.traceID.isValid && context.spanID.isValid, "a trace context has ids")
     var result = headers.filter { !HeaderName.isW3C($0.name) }
-    result.append(HeaderField("traceparent", context.traceparent))
+    result.append(HeaderField(name: "traceparent", value: context.traceparent))
     let state = context.traceState.headerValue()
-    if !state.isEmpty { result.append(HeaderField("tracestate", state)) }
+    if !state.isEmpty { result.append(HeaderField(name: "tracestate", value: state)) }
     let baggage = context.baggage.headerValue()
-    if !baggage.isEmpty { result.append(HeaderField("baggage", baggage)) }
+    if !baggage.isEmpty { result.append(HeaderField(name: "baggage", value: baggage)) }
     return result
 }
 

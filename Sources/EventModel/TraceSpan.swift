@@ -73,6 +73,7 @@ public enum TagValue: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Equal values have equal descriptions.
     public func hash(into hasher: inout Hasher) { hasher.combine(description) }
 
     /// The value for people; bytes in hexadecimal.

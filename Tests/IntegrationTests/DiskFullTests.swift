@@ -111,5 +111,38 @@ extension `A node` {
                 await again.stop()
             }
         }
+
+        @Test func `counts what it had to drop meanwhile, in a record of the gap`() async throws {
+            try await Stage.with { stage in
+                let disk = try #require(try SmallDisk.make(at: stage.directory.path + "/disk", size: "96m"))
+                let filler = disk.path + "/filler"
+                try Data(count: 94 << 20).write(to: URL(filePath: filler))
+                let node = try await stage.node(in: disk.path + "/data")
+                let client = try await stage.client()
+                _ = try await fill(client)
+                let isTold = try await eventually { try await client.status()["intake"].text == "disk_full" }
+                #expect(isTold)
+                let published = 300_000
+                let beat = try client.event(.heartbeat, "s", Client.heartbeats("s", ["a"]), as: .protobuf)
+                try client.bus.publish(contentsOf: Array(repeating: beat, count: published))
+                try await client.bus.flush(timeout: .seconds(30))
+                try FileManager.default.removeItem(atPath: filler)
+                let hasGap = try await eventually(within: .seconds(30)) {
+                    let status = try await client.status()
+                    return status["gaps"].number > 0 && status["intake"].text == "ok"
+                }
+                #expect(hasGap)
+                // Queued behind everything that was not dropped.
+                #expect(try await client.register("later", ["l"])["outcome"].text == "accepted")
+                let dropped = try node.records(.intakeGap).reduce(0) { sum, record in
+                    guard case .clock(.intakeGap(_, _, let count)) = record.event else { return sum }
+                    return sum + Int(count)
+                }
+                let taken = try node.records(.heartbeat).count
+                #expect(dropped > 0)
+                #expect(dropped + taken == published, "taken and dropped are all there were")
+                #expect(try await client.status()["eviction_suspended"].isTrue)
+            }
+        }
     }
 }

@@ -8,12 +8,13 @@ import Testing
     private static let parent = "00-12345678901234567890123456789012-1234567890123456-01"
 
     private func extract(_ fields: (String, String)...) -> TraceContext? {
-        extractTraceContext(fields.map { HeaderField($0.0, $0.1) })
+        extractTraceContext(fields.map { HeaderField(name: $0.0, value: $0.1) })
     }
 
     private func state(_ values: String...) -> TraceState? {
         extractTraceContext(
-            [HeaderField("traceparent", Self.parent)] + values.map { HeaderField("tracestate", $0) })?.traceState
+            [HeaderField(name: "traceparent", value: Self.parent)]
+                + values.map { HeaderField(name: "tracestate", value: $0) })?.traceState
     }
 
     @Test func `what is injected is extracted`() throws {
@@ -21,8 +22,8 @@ import Testing
         let span = try #require(SpanID(hexadecimal: "b7ad6b7169203331"))
         for sampled in [true, false] {
             let headers = injectTraceContext(
-                [HeaderField("accept", "*/*")], traceID: trace, spanID: span, sampled: sampled)
-            #expect(headers.first == HeaderField("accept", "*/*"))
+                [HeaderField(name: "accept", value: "*/*")], traceID: trace, spanID: span, sampled: sampled)
+            #expect(headers.first == HeaderField(name: "accept", value: "*/*"))
             let context = extractTraceContext(headers)
             #expect(context?.traceID == trace && context?.spanID == span && context?.isSampled == sampled)
         }
@@ -36,13 +37,16 @@ import Testing
 
     @Test func `an earlier traceparent is replaced whatever its case`() {
         let headers = injectTraceContext(
-            [HeaderField("TraceParent", Self.parent)], traceID: TraceID(high: 1, low: 2), spanID: SpanID(3),
+            [HeaderField(name: "TraceParent", value: Self.parent)], traceID: TraceID(high: 1, low: 2),
+            spanID: SpanID(3),
             sampled: true)
         #expect(headers.map(\.name) == ["traceparent"])
     }
 
     @Test func `tracestate stays within its trace and leaves with another`() throws {
-        let headers = [HeaderField("traceparent", Self.parent), HeaderField("tracestate", "a=1,b=2")]
+        let headers = [
+            HeaderField(name: "traceparent", value: Self.parent), HeaderField(name: "tracestate", value: "a=1,b=2"),
+        ]
         let trace = try #require(TraceID(hexadecimal: "12345678901234567890123456789012"))
         let same = injectTraceContext(headers, traceID: trace, spanID: SpanID(3), sampled: true)
         #expect(extractTraceContext(same)?.traceState["b"] == "2")
@@ -117,10 +121,11 @@ import Testing
             ("traceparent", Self.parent), ("baggage", "user=J%C3%BCrgen%2C x;p=1 ; q, bad key=1,region = eu"))
         #expect(context?.baggage["region"] == "eu")
         let headers = injectTraceContext(
-            [HeaderField("baggage", "user=J%C3%BCrgen%2C;p=1")], traceID: TraceID(high: 1, low: 2), spanID: SpanID(3),
+            [HeaderField(name: "baggage", value: "user=J%C3%BCrgen%2C;p=1")], traceID: TraceID(high: 1, low: 2),
+            spanID: SpanID(3),
             sampled: true)
         #expect(extractTraceContext(headers)?.baggage["user"] == "Jürgen,")
-        #expect(headers.last == HeaderField("baggage", "user=J%C3%BCrgen%2C;p=1"))
+        #expect(headers.last == HeaderField(name: "baggage", value: "user=J%C3%BCrgen%2C;p=1"))
     }
 
     @Test func `baggage has at most 64 entries`() {
@@ -138,9 +143,12 @@ import Testing
     }
 
     @Test func `b3 in several headers is read`() {
-        let ids = [HeaderField("X-B3-TraceId", "64fe8b2a57d3eff7"), HeaderField("X-B3-SpanId", "e457b5a2e4d86bd1")]
-        #expect(extractTraceContext(ids + [HeaderField("X-B3-Sampled", "0")])?.isSampled == false)
-        #expect(extractTraceContext(ids + [HeaderField("X-B3-Flags", "1")])?.isSampled == true)
+        let ids = [
+            HeaderField(name: "X-B3-TraceId", value: "64fe8b2a57d3eff7"),
+            HeaderField(name: "X-B3-SpanId", value: "e457b5a2e4d86bd1"),
+        ]
+        #expect(extractTraceContext(ids + [HeaderField(name: "X-B3-Sampled", value: "0")])?.isSampled == false)
+        #expect(extractTraceContext(ids + [HeaderField(name: "X-B3-Flags", value: "1")])?.isSampled == true)
         #expect(extractTraceContext(ids)?.format == .b3Multiple)
         #expect(extractTraceContext([ids[0]]) == nil)
     }
@@ -169,7 +177,7 @@ import Testing
         let vectors: [Vector] = try Conformance.read("trace_context/vectors.json")
         var differences = 0
         for vector in vectors {
-            let context = extractTraceContext(vector.headers.map { HeaderField($0[0], $0[1]) })
+            let context = extractTraceContext(vector.headers.map { HeaderField(name: $0[0], value: $0[1]) })
             #expect((context != nil) == vector.is_traceparent_valid, "\(vector.headers)")
             guard let wanted = vector.is_tracestate_valid else { continue }
             let isValid = context?.traceState.entries.isEmpty == false

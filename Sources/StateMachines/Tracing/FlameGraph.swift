@@ -62,7 +62,7 @@ package struct FlameGraph: Sendable {
     package var json: String {
         var values = frames.map(\.selfTime)
         for index in frames.indices.reversed() {
-            for child in frames[index].children.values { values[index] &+= values[child] }
+            for child in frames[index].children.values.sorted() { values[index] &+= values[child] }
         }
         var result = ""
         /// Frames to open, and nil for one to close.
@@ -73,7 +73,7 @@ package struct FlameGraph: Sendable {
                 continue
             }
             if !isFirst { result += "," }
-            result += "{\"name\":\(JSONText.quoted(frames[frame].name)),\"value\":\(values[frame]),\"children\":["
+            result += "{\"name\":\(JSONWriting.quoted(frames[frame].name)),\"value\":\(values[frame]),\"children\":["
             stack.append((nil, true))
             let children = children(frame)
             for (position, child) in children.enumerated().reversed() { stack.append((child, position == 0)) }
