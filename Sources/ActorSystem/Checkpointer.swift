@@ -7,20 +7,27 @@ package import StateMachines
 /// Checkpoints as the machines' sections, and back.
 package enum CheckpointCodec {
     /// The version of the sections' encoding.
-    package static let version: UInt32 = 1
+    package static let version: UInt32 = 2
 
-    /// A checkpoint of a state.
-    package static func checkpoint(of state: MeshState, createdAt: Timestamp) -> Checkpoint {
+    /// Writes a state; the machines' sections are encoded one after the other, so that one at a time is in memory.
+    package static func save(
+        _ state: MeshState, to store: CheckpointStore, createdAt: Timestamp
+    ) throws(EventStoreError) {
         var state = state
         let digests = state.digests()
+        let encoders: [(name: String, encode: () -> [UInt8])] = [
+            (Admission.name, state.admission.encodeCheckpoint), (TrafficMirror.name, state.mirror.encodeCheckpoint),
+            (ServiceRegistry.name, state.registry.encodeCheckpoint),
+        ]
+        let sections = zip(encoders, digests).map { encoder, digest in
+            { Checkpoint.Section(name: encoder.name, digest: digest.digest, bytes: encoder.encode()) }
+        }
         let moment = state.moment
-        return Checkpoint(
+        let head = Checkpoint(
             sequence: moment.sequence, recordedAt: moment.recordedAt,
             semanticsVersion: state.admission.semanticsVersion, codecVersion: version, createdAt: createdAt,
-            sections: [
-                .init(name: Admission.name, digest: digests[0].digest, bytes: state.admission.encodeCheckpoint()),
-                .init(name: ServiceRegistry.name, digest: digests[1].digest, bytes: state.registry.encodeCheckpoint()),
-            ])
+            sections: [])
+        try store.save(head, sections: sections)
     }
 
     /// Whether this version can read a checkpoint.
@@ -30,15 +37,22 @@ package enum CheckpointCodec {
 
     /// The state of a checkpoint; nil where its bytes are not one or do not have the digest that stands beside them.
     package static func state(of checkpoint: Checkpoint, indexKey: UInt64) -> MeshState? {
+        func section<Machine>(
+            _ name: String, _ restore: ([UInt8]) -> Machine?, _ digest: (inout Machine) -> Digest
+        ) -> Machine? {
+            guard let section = checkpoint.sections.first(where: { $0.name == name }),
+                var machine = restore(section.bytes), digest(&machine) == section.digest
+            else { return nil }
+            return machine
+        }
         guard canRead(checkpoint),
-            let first = checkpoint.sections.first(where: { $0.name == Admission.name }),
-            let second = checkpoint.sections.first(where: { $0.name == ServiceRegistry.name }),
-            let admission = Admission(checkpoint: first.bytes),
-            var registry = ServiceRegistry(checkpoint: second.bytes, indexKey: indexKey),
-            admission.digest() == first.digest, registry.digest() == second.digest,
+            let admission = section(Admission.name, Admission.init(checkpoint:), { $0.digest() }),
+            let mirror = section(TrafficMirror.name, TrafficMirror.init(checkpoint:), { $0.digest() }),
+            let registry = section(
+                ServiceRegistry.name, { ServiceRegistry(checkpoint: $0, indexKey: indexKey) }, { $0.digest() }),
             admission.moment.sequence == checkpoint.sequence
         else { return nil }
-        return MeshState(admission: admission, registry: registry)
+        return MeshState(admission: admission, registry: registry, mirror: mirror)
     }
 }
 

@@ -32,6 +32,8 @@ final class CoreIntake: IntakeSource {
     private let reserved: [any MessageSubscription]
     private let bulk: [any MessageSubscription]
     private var bulkIsBusy = false
+    /// Rounds since bulk messages were last seen.
+    private var quietRounds = Int.max
     private var droppedBefore: UInt64 = 0
     private var reconnectsBefore: UInt64
     /// Bulk messages taken in one round while the registry has something to say.
@@ -56,7 +58,7 @@ final class CoreIntake: IntakeSource {
 
     func receive(maximum: Int, timeout: Duration) throws(BusError) -> [Message] {
         var end: BusError?
-        var messages = take(reserved[0], maximum, bulkIsBusy ? .zero : timeout, &end)
+        var messages = take(reserved[0], maximum, patience(timeout), &end)
         for subscription in reserved.dropFirst() where subscription.pendingCount > 0 {
             messages += take(subscription, maximum, .zero, &end)
         }
@@ -68,9 +70,16 @@ final class CoreIntake: IntakeSource {
             messages += more
         }
         bulkIsBusy = taken > 0
+        quietRounds = bulkIsBusy ? 0 : min(quietRounds, Int.max - 1) + 1
         // One that has ended does not end the others: what has arrived is taken.
         if let end, messages.isEmpty { throw end }
         return messages
+    }
+
+    /// One queue can be waited for at a time, the registry's; the others are looked at when it has something or the wait
+    /// is over: within a millisecond while spans or captures come, within five when the first one does.
+    private func patience(_ timeout: Duration) -> Duration {
+        bulkIsBusy ? .zero : min(timeout, .milliseconds(quietRounds < 1_000 ? 1 : 5))
     }
 
     private func take(

@@ -29,7 +29,7 @@ package final class Node: Sendable {
     package let recovery: RecoveryReport
     private let environment: NodeEnvironment
     private let writer: WriterThread
-    private let registry: MachineHost<ServiceRegistry>
+    private let hosts: MachineHosts
     private let sequencer: Sequencer
     private let checkpoints: CheckpointStore
     private let startedAt: Timestamp
@@ -79,8 +79,8 @@ package final class Node: Sendable {
         id = WriterThread.nodeID(opened.id)
         reader = opened.reader
         recovery = opened.report
-        registry = MachineHost(ServiceRegistry(indexKey: configuration.indexKey))
-        sequencer = Sequencer(registry: registry, voice: voice, leaderID: configuration.mode == .core ? nil : id)
+        hosts = MachineHosts(indexKey: configuration.indexKey)
+        sequencer = Sequencer(hosts: hosts, voice: voice, leaderID: configuration.mode == .core ? nil : id)
         checkpoints = CheckpointStore(
             directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept)
         startedAt = environment.clock.now()
@@ -152,7 +152,7 @@ package final class Node: Sendable {
 
     private func makeResponder() -> QueryResponder {
         let context = QueryContext(
-            sequencer: sequencer, registry: registry,
+            sequencer: sequencer, hosts: hosts,
             traveller: TimeTraveller(reader: reader, checkpoints: checkpoints, indexKey: configuration.indexKey),
             timeout: configuration.queryTimeout,
             status: { [weak self] in
@@ -177,7 +177,7 @@ package final class Node: Sendable {
     private func recordStart() async {
         guard configuration.mode == .core else { return }
         let change = configuration.registry
-        let differs = await registry.read { $0.settings.applying(change) != $0.settings }
+        let differs = await hosts.registry.read { $0.settings.applying(change) != $0.settings }
         if differs {
             writer.control.send(
                 .record(
@@ -253,7 +253,7 @@ package final class Node: Sendable {
         let failure: EventStoreError? = await withCheckedContinuation { continuation in
             DispatchQueue.global(qos: .utility).async {
                 do throws(EventStoreError) {
-                    try store.save(CheckpointCodec.checkpoint(of: state, createdAt: now))
+                    try CheckpointCodec.save(state, to: store, createdAt: now)
                     try store.prune(neededAtOrBefore: first)
                     continuation.resume(returning: nil)
                 } catch {
@@ -288,7 +288,7 @@ package final class Node: Sendable {
         let standing = await sequencer.standing
         let figures = await sequencer.figures
         let log = writer.control.figures
-        let registryState = await registry.read { ($0.moment, $0.suspendedUntil) }
+        let registryState = await hosts.registry.read { ($0.moment, $0.suspendedUntil) }
         var status = NodeStatus(asOf: standing.moment.asOf)
         status.nodeID = id
         status.version = configuration.version

@@ -30,7 +30,7 @@ private struct Asked {
 /// What the answers are made from.
 struct QueryContext: Sendable {
     var sequencer: Sequencer
-    var registry: MachineHost<ServiceRegistry>
+    var hosts: MachineHosts
     var traveller: TimeTraveller
     var timeout: Nanoseconds
     var status: @Sendable () async -> NodeStatus
@@ -145,7 +145,7 @@ final class QueryResponder: Sendable {
             guard case .registry(let name, let query) = question.question else { preconditionFailure("live only") }
             return (name, prepared(name, query))
         }
-        let answers = await context.registry.read { registry in
+        let answers = await context.hosts.registry.read { registry in
             queries.map { name, query -> Result<[UInt8], QueryError> in
                 do throws(QueryError) { return .success(try registry.answer(name, query)) } catch {
                     return .failure(error)

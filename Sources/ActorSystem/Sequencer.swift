@@ -39,7 +39,7 @@ actor Sequencer {
     private var turnstile = Turnstile()
     private var isDismissed = false
     private(set) var stopReason: String?
-    let registry: MachineHost<ServiceRegistry>
+    let hosts: MachineHosts
     private let voice: Voice
     /// Over a stream: who speaks for a record is its leader, so that each has one; nil: whoever orders.
     private let leaderID: String?
@@ -48,8 +48,8 @@ actor Sequencer {
     /// The last applied sequence, for whoever must not wait for the actor.
     nonisolated let applied = Atomic<UInt64>(0)
 
-    init(registry: MachineHost<ServiceRegistry>, voice: Voice, leaderID: String?) {
-        self.registry = registry
+    init(hosts: MachineHosts, voice: Voice, leaderID: String?) {
+        self.hosts = hosts
         self.voice = voice
         self.leaderID = leaderID
     }
@@ -59,7 +59,7 @@ actor Sequencer {
         await enter()
         defer { turnstile.leave() }
         admission = state.admission
-        await registry.restore(state.registry)
+        await hosts.restore(state)
         appliedMoment = admission.moment
         applied.store(appliedMoment.sequence.rawValue, ordering: .releasing)
     }
@@ -87,7 +87,7 @@ actor Sequencer {
                 break
             }
         }
-        let answers = await registry.apply(admitted)
+        let answers = await hosts.apply(admitted)
         settle(records, verdicts, answers)
     }
 
@@ -99,17 +99,22 @@ actor Sequencer {
     }
 
     private func settle(
-        _ records: [StagedRecord], _ verdicts: [Judged], _ answers: [Outcome]
+        _ records: [StagedRecord], _ verdicts: [Judged], _ answers: MachineHosts.Outcomes
     ) {
         var spoken = Spoken()
         for (index, entry) in verdicts.enumerated() {
             let staged = records[index]
-            let outcome = entry.outcome.merged(with: answers[index])
+            let outcome = entry.outcome.merged(with: answers.registry[index]).merged(with: answers.mirror[index])
             let answer = outcome.answer(entry.verdict, staged.record)
             count(answer)
             if entry.speaks {
                 if !staged.replyTo.isEmpty { spoken.reply(answer, to: staged.replyTo, asJSON: staged.wantsJSON) }
-                for service in outcome.changed { spoken.changed(service, answer.sequence) }
+                for service in answers.registry[index].changed {
+                    spoken.changed(ServiceRegistry.name, service, answer.sequence)
+                }
+                for source in answers.mirror[index].changed {
+                    spoken.changed(TrafficMirror.name, source, answer.sequence)
+                }
             }
             outcomes.remember(answer)
         }
@@ -172,10 +177,10 @@ actor Sequencer {
     func digests() async -> DigestAnswer {
         await enter()
         defer { turnstile.leave() }
-        let registryDigest = await registry.digest()
-        return DigestAnswer(
-            asOf: admission.moment.asOf,
-            machines: [MachineDigest(machine: Admission.name, digest: admission.digest()), registryDigest])
+        var state = await hosts.fork(admission)
+        // What the machines have hashed stays hashed in their own copies; admission's must be settled here.
+        _ = admission.digest()
+        return DigestAnswer(asOf: admission.moment.asOf, machines: state.digests())
     }
 
     /// A copy of everything at one position; nil once a record has come that this version must not pass.
@@ -183,7 +188,7 @@ actor Sequencer {
         await enter()
         defer { turnstile.leave() }
         if stopReason != nil { return nil }
-        return MeshState(admission: admission, registry: await registry.fork())
+        return await hosts.fork(admission)
     }
 
     private func enter() async {

@@ -122,14 +122,14 @@ struct Stager: Sendable {
         } catch {
             throw Rejected(reason: error.description)
         }
-        if case .registry(let registry) = event, !registry.serviceName.utf8.elementsEqual(route.owner.utf8) {
+        if let owner = event.owner, !owner.utf8.elementsEqual(route.owner.utf8) {
             throw Rejected(reason: "wrong_owner")
         }
         return event
     }
 
     private mutating func admit(_ route: EventRoute, _ bytes: Int, _ now: Timestamp) throws(Rejected) {
-        guard route.type.family == .registry else { return }
+        guard route.type.family != .clock, route.type.family != .policy else { return }
         if !limiter.admits(route.owner, bytes: bytes, now: now) { throw Rejected(reason: "rate_limited") }
     }
 
@@ -181,6 +181,16 @@ struct Stager: Sendable {
 }
 
 extension Event {
+    /// Whose event it says it is; nil where the payload does not say.
+    fileprivate var owner: String? {
+        switch self {
+        case .registry(let event): event.serviceName
+        case .mirror(let event): event.sourceService
+        case .trace(.spansReceived(let batch)): batch.serviceName
+        case .clock, .policy, .opaque: nil
+        }
+    }
+
     /// How many facts the record carries.
     var count: Int {
         switch self {

@@ -7,7 +7,7 @@ struct EventRoute: Sendable, Hashable {
     /// What stands behind `<prefix>.events.`, as bytes of the frame.
     var subject: [UInt8]
     var type: EventType
-    /// Whose event it is: the unescaped token of the registry and policy families; empty for the clock.
+    /// Whose event it is: the unescaped token of the family (service, source, principal); empty for the clock.
     var owner: String
 }
 
@@ -41,9 +41,8 @@ struct SubjectRouter: Sendable {
         }
         var owner = ""
         switch family {
-        case .mirror, .trace: throw Rejected(reason: "unsupported_family")
         case .clock: guard tokens.count == 2 else { throw Rejected(reason: "wrong_subject") }
-        case .registry, .policy:
+        case .registry, .policy, .mirror, .trace:
             guard tokens.count == 3, let name = SubjectToken.unescape(String(tokens[1])) else {
                 throw Rejected(reason: "wrong_subject")
             }

@@ -8,7 +8,7 @@ import Synchronization
 /// Messages gathered during one batch, so that they go out together.
 struct Spoken: Sendable {
     fileprivate var replies: [(outcome: OutcomeAnswer, to: String, asJSON: Bool)] = []
-    fileprivate var changes: [String: SequenceNumber] = [:]
+    fileprivate var changes: [ChangeKey: SequenceNumber] = [:]
 
     var isEmpty: Bool { replies.isEmpty && changes.isEmpty }
 
@@ -16,7 +16,15 @@ struct Spoken: Sendable {
         replies.append((outcome, subject, asJSON))
     }
 
-    mutating func changed(_ service: String, _ sequence: SequenceNumber) { changes[service] = sequence }
+    mutating func changed(_ machine: String, _ key: String, _ sequence: SequenceNumber) {
+        changes[ChangeKey(machine: machine, key: key)] = sequence
+    }
+
+    /// What watchers of one subject wait for.
+    fileprivate struct ChangeKey: Hashable {
+        var machine: String
+        var key: String
+    }
 }
 
 /// Publishes what the sequencer and the intake have to say.
@@ -39,11 +47,11 @@ final class Voice: Sendable {
         var messages = spoken.replies.map { reply in
             WireFormat.message(reply.outcome.encode(), kind: .outcomeAnswer, to: reply.to, asJSON: reply.asJSON)
         }
-        for (service, sequence) in spoken.changes.sorted(by: { $0.value < $1.value }) {
+        for (change, sequence) in spoken.changes.sorted(by: { $0.value < $1.value }) {
             var writer = WireWriter(capacity: 64)
-            writer.field(1, service)
+            writer.field(1, change.key)
             writer.field(2, sequence)
-            let subject = "\(prefix).changes.registry.\(SubjectToken.escape(service))"
+            let subject = "\(prefix).changes.\(change.machine).\(SubjectToken.escape(change.key))"
             messages.append(WireFormat.message(writer.bytes, kind: .changeNotice, to: subject, asJSON: true))
         }
         publish(messages)

@@ -7,22 +7,31 @@ enum CheckpointFormat {
     static let magic = Array("LFCHKPNT".utf8)
     static let version: UInt32 = 1
 
-    static func encode(_ checkpoint: Checkpoint) -> [UInt8] {
+    static func encode(_ checkpoint: Checkpoint, _ sections: [() -> Checkpoint.Section]) -> () -> [UInt8]? {
+        var hash = RunningHash()
+        var index = -1
+        return {
+            defer { index += 1 }
+            if index > sections.count { return nil }
+            if index == sections.count { return hash.finish().bytes }
+            let bytes = index < 0 ? header(checkpoint, sections.count) : encode(sections[index]())
+            hash.update(bytes.span)
+            return bytes
+        }
+    }
+
+    private static func header(_ checkpoint: Checkpoint, _ sectionCount: Int) -> [UInt8] {
         var header = ByteWriter()
         header.put(magic)
         header.put(version)
-        header.put(UInt32(checkpoint.sections.count))
+        header.put(UInt32(sectionCount))
         header.put(checkpoint.sequence.rawValue)
         header.put(checkpoint.recordedAt.rawValue)
         header.put(checkpoint.semanticsVersion)
         header.put(checkpoint.codecVersion)
         header.put(checkpoint.createdAt.rawValue)
         header.putChecksum()
-        var bytes = header.bytes
-        for section in checkpoint.sections { bytes += encode(section) }
-        var hash = RunningHash()
-        hash.update(bytes.span)
-        return bytes + hash.finish().bytes
+        return header.bytes
     }
 
     private static func encode(_ section: Checkpoint.Section) -> [UInt8] {

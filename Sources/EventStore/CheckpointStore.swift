@@ -79,9 +79,14 @@ package struct CheckpointStore: Sendable {
 
     /// Writes a checkpoint; it is durable when this returns. An existing one of the same sequence is replaced.
     package func save(_ checkpoint: Checkpoint) throws(EventStoreError) {
+        try save(checkpoint, sections: checkpoint.sections.map { section in { section } })
+    }
+
+    /// The same with sections that are made one after the other while it is written; those of `head` are ignored.
+    package func save(_ head: Checkpoint, sections: [() -> Checkpoint.Section]) throws(EventStoreError) {
         try storage.createDirectory(directory)
         try storage.replaceAtomically(
-            path(checkpoint.sequence), in: directory, with: CheckpointFormat.encode(checkpoint))
+            path(head.sequence), in: directory, with: CheckpointFormat.encode(head, sections))
     }
 
     /// Reads one checkpoint. Throws `.checkpointDamaged`, `.formatUnknown` or `.notFound`.

@@ -94,10 +94,25 @@ extension LogFile {
 extension LogStorage {
     /// Replaces a file so that after a crash either the old or the new content is there, whole.
     func replaceAtomically(_ path: String, in directory: String, with bytes: [UInt8]) throws(EventStoreError) {
+        var isWritten = false
+        try replaceAtomically(path, in: directory) {
+            defer { isWritten = true }
+            return isWritten ? nil : bytes
+        }
+    }
+
+    /// The same with content that is made piece by piece, so that it never stands in memory whole; nil: that was all.
+    func replaceAtomically(
+        _ path: String, in directory: String, with next: () -> [UInt8]?
+    ) throws(EventStoreError) {
         let temporary = path + FileName.temporarySuffix
         do throws(EventStoreError) {
             let file = try open(temporary, .create)
-            try file.writeAll(bytes.span, at: 0)
+            var offset: UInt64 = 0
+            while let bytes = next() {
+                try file.writeAll(bytes.span, at: offset)
+                offset += UInt64(bytes.count)
+            }
             try file.synchronize()
         } catch {
             try? remove(temporary)

@@ -6,13 +6,15 @@ package import EventModel
 package struct MeshState: Sendable {
     package private(set) var admission = Admission()
     package private(set) var registry: ServiceRegistry
+    package private(set) var mirror = TrafficMirror()
 
     package init(indexKey: UInt64 = 0) { registry = ServiceRegistry(indexKey: indexKey) }
 
     /// Puts a state together again.
-    package init(admission: Admission, registry: ServiceRegistry) {
+    package init(admission: Admission, registry: ServiceRegistry, mirror: TrafficMirror) {
         self.admission = admission
         self.registry = registry
+        self.mirror = mirror
     }
 
     /// The last record that was taken.
@@ -22,25 +24,29 @@ package struct MeshState: Sendable {
     @discardableResult
     package mutating func apply(_ record: EventRecord) -> (verdict: Admission.Verdict, outcome: OutcomeAnswer) {
         let (verdict, moment, outcome) = admission.admit(record)
-        let answer = registry.apply(AdmittedRecord(record: record, moment: moment, verdict: verdict))
-        return (verdict, outcome.merged(with: answer).answer(verdict, record))
+        let admitted = AdmittedRecord(record: record, moment: moment, verdict: verdict)
+        let answer = outcome.merged(with: registry.apply(admitted)).merged(with: mirror.apply(admitted))
+        return (verdict, answer.answer(verdict, record))
     }
 
     /// The digest of each machine, in order of name.
     package mutating func digests() -> [MachineDigest] {
         [
             MachineDigest(machine: Admission.name, digest: admission.digest()),
+            MachineDigest(machine: TrafficMirror.name, digest: mirror.digest()),
             MachineDigest(machine: ServiceRegistry.name, digest: registry.digest()),
         ]
     }
 }
 
 extension Outcome {
-    /// What two machines say of one record.
+    /// What two machines say of one record; a fact that both take is one fact.
     package func merged(with other: Outcome) -> Outcome {
         var result = self
         result.accepted = max(accepted, other.accepted)
-        result.refused += other.refused
+        if !other.refused.isEmpty {
+            result.refused = (refused + other.refused).sorted { $0.index < $1.index }
+        }
         result.consequences += other.consequences
         result.replaced += other.replaced
         result.changed += other.changed

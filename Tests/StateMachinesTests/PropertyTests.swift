@@ -11,13 +11,14 @@ import Testing
     /// Registry and admission through their checkpoints.
     private func restored(_ state: MeshState, indexKey: UInt64 = 7) -> MeshState? {
         guard let admission = Admission(checkpoint: state.admission.encodeCheckpoint()),
-            let registry = ServiceRegistry(checkpoint: state.registry.encodeCheckpoint(), indexKey: indexKey)
+            let registry = ServiceRegistry(checkpoint: state.registry.encodeCheckpoint(), indexKey: indexKey),
+            let mirror = TrafficMirror(checkpoint: state.mirror.encodeCheckpoint())
         else { return nil }
-        return MeshState(admission: admission, registry: registry)
+        return MeshState(admission: admission, registry: registry, mirror: mirror)
     }
 
     private func bytes(_ state: MeshState) -> [[UInt8]] {
-        [state.admission.encodeCheckpoint(), state.registry.encodeCheckpoint()]
+        [state.admission.encodeCheckpoint(), state.mirror.encodeCheckpoint(), state.registry.encodeCheckpoint()]
     }
 
     @Test func `is folded to the same digest again, whatever key the index has`() {
@@ -200,7 +201,7 @@ import Testing
     }
 
     private func goOn(_ registry: ServiceRegistry, _ admission: Admission, _ records: [EventRecord]) {
-        var state = MeshState(admission: admission, registry: registry)
+        var state = MeshState(admission: admission, registry: registry, mirror: TrafficMirror())
         for record in records { state.apply(record) }
         _ = state.digests()
         _ = state.registry.encodeCheckpoint()
@@ -301,7 +302,7 @@ import Testing
             Issue.record("an epoch is a number")
             return
         }
-        var state = MeshState(admission: admission, registry: ServiceRegistry())
+        var state = MeshState(admission: admission, registry: ServiceRegistry(), mirror: TrafficMirror())
         for (index, epoch) in [0, 1, UInt64.max].enumerated() {
             let event = Event.clock(.leadershipClaimed(nodeID: "n", epoch: epoch))
             let record = EventRecord(
