@@ -1,0 +1,368 @@
+// One of the 256 parts that traces fall into by their id; it depends on nothing but its own spans and the log's time.
+
+import DequeModule
+package import EventModel
+
+/// What bounds the collector; the same on every replica.
+package struct TraceSettings: Sendable, Hashable {
+    /// How long a trace stays resident after its first record, in log time.
+    package var timeToLive = Nanoseconds.seconds(3_600)
+    package var spansPerTrace = 20_000
+    /// Of each of the 256 partitions; the oldest trace makes room.
+    package var spansPerPartition = 65_536
+    package var edgesPerPartition = 20_000
+    /// A trace is judged when nothing came for so long.
+    package var settleAfter = Nanoseconds.seconds(10)
+    /// The k of decision 20.
+    package var anomalyFactor: Int64 = 5
+    /// Zero: none.
+    package var anomalyThreshold = Nanoseconds.zero
+    /// How many windows of five minutes are kept.
+    package var windows: Int64 = 13
+    package var names = NameTable.Bounds()
+
+    package init() {}
+}
+
+/// What was counted besides.
+package struct CollectorCounters: Sendable, Hashable {
+    package var duplicates: UInt64 = 0
+    /// Duplicates that took the place of the earlier span.
+    package var replaced: UInt64 = 0
+    /// Spans refused because their trace was full.
+    package var droppedSpans: UInt64 = 0
+    /// Traces that made room for others before their time…
+    package var evictedTraces: UInt64 = 0
+    /// …and their spans.
+    package var evictedSpans: UInt64 = 0
+    /// Traces whose time had come.
+    package var expiredTraces: UInt64 = 0
+    /// Spans that came after their trace had been judged.
+    package var lateSpans: UInt64 = 0
+    /// Calls counted under `__other__`.
+    package var overflowedEdges: UInt64 = 0
+
+    package init() {}
+
+    static let fields: [any WritableKeyPath<CollectorCounters, UInt64> & Sendable] = [
+        \.duplicates, \.replaced, \.droppedSpans, \.evictedTraces, \.evictedSpans, \.expiredTraces, \.lateSpans,
+        \.overflowedEdges,
+    ]
+}
+
+/// The traces of one partition.
+struct TracePartition: Sendable {
+    /// What became of a span.
+    enum Result: Sendable {
+        case added, duplicate, full
+    }
+
+    private(set) var slotByID: [TraceID: Int32] = [:]
+    private(set) var traces: [TraceRow?] = []
+    private var free: [Int32] = []
+    /// In the order in which they were first seen.
+    private var queue: Deque<TraceID> = []
+    /// Traces without a verdict that had a record since they were last looked at.
+    private var unsettled: Set<TraceID> = []
+    private(set) var spanCount = 0
+    private(set) var edges: Set<UInt32> = []
+    private let number: Int
+    var counters = CollectorCounters()
+    private var dirty: [Int32] = []
+    private var sum = Digest.zero
+
+    /// - Parameter number: which of the 256 it is.
+    init(number: Int) { self.number = number }
+
+    func trace(_ id: TraceID) -> TraceRow? { slotByID[id].flatMap { traces[Int($0)] } }
+
+    // MARK: Spans
+
+    mutating func take(
+        _ row: SpanRow, of id: TraceID, at time: Timestamp, _ settings: TraceSettings, _ series: inout SeriesTable
+    ) -> Result {
+        let slot = Int(slotByID[id] ?? makeTrace(id, at: time))
+        traces[slot]!.lastSeen = time
+        touch(slot)
+        if traces[slot]!.verdict == nil { unsettled.insert(id) } else { counters.lateSpans += 1 }
+        if let place = traces[slot]!.place(row.spanID, isServerHalf: row.isServerHalf) {
+            counters.duplicates += 1
+            guard row.wins(over: traces[slot]!.rows[place]) else { return .duplicate }
+            counters.replaced += 1
+            change(slot, place, row, &series, settings)
+            return .duplicate
+        }
+        if traces[slot]!.rows.count >= settings.spansPerTrace {
+            counters.droppedSpans += 1
+            return .full
+        }
+        change(slot, nil, row, &series, settings)
+        spanCount += 1
+        while spanCount > settings.spansPerPartition, let oldest = queue.first, oldest != id {
+            counters.evictedTraces += 1
+            counters.evictedSpans += UInt64(trace(oldest)?.rows.count ?? 0)
+            removeOldest()
+        }
+        return .added
+    }
+
+    /// Puts a row in; what its neighbours stood for before is taken back and counted anew (decision 19).
+    private mutating func change(
+        _ slot: Int, _ place: Int?, _ row: SpanRow, _ series: inout SeriesTable, _ settings: TraceSettings
+    ) {
+        let earlier = place.map { traces[slot]!.rows[$0] }
+        let before = traces[slot]!.neighbours(of: row, earlier)
+        for neighbour in before { count(slot, neighbour, isAdded: false, &series, settings) }
+        if let earlier { Self.countOperation(earlier, isAdded: false, &series) }
+        if let place { traces[slot]!.replace(place, with: row) } else { traces[slot]!.append(row) }
+        Self.countOperation(row, isAdded: true, &series)
+        if place == nil { count(slot, traces[slot]!.rows.count - 1, isAdded: true, &series, settings) }
+        for neighbour in before { count(slot, neighbour, isAdded: true, &series, settings) }
+    }
+
+    private static func countOperation(_ row: SpanRow, isAdded: Bool, _ series: inout SeriesTable) {
+        let key = SeriesKey(
+            scope: .operation, a: row.operation, b: UInt32(row.kind), status: row.spanStatus,
+            window: SeriesKey.window(of: row.start))
+        if isAdded { series.add(key, row.duration) } else { series.remove(key, row.duration) }
+    }
+
+    private mutating func count(
+        _ slot: Int, _ place: Int, isAdded: Bool, _ series: inout SeriesTable, _ settings: TraceSettings
+    ) {
+        let row = traces[slot]!.rows[place]
+        let links = traces[slot]!.links(of: place)
+        let window = SeriesKey.window(of: row.start)
+        for link in [links.first, links.second] {
+            guard let link else { continue }
+            let edge = admit(UInt32(link.parent) << 16 | UInt32(link.child), isAdded: isAdded, settings)
+            let key = SeriesKey(
+                scope: .edge, a: edge >> 16, b: edge & 0xFFFF, status: link.isError ? .error : .ok, window: window)
+            if isAdded { series.add(key, row.duration) } else { series.remove(key, row.duration) }
+        }
+        if links.isUnpaired {
+            let key = SeriesKey(
+                scope: .unpaired, a: UInt32(row.service), b: UInt32(row.kind), status: .ok, window: window)
+            if isAdded { series.add(key, row.duration) } else { series.remove(key, row.duration) }
+        }
+    }
+
+    /// An edge as it is counted. What was admitted stays so, what was not never is: so it is taken back as it was added.
+    private mutating func admit(_ edge: UInt32, isAdded: Bool, _ settings: TraceSettings) -> UInt32 {
+        if edge == 0 || edges.contains(edge) { return edge }
+        if edges.count < settings.edgesPerPartition {
+            insert(edge: edge)
+            return edge
+        }
+        if isAdded { counters.overflowedEdges += 1 }
+        return 0
+    }
+
+    private mutating func insert(edge: UInt32) {
+        guard edges.insert(edge).inserted else { return }
+        sum = sum &+ LinearDigest.of(Digest(high: UInt64(number), low: 2), UInt64(edge))
+    }
+
+    // MARK: Traces
+
+    private mutating func makeTrace(_ id: TraceID, at time: Timestamp) -> Int32 {
+        let slot = insert(TraceRow(id: id, at: time))
+        queue.append(id)
+        return slot
+    }
+
+    private mutating func insert(_ row: TraceRow) -> Int32 {
+        let slot = free.popLast() ?? Int32(traces.count)
+        if Int(slot) == traces.count { traces.append(row) } else { traces[Int(slot)] = row }
+        slotByID[row.id] = slot
+        return slot
+    }
+
+    private mutating func removeOldest() {
+        let id = queue.removeFirst()
+        guard let slot = slotByID.removeValue(forKey: id), let row = traces[Int(slot)] else { return }
+        sum = sum &- row.digest
+        spanCount -= row.rows.count
+        unsettled.remove(id)
+        traces[Int(slot)] = nil
+        free.append(slot)
+    }
+
+    /// Removes the traces that are older than the time to live (Task 3, `prune_expired`).
+    mutating func pruneExpired(at time: Timestamp, _ settings: TraceSettings) {
+        while let oldest = queue.first, let row = trace(oldest), time - row.firstSeen > settings.timeToLive {
+            counters.expiredTraces += 1
+            removeOldest()
+        }
+    }
+
+    /// Judges the traces for which nothing came for a while; the verdict stands (decision 20).
+    mutating func settle(at time: Timestamp, _ settings: TraceSettings, _ judge: (TraceRow) -> TraceVerdict?) {
+        var settled: [TraceID] = []
+        for id in unsettled {
+            guard let slot = slotByID[id], let row = traces[Int(slot)] else { continue }
+            if time - row.lastSeen < settings.settleAfter { continue }
+            settled.append(id)
+            guard let verdict = judge(row) else { continue }
+            traces[Int(slot)]!.verdict = verdict
+            touch(Int(slot))
+        }
+        for id in settled { unsettled.remove(id) }
+    }
+
+    // MARK: Digest and checkpoint
+
+    private mutating func touch(_ slot: Int) {
+        if traces[slot]!.isDirty { return }
+        traces[slot]!.isDirty = true
+        dirty.append(Int32(slot))
+    }
+
+    mutating func digest() -> Digest {
+        var writer = WireWriter()
+        for slot in dirty {
+            guard let row = traces[Int(slot)], row.isDirty else { continue }
+            writer.removeAll()
+            row.write(&writer)
+            let digest = Digest.of(writer.bytes)
+            sum = (sum &- row.digest) &+ digest
+            traces[Int(slot)]!.digest = digest
+            traces[Int(slot)]!.isDirty = false
+        }
+        dirty.removeAll(keepingCapacity: true)
+        return sum
+    }
+
+    func write(_ writer: inout WireWriter) {
+        for field in CollectorCounters.fields { writer.optionalField(1, counters[keyPath: field]) }
+        for edge in edges.sorted() { writer.optionalField(2, UInt64(edge)) }
+        for id in queue {
+            guard let row = trace(id) else { continue }
+            writer.message(3) { inner in row.write(&inner) }
+            if unsettled.contains(id) { writer.field(4, true) }
+        }
+    }
+
+    init?(_ nested: CheckpointReader, number: Int, names: NameTable) {
+        self.number = number
+        var reader = nested
+        var counts: [UInt64] = []
+        while let field = reader.next() {
+            switch field.number {
+            case 1: counts.append(field.value)
+            case 2: insert(edge: UInt32(truncatingIfNeeded: field.value))
+            case 3:
+                guard let row = TraceRowReader.trace(reader.nested(field), names), slotByID[row.id] == nil else {
+                    return nil
+                }
+                touch(Int(insert(row)))
+                queue.append(row.id)
+                spanCount += row.rows.count
+            case 4:
+                guard let last = queue.last else { return nil }
+                unsettled.insert(last)
+            default: return nil
+            }
+        }
+        guard reader.isComplete, counts.count == CollectorCounters.fields.count else { return nil }
+        for (field, count) in zip(CollectorCounters.fields, counts) { counters[keyPath: field] = count }
+    }
+}
+
+extension TraceRow {
+    /// The rows whose links may change when a row is put in: the other half, the parents, the children.
+    fileprivate func neighbours(of row: SpanRow, _ earlier: SpanRow?) -> [Int] {
+        var found: [Int] = []
+        var others = [row.spanID, row.parentID, earlier?.parentID ?? 0]
+        forEach(spanID: row.spanID) { others.append(rows[$0].parentID) }
+        let ids = Set(others)
+        for id in ids where id != 0 {
+            forEach(spanID: id) { found.append($0) }
+        }
+        forEach(parentID: row.spanID) { place in
+            if !ids.contains(rows[place].spanID) { found.append(place) }
+            return true
+        }
+        return found
+    }
+
+    fileprivate func links(of place: Int) -> LinkSet<UInt16> {
+        let row = rows[place]
+        let node = row.node
+        return DependencyRule.links(of: node, parent: parent(of: place).map { rows[$0].node }) {
+            if self.place(row.spanID, isServerHalf: true) != nil { return true }
+            var hasRemote = false
+            forEach(parentID: row.spanID) { child in
+                hasRemote = DependencyRule.isRemote(rows[child].node, of: node) && parent(of: child) == place
+                return !hasRemote
+            }
+            return hasRemote
+        }
+    }
+}
+
+/// Reads the traces of a checkpoint.
+enum TraceRowReader {
+    static func trace(_ nested: CheckpointReader, _ names: NameTable) -> TraceRow? {
+        var reader = nested
+        var (high, low) = (UInt64(0), UInt64(0))
+        var result = TraceRow(id: TraceID(high: 0, low: 0), at: .zero)
+        while let field = reader.next() {
+            switch field.number {
+            case 1: high = field.value
+            case 2:
+                low = field.value
+                result = TraceRow(id: TraceID(high: high, low: low), at: .zero)
+            case 3: result.firstSeen = Timestamp(nanoseconds: field.signed)
+            case 4: result.lastSeen = Timestamp(nanoseconds: field.signed)
+            case 5:
+                guard let verdict = verdict(reader.nested(field)) else { return nil }
+                result.verdict = verdict
+            case 6:
+                guard let row = span(reader.nested(field), names),
+                    result.place(row.spanID, isServerHalf: row.isServerHalf) == nil
+                else { return nil }
+                result.append(row)
+            default: return nil
+            }
+        }
+        return reader.isComplete && result.id.isValid ? result : nil
+    }
+
+    private static func verdict(_ nested: CheckpointReader) -> TraceVerdict? {
+        var reader = nested
+        var result = TraceVerdict()
+        while let field = reader.next() {
+            switch field.number {
+            case 1: result.isSlow = field.value != 0
+            case 2: result.isOverThreshold = field.value != 0
+            case 3: result.hasError = field.value != 0
+            case 4: result.duration = Nanoseconds(field.signed)
+            case 5: result.limit = Nanoseconds(field.signed)
+            case 6: result.median = Nanoseconds(field.signed)
+            default: return nil
+            }
+        }
+        return reader.isComplete ? result : nil
+    }
+
+    private static func span(_ nested: CheckpointReader, _ names: NameTable) -> SpanRow? {
+        var reader = nested
+        var numbers = [UInt64](repeating: 0, count: 14)
+        while let field = reader.next() {
+            guard (1...13).contains(field.number) else { return nil }
+            numbers[field.number] = field.value
+        }
+        let row = SpanRow(
+            spanID: numbers[1], parentID: numbers[2], start: Int64(bitPattern: numbers[3]),
+            duration: Int64(bitPattern: numbers[4]), hash: numbers[5], sequence: numbers[6],
+            index: UInt32(truncatingIfNeeded: numbers[7]), operation: UInt32(truncatingIfNeeded: numbers[8]),
+            service: UInt16(truncatingIfNeeded: numbers[9]), peer: UInt16(truncatingIfNeeded: numbers[10]),
+            kind: UInt8(truncatingIfNeeded: numbers[11]), status: UInt8(truncatingIfNeeded: numbers[12]),
+            tagCount: UInt8(truncatingIfNeeded: numbers[13]))
+        let isKnown =
+            Int(row.operation) < names.operations.count && Int(row.service) < names.nodes.count
+            && Int(row.peer) <= names.nodes.count
+        return reader.isComplete && isKnown && row.spanID != 0 && row.start > 0 && row.duration >= 0 ? row : nil
+    }
+}
