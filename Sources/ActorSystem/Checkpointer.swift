@@ -18,6 +18,7 @@ package enum CheckpointCodec {
         let encoders: [(name: String, encode: () -> [UInt8])] = [
             (Admission.name, state.admission.encodeCheckpoint), (TrafficMirror.name, state.mirror.encodeCheckpoint),
             (ServiceRegistry.name, state.registry.encodeCheckpoint),
+            (TraceCollector.name, state.tracing.encodeCheckpoint),
         ]
         let sections = zip(encoders, digests).map { encoder, digest in
             { Checkpoint.Section(name: encoder.name, digest: digest.digest, bytes: encoder.encode()) }
@@ -50,9 +51,10 @@ package enum CheckpointCodec {
             let mirror = section(TrafficMirror.name, TrafficMirror.init(checkpoint:), { $0.digest() }),
             let registry = section(
                 ServiceRegistry.name, { ServiceRegistry(checkpoint: $0, indexKey: indexKey) }, { $0.digest() }),
+            let tracing = section(TraceCollector.name, { TraceCollector(checkpoint: $0) }, { $0.digest() }),
             admission.moment.sequence == checkpoint.sequence
         else { return nil }
-        return MeshState(admission: admission, registry: registry, mirror: mirror)
+        return MeshState(admission: admission, registry: registry, mirror: mirror, tracing: tracing)
     }
 }
 

@@ -79,7 +79,7 @@ package final class Node: Sendable {
         id = WriterThread.nodeID(opened.id)
         reader = opened.reader
         recovery = opened.report
-        hosts = MachineHosts(indexKey: configuration.indexKey)
+        hosts = MachineHosts(indexKey: configuration.indexKey, traceParts: configuration.traceParts)
         sequencer = Sequencer(hosts: hosts, voice: voice, leaderID: configuration.mode == .core ? nil : id)
         checkpoints = CheckpointStore(
             directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept)

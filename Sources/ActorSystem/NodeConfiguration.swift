@@ -41,6 +41,8 @@ package struct NodeConfiguration: Sendable {
     package var batchesInFlight = 8
     /// Bytes per second and service that core mode takes; burst is twice that. 0: no limit.
     package var bytesPerSecond = 4 << 20
+    /// Actors that share the 256 partitions of the trace collector (1 … 256); without influence on any answer.
+    package var traceParts = 2
     /// Time-travel queries at one time.
     package var travellersMaximum = 2
     /// How long a query may wait or travel.

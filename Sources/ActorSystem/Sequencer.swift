@@ -105,6 +105,7 @@ actor Sequencer {
         for (index, entry) in verdicts.enumerated() {
             let staged = records[index]
             let outcome = entry.outcome.merged(with: answers.registry[index]).merged(with: answers.mirror[index])
+                .merged(with: answers.tracing[index])
             let answer = outcome.answer(entry.verdict, staged.record)
             count(answer)
             if entry.speaks {

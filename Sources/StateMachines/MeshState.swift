@@ -7,14 +7,20 @@ package struct MeshState: Sendable {
     package private(set) var admission = Admission()
     package private(set) var registry: ServiceRegistry
     package private(set) var mirror = TrafficMirror()
+    /// All partitions of it.
+    package private(set) var tracing = TraceCollector()
 
     package init(indexKey: UInt64 = 0) { registry = ServiceRegistry(indexKey: indexKey) }
 
     /// Puts a state together again.
-    package init(admission: Admission, registry: ServiceRegistry, mirror: TrafficMirror) {
+    ///
+    /// - Precondition: `tracing` holds all partitions.
+    package init(admission: Admission, registry: ServiceRegistry, mirror: TrafficMirror, tracing: TraceCollector) {
+        precondition(tracing.parts == 1, "a state holds whole machines")
         self.admission = admission
         self.registry = registry
         self.mirror = mirror
+        self.tracing = tracing
     }
 
     /// The last record that was taken.
@@ -26,6 +32,7 @@ package struct MeshState: Sendable {
         let (verdict, moment, outcome) = admission.admit(record)
         let admitted = AdmittedRecord(record: record, moment: moment, verdict: verdict)
         let answer = outcome.merged(with: registry.apply(admitted)).merged(with: mirror.apply(admitted))
+            .merged(with: tracing.apply(admitted))
         return (verdict, answer.answer(verdict, record))
     }
 
@@ -35,6 +42,7 @@ package struct MeshState: Sendable {
             MachineDigest(machine: Admission.name, digest: admission.digest()),
             MachineDigest(machine: TrafficMirror.name, digest: mirror.digest()),
             MachineDigest(machine: ServiceRegistry.name, digest: registry.digest()),
+            MachineDigest(machine: TraceCollector.name, digest: tracing.digest()),
         ]
     }
 }

@@ -137,7 +137,10 @@ extension `A node` {
                 #expect(status["first_sequence"].number == 1)
                 #expect(status["durable_sequence"].text == status["as_of"]["sequence"].text)
                 let digest = try await client.query("node.digest", as: encoding)
-                #expect(digest["machines"].items.map { $0["machine"].text } == ["admission", "registry"])
+                #expect(
+                    digest["machines"].items.map { $0["machine"].text } == [
+                        "admission", "mirror", "registry", "tracing",
+                    ])
             }
         }
 

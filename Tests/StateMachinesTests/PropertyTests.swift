@@ -12,13 +12,17 @@ import Testing
     private func restored(_ state: MeshState, indexKey: UInt64 = 7) -> MeshState? {
         guard let admission = Admission(checkpoint: state.admission.encodeCheckpoint()),
             let registry = ServiceRegistry(checkpoint: state.registry.encodeCheckpoint(), indexKey: indexKey),
-            let mirror = TrafficMirror(checkpoint: state.mirror.encodeCheckpoint())
+            let mirror = TrafficMirror(checkpoint: state.mirror.encodeCheckpoint()),
+            let tracing = TraceCollector(checkpoint: state.tracing.encodeCheckpoint())
         else { return nil }
-        return MeshState(admission: admission, registry: registry, mirror: mirror)
+        return MeshState(admission: admission, registry: registry, mirror: mirror, tracing: tracing)
     }
 
     private func bytes(_ state: MeshState) -> [[UInt8]] {
-        [state.admission.encodeCheckpoint(), state.mirror.encodeCheckpoint(), state.registry.encodeCheckpoint()]
+        [
+            state.admission.encodeCheckpoint(), state.mirror.encodeCheckpoint(), state.registry.encodeCheckpoint(),
+            state.tracing.encodeCheckpoint(),
+        ]
     }
 
     @Test func `is folded to the same digest again, whatever key the index has`() {
@@ -201,7 +205,8 @@ import Testing
     }
 
     private func goOn(_ registry: ServiceRegistry, _ admission: Admission, _ records: [EventRecord]) {
-        var state = MeshState(admission: admission, registry: registry, mirror: TrafficMirror())
+        var state = MeshState(
+            admission: admission, registry: registry, mirror: TrafficMirror(), tracing: TraceCollector())
         for record in records { state.apply(record) }
         _ = state.digests()
         _ = state.registry.encodeCheckpoint()
@@ -302,7 +307,8 @@ import Testing
             Issue.record("an epoch is a number")
             return
         }
-        var state = MeshState(admission: admission, registry: ServiceRegistry(), mirror: TrafficMirror())
+        var state = MeshState(
+            admission: admission, registry: ServiceRegistry(), mirror: TrafficMirror(), tracing: TraceCollector())
         for (index, epoch) in [0, 1, UInt64.max].enumerated() {
             let event = Event.clock(.leadershipClaimed(nodeID: "n", epoch: epoch))
             let record = EventRecord(
