@@ -239,7 +239,9 @@ package final class Node: Sendable {
         let isDue =
             applied.rawValue - sequence.rawValue >= configuration.checkpointRecords
             || now - time >= configuration.checkpointInterval
-        if isDue { await checkpoint() }
+        guard isDue else { return }
+        await checkpoint()
+        ProcessMemory.giveBack()
     }
 
     /// Writes a checkpoint now. The machines go on while it is written.

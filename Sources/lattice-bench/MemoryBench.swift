@@ -17,13 +17,13 @@ struct MemoryBench: AsyncParsableCommand {
     func run() async throws {
         var report = Report("memory", common)
         report.condition("instances", "\(instances), each beating twice")
-        report.condition("process", "lattice serve alone, with one checkpoint written")
+        report.condition("process", "lattice serve alone, after a checkpoint of all of it")
         for _ in 0..<common.runs {
             let stage = try await Stage.open(common)
             let node = try await NodeProcess.start(stage)
             let bus = try await stage.connect("publisher", atOnce: false)
             try await publish(on: bus, node)
-            report.run([("resident_mb", try node.residentMegabytes())])
+            report.run([("resident_mb", try node.megabytes("VmRSS")), ("peak_mb", try node.megabytes("VmHWM"))])
             await bus.close()
             node.end()
             await stage.close()
@@ -43,7 +43,8 @@ struct MemoryBench: AsyncParsableCommand {
             let wanted = UInt64(instances * (round + 1))
             while try await node.acceptedEvents(bus) < wanted { try await Task.sleep(for: .milliseconds(10)) }
         }
-        while try await node.checkpointSequence(bus) == 0 { try await Task.sleep(for: .milliseconds(50)) }
+        let last = try await node.acceptedMessages(bus)
+        while try await node.checkpointSequence(bus) < last { try await Task.sleep(for: .milliseconds(50)) }
     }
 }
 
@@ -79,6 +80,8 @@ struct NodeProcess {
 
     func acceptedEvents(_ bus: NATSMessageBus) async throws -> UInt64 { try await status(bus, "accepted_events") }
 
+    func acceptedMessages(_ bus: NATSMessageBus) async throws -> UInt64 { try await status(bus, "accepted_messages") }
+
     func checkpointSequence(_ bus: NATSMessageBus) async throws -> UInt64 {
         try await status(bus, "checkpoint_sequence")
     }
@@ -90,10 +93,10 @@ struct NodeProcess {
         return (object?[name] as? String).flatMap { UInt64($0) } ?? (object?[name] as? Int).map { UInt64($0) } ?? 0
     }
 
-    /// Resident memory in MiB (`VmRSS`).
-    func residentMegabytes() throws -> Double {
+    /// A figure of the process's memory in MiB: `VmRSS` now, `VmHWM` at its highest.
+    func megabytes(_ name: String) throws -> Double {
         let text = try String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
-        let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS") }
+        let line = text.split(separator: "\n").first { $0.hasPrefix(name + ":") }
         let kilobytes = line?.split(whereSeparator: { !$0.isNumber }).first.flatMap { Double($0) } ?? 0
         return kilobytes / 1_024
     }

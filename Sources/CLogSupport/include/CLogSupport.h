@@ -14,5 +14,7 @@ uint32_t clog_crc32c_portable(uint32_t crc, const void *bytes, size_t length);
 /// 1 where the processor's CRC32C instruction is used.
 int clog_crc32c_is_accelerated(void);
 
+/// Gives the heap's unused pages back to the system (malloc_trim).
+void clog_trim_heap(void);
 
 #endif
