@@ -26,6 +26,9 @@ enum JSONField {
         case 6 where name.elementsEqual("status".utf8): self = .choiceOrNumber(.spanStatus)
         case 7 where name.elementsEqual("span_id".utf8): self = .spanID
         case 14 where name.elementsEqual("parent_span_id".utf8): self = .spanID
+        case 14 where name.elementsEqual("other_trace_id".utf8): self = .traceID
+        case 14 where name.elementsEqual("start_time_min".utf8) || name.elementsEqual("start_time_max".utf8):
+            self = .time
         case 8 where name.elementsEqual("end_time".utf8): self = .time
         case 10 where name.elementsEqual("start_time".utf8): self = .time
         case 8 where name.elementsEqual("strategy".utf8): self = .choice(.strategy)

@@ -17,6 +17,19 @@ package enum MessageKind: String, Sendable, Hashable, CaseIterable {
     case rejection
     case changeNotice = "change_notice"
     case eventRecord = "event_record"
+    case traceQuery = "trace_query"
+    case traceAnswer = "trace_answer"
+    case spansAnswer = "spans_answer"
+    case tracesAnswer = "traces_answer"
+    case operationsAnswer = "operations_answer"
+    case percentilesAnswer = "percentiles_answer"
+    case latencyBreakdownAnswer = "latency_breakdown_answer"
+    case criticalPathAnswer = "critical_path_answer"
+    case dependenciesAnswer = "dependencies_answer"
+    case sloAnswer = "slo_answer"
+    case flamegraphAnswer = "flamegraph_answer"
+    case comparisonAnswer = "comparison_answer"
+    case collectorStats = "collector_stats"
 
     var message: any SwiftProtobuf.Message.Type {
         switch self {
@@ -33,6 +46,19 @@ package enum MessageKind: String, Sendable, Hashable, CaseIterable {
         case .rejection: Lattice_V1_Rejection.self
         case .changeNotice: Lattice_V1_ChangeNotice.self
         case .eventRecord: Lattice_V1_EventRecord.self
+        case .traceQuery: Lattice_V1_TraceQuery.self
+        case .traceAnswer: Lattice_V1_TraceAnswer.self
+        case .spansAnswer: Lattice_V1_SpansAnswer.self
+        case .tracesAnswer: Lattice_V1_TracesAnswer.self
+        case .operationsAnswer: Lattice_V1_OperationsAnswer.self
+        case .percentilesAnswer: Lattice_V1_PercentilesAnswer.self
+        case .latencyBreakdownAnswer: Lattice_V1_LatencyBreakdownAnswer.self
+        case .criticalPathAnswer: Lattice_V1_CriticalPathAnswer.self
+        case .dependenciesAnswer: Lattice_V1_DependenciesAnswer.self
+        case .sloAnswer: Lattice_V1_SLOAnswer.self
+        case .flamegraphAnswer: Lattice_V1_FlamegraphAnswer.self
+        case .comparisonAnswer: Lattice_V1_ComparisonAnswer.self
+        case .collectorStats: Lattice_V1_CollectorStats.self
         }
     }
 }
@@ -46,6 +72,26 @@ extension RegistryQueryName {
         case .services, .topology: .topologyAnswer
         case .removals: .removalsAnswer
         case .digest: .digestAnswer
+        }
+    }
+}
+
+extension TraceQueryName {
+    /// What answers the query.
+    package var answer: MessageKind {
+        switch self {
+        case .trace: .traceAnswer
+        case .span, .children, .slowSpans: .spansAnswer
+        case .search, .anomalies, .incomplete: .tracesAnswer
+        case .services, .operations: .operationsAnswer
+        case .latencyBreakdown: .latencyBreakdownAnswer
+        case .criticalPath: .criticalPathAnswer
+        case .percentiles: .percentilesAnswer
+        case .dependencies: .dependenciesAnswer
+        case .slo: .sloAnswer
+        case .flamegraph: .flamegraphAnswer
+        case .compare: .comparisonAnswer
+        case .stats: .collectorStats
         }
     }
 }

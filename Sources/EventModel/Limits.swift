@@ -16,6 +16,10 @@ public enum Limits {
     public static let eventsPerMessage = 65_536
     /// Candidates in one recorded selection.
     public static let selectionCandidates = 1_024
+    /// Tags that one search looks for.
+    public static let tagFilters = 16
+    /// Objectives, or percentiles, in one question.
+    public static let objectives = 1_024
     /// The highest weight.
     public static let weight: UInt32 = 1_000
     /// The weight of an instance that names none.
