@@ -18,12 +18,10 @@ import Testing
         let server = try Child(
             try #require(Tools.find("nats-server")), ["-a", "127.0.0.1", "-p", "\(port)"],
             output: directory + "/nats.log")
-        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .appendingPathComponent("publisher.py").path
         let acknowledged = directory + "/acknowledged"
         let publishers = try (0..<2).map {
             try Child(
-                try #require(Tools.python), [script, url, "\($0)", acknowledged + "-\($0)"],
+                try #require(Tools.python), [Self.script, url, "\($0)", acknowledged + "-\($0)"],
                 output: directory + "/publisher-\($0).log")
         }
         for round in 0..<kills {
@@ -46,13 +44,18 @@ import Testing
         server.killNow()
     }
 
-    private func startNode(_ url: String, _ directory: String, _ round: Int) throws -> Child {
+    private static let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("publisher.py").path
+
+    private func startNode(
+        _ url: String, _ directory: String, _ round: Int, data: String = "data", more: [String] = []
+    ) throws -> Child {
         let node = try Child(
             Tools.lattice,
             [
-                "serve", "--nats", url, "--data", directory + "/data", "--http", "none", "--json",
+                "serve", "--nats", url, "--data", directory + "/" + data, "--http", "none", "--json",
                 "--checkpoint-records", "300",
-            ], output: directory + "/node-\(round).log")
+            ] + more, output: directory + "/node-\(round).log")
         let isReady = try Tools.wait(seconds: 30) {
             (try? String(contentsOfFile: directory + "/node-\(round).log", encoding: .utf8))?
                 .contains(#""ready":true"#) ?? false
@@ -111,6 +114,58 @@ import Testing
         let result = try Tools.run(Tools.lattice, arguments)
         #expect(result.status == 0)
         return try JSONDecoder().decode(ReplayFinding.self, from: Data(result.output.utf8)).machines
+    }
+
+    @Test(.enabled(if: Tools.python != nil, "python3 with nats-py is not here: pip install nats-py"))
+    func `holds what its twin on the same stream holds`() throws {
+        let directory = NSTemporaryDirectory() + "lattice-kill-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let port = Int.random(in: 20_000...40_000)
+        let url = "nats://127.0.0.1:\(port)"
+        let server = try Child(
+            try #require(Tools.find("nats-server")),
+            ["-a", "127.0.0.1", "-p", "\(port)", "-js", "-sd", directory + "/jetstream"],
+            output: directory + "/nats.log")
+        func start(_ name: String, _ round: Int) throws -> Child {
+            try startNode(url, directory, round, data: name, more: ["--stream", "MESH"])
+        }
+        let twin = try start("twin", 100)
+        let acknowledged = directory + "/acknowledged"
+        let publisher = try Child(
+            try #require(Tools.python), [Self.script, url, "0", acknowledged + "-0", "stream"],
+            output: directory + "/publisher.log")
+        for round in 0..<3 {
+            let before = count(acknowledged)
+            let node = try start("data", round)
+            let target = before + Int.random(in: 20...200)
+            #expect(try Tools.wait(seconds: 60) { count(acknowledged) >= target }, "no progress in round \(round)")
+            node.killNow()
+        }
+        let node = try start("data", 3)
+        publisher.closeInput()
+        #expect(try Tools.wait(seconds: 60) { !publisher.process.isRunning })
+        #expect(publisher.process.terminationStatus == 0)
+        // The twin lived through all of it, the other one died three times: at one sequence they are one.
+        let last = lines(acknowledged).compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }.max() ?? 0
+        #expect(last > 60)
+        let files = [directory + "/data", directory + "/twin"]
+        for data in files {
+            #expect(
+                try Tools.wait(seconds: 30) {
+                    try Tools.run(Tools.lattice, ["replay", "--at", "\(last)", "--data", data]).status == 0
+                })
+        }
+        for sequence in [last / 3, last / 2, last] {
+            let states = try files.map { try digests(["replay", "--at", "\(sequence)", "--json", "--data", $0]) }
+            #expect(states[0] == states[1], "at \(sequence)")
+        }
+        for child in [node, twin] {
+            child.process.terminate()
+            child.process.waitUntilExit()
+            #expect(child.process.terminationStatus == 0)
+        }
+        server.killNow()
     }
 }
 

@@ -1,7 +1,9 @@
 """A publisher in another language: registers instances as JSON, retries until acknowledged, writes down what was.
 
-usage: publisher.py URL SEED OUTPUT
+usage: publisher.py URL SEED OUTPUT [stream]
 Each line of OUTPUT is one acknowledged event: "<instance id> <sequence>". Ends when its standard input is closed.
+With "stream", events go into JetStream, whose acknowledgement says only where they stand; what became of them is asked
+of whichever node answers.
 """
 import asyncio
 import json
@@ -11,7 +13,26 @@ import nats
 from nats.errors import Error as NatsError
 
 
-async def publish(client, output, seed, number):
+async def direct(client, subject, body, headers):
+    """The node's own answer, on the reply subject."""
+    return json.loads((await client.request(subject, body, timeout=1, headers=headers)).data)
+
+
+async def through_stream(client, subject, body, headers):
+    """The outcome of the sequence that the stream gave, first or repeated."""
+    position = await client.jetstream().publish(subject, body, timeout=1, headers=headers)
+    question = json.dumps({"sequence": str(position.seq), "min_sequence": str(position.seq)}).encode()
+    while True:
+        try:
+            answer = json.loads((await client.request("lattice.queries.node.outcome", question, timeout=2)).data)
+        except (NatsError, asyncio.TimeoutError):
+            answer = {}
+        if "outcome" in answer:
+            return answer
+        await asyncio.sleep(0.02)
+
+
+async def publish(client, ask, output, seed, number):
     instance = f"instance-{seed}-{number}"
     body = json.dumps({
         "service_name": "checkout",
@@ -19,13 +40,12 @@ async def publish(client, output, seed, number):
     }).encode()
     while True:
         try:
-            reply = await client.request(
-                "lattice.events.registry.checkout.registered", body, timeout=1,
-                headers={"Nats-Msg-Id": instance, "Content-Type": "application/json"})
+            answer = await ask(
+                client, "lattice.events.registry.checkout.registered", body,
+                {"Nats-Msg-Id": instance, "Content-Type": "application/json"})
         except (NatsError, asyncio.TimeoutError):
             await asyncio.sleep(0.02)
             continue
-        answer = json.loads(reply.data)
         if answer["outcome"] == "accepted":
             output.write(f"{instance} {answer['sequence']}\n")
         elif answer["outcome"] == "duplicate":
@@ -36,7 +56,7 @@ async def publish(client, output, seed, number):
         return
 
 
-async def main(url, seed, path):
+async def main(url, seed, path, ask):
     client = await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0.05)
     loop = asyncio.get_running_loop()
     stopped = loop.run_in_executor(None, sys.stdin.read)
@@ -44,10 +64,10 @@ async def main(url, seed, path):
         async def worker(lane):
             number = lane
             while not stopped.done():
-                await publish(client, output, seed, number)
+                await publish(client, ask, output, seed, number)
                 number += 16
         await asyncio.gather(*(worker(lane) for lane in range(16)))
     await client.close()
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3]))
+asyncio.run(main(*sys.argv[1:4], through_stream if sys.argv[4:] == ["stream"] else direct))
