@@ -1,12 +1,16 @@
 # What a person types. `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench format format-check coverage generate generate-check clean dependencies
+.PHONY: help run test build bench format format-check coverage generate generate-check clean dependencies \
+	test-dependencies
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 dependencies: ## Install what is missing: libnats and nats-server, by apt
 	@scripts/dependencies.sh
+
+test-dependencies:
+	@scripts/dependencies.sh test
 
 build: dependencies ## Build a release
 	swift build -c release --product lattice
@@ -16,7 +20,7 @@ run: dependencies ## Start a nats-server, a node and a small mesh of processes; 
 	swift build -c release --product lattice
 	@scripts/demo.sh
 
-test: dependencies ## Run every test, the ones against a real nats-server too
+test: test-dependencies ## Run every test, the ones against a real nats-server too
 	swift build --build-tests
 	swift test --skip-build --no-parallel
 
@@ -29,7 +33,7 @@ format: ## Format the sources
 format-check: ## Fail where a source is not formatted
 	@scripts/format-check.sh
 
-coverage: dependencies ## Line coverage of each module
+coverage: test-dependencies ## Line coverage of each module
 	swift test --enable-code-coverage --no-parallel
 	@scripts/coverage.sh
 

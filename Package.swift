@@ -75,6 +75,7 @@ let package = Package(
             dependencies: [
                 "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", "HTTPFace",
                 arguments, logging, metrics, lifecycle, signals, protobuf,
+                .product(name: "NIOCore", package: "swift-nio"),
             ], swiftSettings: strict),
         .executableTarget(
             name: "lattice-bench",
@@ -83,11 +84,12 @@ let package = Package(
                 logging,
             ], swiftSettings: strict),
         // Tests.
+        .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),
         .testTarget(name: "StateMachinesTests", dependencies: ["StateMachines", "EventModel"], swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
         .testTarget(
-            name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging"], swiftSettings: strict),
+            name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
@@ -99,7 +101,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests",
-            dependencies: ["lattice", "HTTPFace", .product(name: "CoreMetrics", package: "swift-metrics")],
+            dependencies: [
+                "lattice", "HTTPFace", "NATSMessaging", "TestFixtures",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]

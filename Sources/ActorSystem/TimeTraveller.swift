@@ -35,12 +35,16 @@ package struct TimeTraveller: Sendable {
     ) throws(QueryError) -> MeshState {
         var state = MeshState(indexKey: indexKey)
         if !fromZero, let found = try newestState(notAfter: sequence) { state = found }
-        let isComplete = try Self.reading { () throws(EventStoreError) in try fold(&state, through: sequence, progress)
-        }
-        guard isComplete else {
+        switch try Self.reading({ () throws(EventStoreError) in try fold(&state, through: sequence, progress) }) {
+        case .complete: return state
+        case .tooLong:
             throw QueryError(.timeout, "the journey to \(sequence) took too long; ask offline with `lattice replay`")
+        case .unsupported(let version, let place):
+            throw QueryError(
+                .unsupportedSemantics,
+                "semantics \(version) was activated at \(place), and this version has \(Admission.supportedSemantics)",
+                sequence: place)
         }
-        return state
     }
 
     private func newestState(notAfter sequence: SequenceNumber) throws(QueryError) -> MeshState? {
@@ -49,17 +53,29 @@ package struct TimeTraveller: Sendable {
         }
     }
 
+    /// How a fold ended.
+    private enum FoldEnd {
+        case complete
+        case tooLong
+        /// A record says that what comes after it means something that this version does not know.
+        case unsupported(version: UInt32, at: SequenceNumber)
+    }
+
     private func fold(
         _ state: inout MeshState, through sequence: SequenceNumber, _ progress: (SequenceNumber) -> Bool
-    ) throws(EventStoreError) -> Bool {
+    ) throws(EventStoreError) -> FoldEnd {
         let start = state.moment.sequence
         // A log that was trimmed can be folded from a checkpoint only.
         var cursor = try reader.frames(from: start.next, through: sequence)
         while let batch = try cursor.nextBatch() {
-            for frame in batch { state.apply(EventRecord(frame)) }
-            if let last = batch.lastSequence, !progress(last) { return false }
+            for frame in batch {
+                if case .unsupportedSemantics(let version) = state.apply(EventRecord(frame)).verdict {
+                    return .unsupported(version: version, at: frame.sequence)
+                }
+            }
+            if let last = batch.lastSequence, !progress(last) { return .tooLong }
         }
-        return true
+        return .complete
     }
 
     /// What became of a record, worked out anew.

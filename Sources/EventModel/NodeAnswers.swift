@@ -29,8 +29,6 @@ public enum RefusalReason: UInt8, Sendable, Hashable, CaseIterable {
     case invalidSetting = 14
     case unknownService = 15
     case tooManyReporters = 16
-    case duplicateInBatch = 17
-    case unverifiedPrincipal = 18
     case unknownMirror = 32
     case unknownDirective = 33
     case shadowNotAllowed = 34
@@ -65,8 +63,6 @@ public enum RefusalReason: UInt8, Sendable, Hashable, CaseIterable {
         case .invalidSetting: "invalid_setting"
         case .unknownService: "unknown_service"
         case .tooManyReporters: "too_many_reporters"
-        case .duplicateInBatch: "duplicate_in_batch"
-        case .unverifiedPrincipal: "unverified_principal"
         case .unknownMirror: "unknown_mirror"
         case .unknownDirective: "unknown_directive"
         case .shadowNotAllowed: "shadow_not_allowed"
@@ -162,6 +158,8 @@ public struct QueryError: Error, Sendable, Hashable, CustomStringConvertible {
         case overloaded
         case unknownQuery = "unknown_query"
         case unauthorized
+        /// The log says that a later version goes on from here.
+        case unsupportedSemantics = "unsupported_semantics"
         case `internal`
 
         /// The code in `Nats-Service-Error-Code`, as HTTP numbers it.
@@ -176,6 +174,7 @@ public struct QueryError: Error, Sendable, Hashable, CustomStringConvertible {
             case .notYet: 425
             case .overloaded: 429
             case .internal: 500
+            case .unsupportedSemantics: 501
             }
         }
     }

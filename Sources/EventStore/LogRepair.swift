@@ -33,13 +33,13 @@ extension EventLog {
     /// is appended again, and so sealed and chained anew. Needs room for those records.
     package static func repair(
         directory: String, keep choice: RepairChoice, options: EventLogOptions = EventLogOptions(),
-        storage: any LogStorage = PosixStorage()
+        storage: any LogStorage = PosixStorage(), progress: (VerificationProgress) -> Void = { _ in }
     ) throws(EventStoreError) -> RepairReport {
         let lock = try storage.lock(directory + "/" + FileName.lock)
         var repair = LogRepair(directory: directory, storage: storage)
         do throws(EventStoreError) {
             try repair.rebuildManifestIfDamaged()
-            guard try repair.moveDamageAside() else {
+            guard try repair.moveDamageAside(progress) else {
                 lock.release()
                 return repair.report
             }
@@ -49,7 +49,7 @@ extension EventLog {
         }
         lock.release()
         let log = try open(directory: directory, options: options, storage: storage).log
-        try repair.salvage(into: log, choice)
+        try repair.salvage(into: log, choice, progress)
         try log.close()
         return repair.report
     }
@@ -105,11 +105,13 @@ struct LogRepair {
     }
 
     /// Finds the first damage and moves its segment and all later ones aside. False if there is no damage.
-    mutating func moveDamageAside() throws(EventStoreError) -> Bool {
+    mutating func moveDamageAside(
+        _ progress: (VerificationProgress) -> Void
+    ) throws(EventStoreError) -> Bool {
         let manifestPath = directory + "/" + FileName.manifest
         var manifest = try Manifest.decode(try storage.open(manifestPath, .read).readAll(), path: manifestPath)
         do throws(EventStoreError) {
-            _ = try EventLog.verify(directory: directory, storage: storage)
+            _ = try EventLog.verify(directory: directory, storage: storage, progress: progress)
             return false
         } catch {
             guard error.code == .hole else { throw error }
@@ -169,7 +171,9 @@ struct LogRepair {
     }
 
     /// Appends again what the choice keeps of the files moved aside, in order.
-    mutating func salvage(into log: EventLog, _ choice: RepairChoice) throws(EventStoreError) {
+    mutating func salvage(
+        into log: EventLog, _ choice: RepairChoice, _ progress: (VerificationProgress) -> Void
+    ) throws(EventStoreError) {
         var isBehindDamage = false
         for path in movedSegments {
             let file = try storage.open(path, .read)
@@ -180,7 +184,10 @@ struct LogRepair {
             while begin < size {
                 let keeps = !isBehindDamage || choice == .everythingIntact
                 var walker = SegmentWalker(file, from: begin, to: size, after: log.lastSequence)
-                while let (batch, _) = try walker.next() { try take(batch, into: log, keeps) }
+                while let (batch, _) = try walker.next() {
+                    try take(batch, into: log, keeps)
+                    progress(VerificationProgress(bytesDone: walker.offset, bytesTotal: size))
+                }
                 if walker.stop != .damage { break }
                 isBehindDamage = true
                 guard let next = try intactOffset(file, after: walker.offset) else { break }

@@ -57,8 +57,11 @@ enum TransferFormat {
 
 extension LogReader {
     /// Writes records into one file, which must not be in the log's directory. Replaces an existing file.
+    ///
+    /// - Parameter progress: told the last sequence written and the last there will be, after each batch.
     package func export(
-        to path: String, id: LogID, from first: SequenceNumber = .origin, through last: SequenceNumber = .end
+        to path: String, id: LogID, from first: SequenceNumber = .origin, through last: SequenceNumber = .end,
+        progress: (UInt64, UInt64) -> Void = { _, _ in }
     ) throws(EventStoreError) -> TransferReport {
         let file = try storage.open(path, .create)
         var report = TransferReport()
@@ -80,6 +83,7 @@ extension LogReader {
             report.frameCount += UInt64(batch.count)
             report.firstSequence = report.firstSequence ?? batch.firstSequence
             report.lastSequence = batch.lastSequence
+            progress(batch.lastSequence?.rawValue ?? 0, min(last, lastSequence).rawValue)
         }
         try write(TransferFormat.trailer(frameCount: report.frameCount, hash.finish()))
         try file.synchronize()
@@ -103,14 +107,18 @@ extension EventLog {
     ///
     /// The new log has an identity of its own and no source yet: this is how a log changes its source (decision 3).
     /// The file is checked whole before a record is written. Throws `.exportDamaged` or `.notEmpty`.
+    ///
+    /// - Parameter progress: told bytes done and bytes in all; the file is read twice, so there are twice its bytes.
     package static func importLog(
         from path: String, into directory: String, options: EventLogOptions = EventLogOptions(),
-        storage: any LogStorage = PosixStorage()
+        storage: any LogStorage = PosixStorage(), progress: (UInt64, UInt64) -> Void = { _, _ in }
     ) throws(EventStoreError) -> TransferReport {
         let file = try storage.open(path, .read)
-        let frameCount = try requireIntactExport(file, path)
+        let size = try file.byteCount()
+        let frameCount = try requireIntactExport(file, path) { progress($0, 2 * size) }
+        try storage.createDirectory(directory)
         guard try storage.fileNames(in: directory).isEmpty else { throw EventStoreError(.notEmpty, path: directory) }
-        let end = try file.byteCount() - UInt64(TransferFormat.trailerByteCount)
+        let end = size - UInt64(TransferFormat.trailerByteCount)
         let log = try open(directory: directory, options: options, storage: storage).log
         var report = TransferReport()
         var walker = SegmentWalker(file, from: UInt64(TransferFormat.headerByteCount), to: end, after: .origin)
@@ -120,6 +128,7 @@ extension EventLog {
             report.byteCount += UInt64(batch.byteCount)
             report.firstSequence = report.firstSequence ?? batch.firstSequence
             report.lastSequence = batch.lastSequence
+            progress(size + report.byteCount, 2 * size)
         }
         guard walker.stop == .limit, report.frameCount == frameCount else {
             throw EventStoreError(.exportDamaged, path: path, offset: walker.offset)
@@ -130,7 +139,7 @@ extension EventLog {
 
     /// Checks header, trailer and hash of an exported file; returns the trailer's count of frames.
     private static func requireIntactExport(
-        _ file: any LogFile, _ path: String
+        _ file: any LogFile, _ path: String, progress: (UInt64) -> Void
     ) throws(EventStoreError) -> UInt64 {
         try TransferFormat.requireHeader(try file.read(at: 0, count: TransferFormat.headerByteCount), path: path)
         let size = try file.byteCount()
@@ -150,6 +159,7 @@ extension EventLog {
             let bytes = try file.read(at: offset, count: Int(min(1 << 20, size - trailerSize - offset)))
             hash.update(bytes.span)
             offset += UInt64(bytes.count)
+            progress(offset)
         }
         guard hash.finish().bytes == Array(expected) else {
             throw EventStoreError(.exportDamaged, path: path, detail: "the hash does not fit")

@@ -109,7 +109,9 @@ package final class EmbeddedNATSServer: Sendable {
 
     private static func tail(of log: String) -> String {
         guard let data = FileManager.default.contents(atPath: log) else { return "no log at \(log)" }
-        return String(decoding: data.suffix(600), as: UTF8.self)
+        let lines = String(decoding: data.suffix(4_096), as: UTF8.self).split(separator: "\n")
+        let complaints = lines.filter { $0.contains("[FTL]") || $0.contains("[ERR]") }
+        return (complaints.last ?? lines.last).map(String.init) ?? "its log \(log) is empty"
     }
 }
 

@@ -1,7 +1,7 @@
 // The kinds of values the command line takes: durations, sizes, addresses, positions in the log.
 
-public import ArgumentParser
-public import EventModel
+import ArgumentParser
+import EventModel
 import EventStore
 
 /// A length of time: `500ms`, `30s`, `10m`, `2h`, `3d`.
@@ -132,13 +132,20 @@ enum PositionArgument: ExpressibleByArgument, Sendable, Hashable {
     }
 }
 
-extension SelectionStrategy: ExpressibleByArgument {
-    /// Reads a name with `_` or `-`.
-    public init?(argument: String) { self.init(name: argument) }
+/// A strategy of `query select`, by its name with `_` or `-`.
+struct StrategyArgument: ExpressibleByArgument, Sendable, Hashable {
+    let value: SelectionStrategy
 
-    /// The names of all strategies.
-    public static var allValueStrings: [String] { allCases.map(\.name) }
+    static let weightedRandom = StrategyArgument(value: .weightedRandom)
 
-    /// The name shown as the default.
-    public var defaultValueDescription: String { name }
+    private init(value: SelectionStrategy) { self.value = value }
+
+    init?(argument: String) {
+        guard let strategy = SelectionStrategy(name: argument) else { return nil }
+        value = strategy
+    }
+
+    static var allValueStrings: [String] { SelectionStrategy.allCases.map(\.name) }
+    static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
+    var defaultValueDescription: String { value.name }
 }

@@ -11,10 +11,11 @@ struct ConnectionOptions: ParsableArguments {
     @Option(name: .customLong("nats"), help: ArgumentHelp("A NATS server; may be repeated.", valueName: "url"))
     var servers: [String] = []
 
-    @Option(help: ArgumentHelp("A .creds file: user JWT and NKey seed.", valueName: "file"))
+    @Option(help: ArgumentHelp("A .creds file: user JWT and NKey seed.", valueName: "file"), completion: .file())
     var creds: String?
 
-    @Option(help: ArgumentHelp("A file with an NKey seed; needs --nkey-public.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("A file with an NKey seed; needs --nkey-public.", valueName: "file"), completion: .file())
     var nkey: String?
 
     @Option(help: ArgumentHelp("The public key of --nkey (U…).", valueName: "key"))
@@ -32,17 +33,24 @@ struct ConnectionOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The user's password; prefer LATTICE_NATS_PASSWORD.", valueName: "text"))
     var password: String?
 
-    @Option(help: ArgumentHelp("Certificates trusted to sign the server's (PEM).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Certificates trusted to sign the server's (PEM).", valueName: "file"), completion: .file())
     var tlsCa: String?
 
-    @Option(help: ArgumentHelp("The client's certificate chain (PEM).", valueName: "file"))
+    @Option(help: ArgumentHelp("The client's certificate chain (PEM).", valueName: "file"), completion: .file())
     var tlsCert: String?
 
-    @Option(help: ArgumentHelp("The client's key (PEM).", valueName: "file"))
+    @Option(help: ArgumentHelp("The client's key (PEM).", valueName: "file"), completion: .file())
     var tlsKey: String?
 
     @Option(help: ArgumentHelp("The name the server's certificate must bear.", valueName: "name"))
     var tlsServerName: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Where answers arrive, for users who may hear an inbox of their own only: _INBOX.alice.", valueName: "text")
+    )
+    var inboxPrefix = "_INBOX"
 
     func validate() throws {
         for server in servers where !server.hasPrefix("nats://") && !server.hasPrefix("tls://") {
@@ -55,12 +63,31 @@ struct ConnectionOptions: ParsableArguments {
         if [creds, nkey, token, user].compactMap({ $0 }).count > 1 {
             throw ValidationError("give one of --creds, --nkey, --token and --user")
         }
+        guard SubjectSyntax.isPublishable(inboxPrefix), inboxPrefix == "_INBOX" || inboxPrefix.hasPrefix("_INBOX.")
+        else {
+            throw ValidationError(
+                "--inbox-prefix is _INBOX or begins with _INBOX., not '\(inboxPrefix)': nodes answer at inboxes only")
+        }
+        try validateFiles()
+    }
+
+    /// A file that can not be read is said before a server is tried, whose refusal would not name it.
+    private func validateFiles() throws {
+        let files = [
+            ("--creds", creds), ("--nkey", nkey), ("--tls-ca", tlsCa), ("--tls-cert", tlsCert), ("--tls-key", tlsKey),
+        ]
+        for case (let option, let file?) in files where !FileManager.default.isReadableFile(atPath: file) {
+            let isThere = FileManager.default.fileExists(atPath: file)
+            throw ValidationError(
+                "\(option) \(file): \(isThere ? "this user may not read it" : "there is no such file")")
+        }
     }
 
     /// Settings of a connection to these servers, or to others.
     func configuration(servers: [String], name: String) -> NATSConfiguration {
         var configuration = NATSConfiguration(servers: servers, name: name)
         configuration.credentials = credentials
+        configuration.inboxPrefix = inboxPrefix
         if tlsCa != nil || tlsCert != nil || tlsServerName != nil {
             configuration.tls = .init(
                 authorityFile: tlsCa, certificateFile: tlsCert, keyFile: tlsKey, serverName: tlsServerName)
@@ -101,7 +128,8 @@ struct ClientOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The data directory of a node on this machine, whose node.json says how to reach it.", valueName: "dir"))
+            "The data directory of a node on this machine, whose node.json says how to reach it.", valueName: "dir"),
+        completion: .directory)
     var data = "./lattice-data"
 
     @Option(help: ArgumentHelp("How long to wait for an answer.", valueName: "duration"))

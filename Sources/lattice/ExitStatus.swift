@@ -3,6 +3,7 @@
 import ActorSystem
 import EventModel
 import EventStore
+import Glibc
 import Messaging
 import NATSMessaging
 
@@ -68,18 +69,36 @@ struct CommandFailure: Error, Sendable {
 
     init(_ error: EventStoreError) {
         switch error.code {
-        case .hole, .manifestDamaged, .exportDamaged, .checkpointDamaged:
-            status = .logDamaged
-            message = "\(error)\n  nothing was changed; `lattice log repair` shows what can be done"
-        case .locked:
-            status = .locked
-            message = "\(error)\n  a node runs on this directory; stop it first"
-        case .notFound:
-            status = .failed
-            message = "\(error)\n  --data names the directory of `lattice serve`"
-        default:
-            status = .failed
-            message = error.description
+        case .hole, .manifestDamaged, .exportDamaged, .checkpointDamaged: status = .logDamaged
+        case .locked: status = .locked
+        case .formatUnknown: status = .unsupportedSemantics
+        default: status = .failed
+        }
+        message = Self.text(error) + Self.advice(error)
+    }
+
+    /// The error, with what the operating system calls it.
+    private static func text(_ error: EventStoreError) -> String {
+        if case .locked(let processID?) = error.code, let path = error.path {
+            return "locked: process \(processID) writes to this log, path \(path)"
+        }
+        guard let number = error.errno else { return "\(error)" }
+        return "\(error) (\(unsafe String(cString: strerror(number))))"
+    }
+
+    private static func advice(_ error: EventStoreError) -> String {
+        switch error.code {
+        case .hole, .manifestDamaged, .checkpointDamaged:
+            "\n  nothing was changed; `lattice log repair` shows what can be done"
+        case .exportDamaged: "\n  nothing was imported; export it anew from a log that `lattice verify` finds whole"
+        case .locked: "\n  a node runs on this directory; stop it first"
+        case .formatUnknown: "\n  a newer lattice wrote it: install that one"
+        case .notFound where error.operation == nil: "\n  --data names the directory of `lattice serve`"
+        case .notEmpty: "\n  an import makes a new log: name a new or empty directory with --data"
+        case .diskFull: "\n  make room and try again"
+        case .inputOutput where error.errno == EACCES || error.errno == EPERM:
+            "\n  run this as the user to whom the directory belongs, or name another with --data"
+        default: ""
         }
     }
 
@@ -90,11 +109,28 @@ struct CommandFailure: Error, Sendable {
         }
         message = "NATS at \(url): \(error)"
         if error.code == .notConnected {
-            message += "\n  is it running? `lattice serve` without --nats starts a server of its own"
+            message +=
+                "\n  is it running? --nats names a server, --data the directory of a node on this machine; `lattice serve` "
+                + "without --nats starts a server of its own"
         }
+        if error.code == .authenticationFailed {
+            message +=
+                error.message.contains("SSL")
+                ? "\n  --tls-ca names the authority that signed the server's certificate, --tls-server-name the name in it, "
+                    + "--tls-cert and --tls-key show one of this side"
+                : "\n  the server wants another proof of who this is: --creds, --nkey, --token, --user, --tls-cert"
+        }
+        if error.message.contains("serverName") { message += "\n  --tls-server-name says it" }
     }
 
-    init(_ error: QueryError) { self.init(.failed, error.description) }
+    init(_ error: QueryError) {
+        switch error.code {
+        case .unsupportedSemantics: status = .unsupportedSemantics
+        case .internal where error.message.contains("hole"): status = .logDamaged
+        default: status = .failed
+        }
+        message = error.description + Self.advice(error.code.rawValue)
+    }
 }
 
 /// Runs what throws an error of the log, and turns it into a failure of the command.

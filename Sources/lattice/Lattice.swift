@@ -49,7 +49,10 @@ struct Lattice: AsyncParsableCommand {
     }
 
     private static func parsed(_ arguments: [String]) async throws -> any ParsableCommand {
-        try parseAsRoot(arguments)
+        if let mistake = UsageHints.unknownCommand(in: arguments, of: Lattice.self) {
+            throw CommandFailure(.usage, mistake)
+        }
+        return try parseAsRoot(arguments)
     }
 
     /// Says what went wrong and ends the process with the status of `ExitStatus`.
@@ -64,7 +67,7 @@ struct Lattice: AsyncParsableCommand {
             Terminal.say(text)
             Glibc.exit(ExitStatus.success.rawValue)
         }
-        if !text.isEmpty { Terminal.complain(text) }
+        if !text.isEmpty { Terminal.complain(UsageHints.explained(text)) }
         Glibc.exit(code == .validationFailure ? ExitStatus.usage.rawValue : ExitStatus.failed.rawValue)
     }
 }

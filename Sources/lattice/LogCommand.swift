@@ -22,7 +22,8 @@ struct LogCommand: AsyncParsableCommand {
 
 struct LogInfo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "info", abstract: "First and last record, times, checkpoints.")
+        commandName: "info", abstract: "First and last record, times, checkpoints.",
+        discussion: "Example: lattice log info --data /var/lib/lattice")
 
     @OptionGroup var log: LogOptions
     @Flag(help: "Print one line of JSON.") var json = false
@@ -58,7 +59,8 @@ struct LogInfo: AsyncParsableCommand {
         if json { return Terminal.say(JSONText.encode(facts)) }
         Terminal.say("records      \(facts.firstRetained) to \(facts.lastSequence)")
         Terminal.say("times        \(facts.firstTime ?? "none") to \(facts.lastTime ?? "none")")
-        Terminal.say("checkpoints  \(facts.checkpoints.map { "\($0)" }.joined(separator: ", "))")
+        let checkpoints = facts.checkpoints.map { "\($0)" }.joined(separator: ", ")
+        Terminal.say("checkpoints  \(checkpoints.isEmpty ? "none" : checkpoints)")
     }
 }
 
@@ -99,7 +101,7 @@ struct LogExport: AsyncParsableCommand {
         commandName: "export", abstract: "Write records into one file that proves itself.",
         discussion: "Example: lattice log export mesh.lattice --to 4711")
 
-    @Argument(help: "The file to write; it must not be there.") var file: String
+    @Argument(help: "The file to write; it must not be there.", completion: .file()) var file: String
     @OptionGroup var log: LogOptions
     @Option(help: "The first sequence.") var from: UInt64?
     @Option(help: "The last sequence.") var to: UInt64?
@@ -113,9 +115,11 @@ struct LogExport: AsyncParsableCommand {
         let directory = log.data
         let first = from.map { SequenceNumber($0) } ?? .origin
         let last = to.map { SequenceNumber($0) } ?? .end
+        let bar = ProgressBar("export")
         let report = try readingLog { () throws(EventStoreError) in
+            defer { bar.finish() }
             let id = try EventLog.logID(of: directory)
-            return try reader.export(to: file, id: id, from: first, through: last)
+            return try reader.export(to: file, id: id, from: first, through: last) { bar.report($0, of: $1) }
         }
         TransferText.show(report, file, asJSON: json)
     }
@@ -123,16 +127,18 @@ struct LogExport: AsyncParsableCommand {
 
 struct LogImport: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Make a log from an exported file, in a new or empty directory.")
+        commandName: "import", abstract: "Make a log from an exported file, in a new or empty directory.",
+        discussion: "Example: lattice log import mesh.lattice --data ./new")
 
-    @Argument(help: "The file to read.") var file: String
-    @Option(help: ArgumentHelp("The new data directory.", valueName: "dir")) var data: String
+    @Argument(help: "The file to read.", completion: .file()) var file: String
+    @Option(help: ArgumentHelp("The new data directory.", valueName: "dir"), completion: .directory) var data: String
     @Flag(help: "Print one line of JSON.") var json = false
 
     func run() async throws {
+        let bar = ProgressBar("import")
         let report = try readingLog { () throws(EventStoreError) in
-            try PosixStorage().createDirectory(data)
-            return try EventLog.importLog(from: file, into: data)
+            defer { bar.finish() }
+            return try EventLog.importLog(from: file, into: data) { bar.report($0, of: $1) }
         }
         TransferText.show(report, data, asJSON: json)
     }
@@ -178,22 +184,26 @@ struct LogRepair: AsyncParsableCommand {
 
     struct Facts: Encodable {
         var damage: String?
-        var salvaged: UInt64
-        var dropped: UInt64
-        var moved: [String]
+        var salvaged: UInt64 = 0
+        var dropped: UInt64 = 0
+        var moved: [String] = []
     }
 
     func run() async throws {
         let directory = log.data
         guard yes else { return try look(directory) }
         let choice: RepairChoice = keep == .before ? .beforeHole : .everythingIntact
+        let bar = ProgressBar("repair")
         let report = try readingLog { () throws(EventStoreError) in
-            try EventLog.repair(directory: directory, keep: choice)
+            defer { bar.finish() }
+            return try EventLog.repair(directory: directory, keep: choice) {
+                bar.report($0.bytesDone, of: $0.bytesTotal)
+            }
         }
         let facts = Facts(
             damage: report.damage?.description, salvaged: report.salvagedFrameCount,
             dropped: report.droppedFrameCount, moved: report.movedFiles)
-        if json { return Terminal.say(JSONText.encode(facts)) }
+        if json { return show(facts) }
         guard let damage = facts.damage else { return Terminal.say("the log is whole; nothing was changed") }
         Terminal.say("repaired: \(damage)")
         Terminal.say("  \(facts.salvaged) records salvaged, \(facts.dropped) dropped")
@@ -201,14 +211,20 @@ struct LogRepair: AsyncParsableCommand {
     }
 
     private func look(_ directory: String) throws {
+        let bar = ProgressBar("verify")
         do throws(EventStoreError) {
-            _ = try EventLog.verify(directory: directory)
+            defer { bar.finish() }
+            _ = try EventLog.verify(directory: directory) { bar.report($0.bytesDone, of: $0.bytesTotal) }
         } catch {
-            Terminal.say("\(error)")
+            guard error.code == .hole || error.code == .manifestDamaged else { throw CommandFailure(error) }
+            if json { show(Facts(damage: error.description)) } else { Terminal.say("\(error)") }
             throw CommandFailure(
                 .logDamaged,
                 "nothing was changed; --yes keeps what lies before it, --keep intact --yes all that is whole")
         }
+        if json { return show(Facts()) }
         Terminal.say("the log is whole; there is nothing to repair")
     }
+
+    private func show(_ facts: Facts) { Terminal.say(JSONText.encode(facts)) }
 }

@@ -33,7 +33,8 @@ struct NodeClient: Sendable {
             headers = [MessageHeader("Content-Type", "application/json")]
         }
         if let id { headers.append(MessageHeader("Nats-Msg-Id", id)) }
-        let inbox = "_INBOX.lattice.\(String(UInt64.random(in: .min ... .max), radix: 36))"
+        let token = String(UInt64.random(in: .min ... .max), radix: 36)
+        let inbox = "\(bus.configuration.inboxPrefix).lattice.\(token)"
         headers.append(MessageHeader("Lattice-Reply", inbox))
         return try await outcome(
             of: Message(subject: "\(prefix).events.\(event)", headers: headers, payload: payload), inbox)
@@ -51,6 +52,8 @@ struct NodeClient: Sendable {
             throw failure(error)
         }
         let timeout = timeout
+        let bar = ProgressBar.whileWaiting(upTo: timeout)
+        defer { bar.cancel() }
         let answer = await blocking { try? subscription.receive(maximum: 1, timeout: timeout).first }
         subscription.drain()
         guard let answer else {
@@ -63,6 +66,8 @@ struct NodeClient: Sendable {
     }
 
     private func send(_ message: Message) async throws(CommandFailure) -> Message {
+        let bar = ProgressBar.whileWaiting(upTo: timeout)
+        defer { bar.cancel() }
         do throws(BusError) {
             return try await bus.request(message, timeout: timeout)
         } catch {

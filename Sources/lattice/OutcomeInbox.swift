@@ -14,10 +14,11 @@ final class OutcomeInbox: Sendable {
     private let subject: String
     private let waiting = Mutex<[String: Waiting]>([:])
 
-    init(_ bus: any MessageBus) throws(BusError) {
+    /// - Parameter prefix: the inbox prefix that the bus's user may hear.
+    init(_ bus: any MessageBus, prefix: String) throws(BusError) {
         self.bus = bus
         let name = String(UInt64.random(in: .min ... .max), radix: 36)
-        subject = "_INBOX.lattice-http-\(name)"
+        subject = "\(prefix).lattice-http-\(name)"
         let subscription = try bus.subscribe(
             subject + ".*", queueGroup: nil, limits: PendingLimits(messages: 65_536, bytes: 64 << 20))
         DispatchQueue(label: "lattice.http.outcomes").async { [weak self] in

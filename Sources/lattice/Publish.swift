@@ -73,6 +73,11 @@ struct InstanceOptions: ParsableArguments {
     @Argument(help: "The service's name.") var service: String
     @Option(help: "The instance's id.") var id: String
     @Option(help: "Start time of the process, nanoseconds; 0: none.") var incarnation: Int64 = 0
+
+    func validate() throws {
+        if service.isEmpty { throw ValidationError("the service's name is empty") }
+        if id.isEmpty { throw ValidationError("--id is empty") }
+    }
 }
 
 struct PublishRegistration: AsyncParsableCommand {
@@ -183,7 +188,9 @@ struct PublishDeregistration: AsyncParsableCommand {
 
     @OptionGroup var instance: InstanceOptions
     @Option(help: "Why.") var reason = ""
-    @Option(name: .customLong("as"), help: "Who says so; shown as unverified.") var actor = ""
+    @Option(
+        name: .customLong("as"), help: ArgumentHelp("Who says so; shown as unverified.", valueName: "name"))
+    var actor = ""
     @OptionGroup var options: PublishOptions
 
     func run() async throws {
@@ -200,7 +207,10 @@ struct PublishGuardRelease: AsyncParsableCommand {
         discussion: "Example: lattice publish release-guard checkout --as alice --reason \"scaled in\"")
 
     @Argument(help: "The service's name; empty text: every service.") var service: String
-    @Option(name: .customLong("as"), help: "Who you are: the principal in the subject, which NATS permissions enforce.")
+    @Option(
+        name: .customLong("as"),
+        help: ArgumentHelp(
+            "Who you are: the principal in the subject, which NATS permissions enforce.", valueName: "name"))
     var principal: String
     @Option(help: "Why.") var reason = ""
     @OptionGroup var options: PublishOptions

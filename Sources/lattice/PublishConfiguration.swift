@@ -14,7 +14,10 @@ struct PublishConfiguration: AsyncParsableCommand {
               lattice publish configure --as alice --guard-service 2000 --reason "rolling restarts"
             """)
 
-    @Option(name: .customLong("as"), help: "Who you are: the principal in the subject, which NATS permissions enforce.")
+    @Option(
+        name: .customLong("as"),
+        help: ArgumentHelp(
+            "Who you are: the principal in the subject, which NATS permissions enforce.", valueName: "name"))
     var principal: String
     @Option(help: ArgumentHelp("Without a heartbeat for so long an instance is stale.", valueName: "duration"))
     var staleAfter: DurationArgument?

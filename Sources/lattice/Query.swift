@@ -39,7 +39,7 @@ struct QueryOptions: ParsableArguments {
 
 /// Where in the log a question is asked.
 struct PositionOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The past: a sequence or a moment (RFC 3339).", valueName: "seq|time"))
+    @Option(help: ArgumentHelp("The past: a sequence or a moment (RFC 3339, with its zone).", valueName: "seq|time"))
     var at: PositionArgument?
 
     @Option(help: ArgumentHelp("Wait until this sequence is applied: read your own writes.", valueName: "seq"))
@@ -104,7 +104,7 @@ struct ResolveQuery: RegistryQuestion {
     @Option(help: "Preferred zone: its instances come first.") var zone = ""
     @Flag(help: "The unhealthy and the stale too.") var all = false
     @Option(help: "Only instances of at least this weight (0 to 1000).") var minWeight: UInt32 = 0
-    @Option(help: "At most so many.") var limit: UInt32 = 0
+    @Option(help: "At most so many (default: all).") var limit: UInt32?
     @Flag(help: "All instances, marked `panic`, when too few are healthy.") var allowPanic = false
     @OptionGroup var position: PositionOptions
     @OptionGroup var options: QueryOptions
@@ -115,7 +115,7 @@ struct ResolveQuery: RegistryQuestion {
         query.zone = zone
         query.healthyOnly = !all
         query.minimumWeight = minWeight
-        query.limit = limit
+        query.limit = limit ?? 0
         query.allowPanic = allowPanic
     }
 }
@@ -132,7 +132,7 @@ struct SelectQuery: RegistryQuestion {
             """)
 
     @Argument(help: "The service's name.") var service: String
-    @Option(help: "How to choose.") var strategy = SelectionStrategy.weightedRandom
+    @Option(help: "How to choose.") var strategy = StrategyArgument.weightedRandom
     @Option(help: "The dice of random strategies (default: the node throws).") var seed: UInt64?
     @Option(help: "How many selections came before, for round_robin (default: the node counts).") var cursor: UInt64?
     @Option(help: "Only instances of this region.") var region = ""
@@ -146,7 +146,7 @@ struct SelectQuery: RegistryQuestion {
 
     func fill(_ query: inout RegistryQuery) {
         query.serviceName = service
-        query.strategy = strategy
+        query.strategy = strategy.value
         query.seed = seed
         query.cursor = cursor
         query.region = region
@@ -178,13 +178,13 @@ struct StaleQuery: RegistryQuestion {
         discussion: "Example: lattice query stale checkout")
 
     @Argument(help: "The service's name (default: every service).") var service: String = ""
-    @Option(help: "At most so many.") var limit: UInt32 = 0
+    @Option(help: "At most so many (default: 1000).") var limit: UInt32?
     @OptionGroup var position: PositionOptions
     @OptionGroup var options: QueryOptions
 
     func fill(_ query: inout RegistryQuery) {
         query.serviceName = service
-        query.limit = limit
+        query.limit = limit ?? 0
     }
 }
 
@@ -196,14 +196,14 @@ struct FailoverQuery: RegistryQuestion {
 
     @Argument(help: "The service's name.") var service: String
     @Option(help: "Not in this region; may be repeated.") var excludeRegion: [String] = []
-    @Option(help: "At most so many.") var limit: UInt32 = 0
+    @Option(help: "At most so many (default: all).") var limit: UInt32?
     @OptionGroup var position: PositionOptions
     @OptionGroup var options: QueryOptions
 
     func fill(_ query: inout RegistryQuery) {
         query.serviceName = service
         query.excludedRegions = excludeRegion
-        query.limit = limit
+        query.limit = limit ?? 0
     }
 }
 
@@ -239,12 +239,12 @@ struct RemovalsQuery: RegistryQuestion {
         discussion: "Example: lattice query removals checkout --limit 20")
 
     @Argument(help: "The service's name (default: every service).") var service: String = ""
-    @Option(help: "At most so many.") var limit: UInt32 = 0
+    @Option(help: "At most so many, 1000 at the most (default: 100).") var limit: UInt32?
     @OptionGroup var position: PositionOptions
     @OptionGroup var options: QueryOptions
 
     func fill(_ query: inout RegistryQuery) {
         query.serviceName = service
-        query.limit = limit
+        query.limit = limit ?? 0
     }
 }

@@ -8,7 +8,7 @@ import StateMachines
 
 /// What offline commands read: a log and its checkpoints.
 struct LogOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The data directory of `lattice serve`.", valueName: "dir"))
+    @Option(help: ArgumentHelp("The data directory of `lattice serve`.", valueName: "dir"), completion: .directory)
     var data = "./lattice-data"
 
     func reader() throws(CommandFailure) -> LogReader {
@@ -55,8 +55,7 @@ struct Replay: AsyncParsableCommand {
             }
             finding = try fold(traveller, reader, through: target)
         } catch {
-            let isDamage = error.message.contains("hole")
-            throw CommandFailure(isDamage ? .logDamaged : .failed, error.description)
+            throw CommandFailure(error)
         }
         show(finding)
     }

@@ -33,7 +33,9 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup(title: "Log") var log: DurabilityOptions
     @OptionGroup(title: "HTTP") var http: HTTPOptions
 
-    @Option(help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
+    @Option(
+        help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"),
+        completion: .list(Logger.Level.allCases.map(\.rawValue)))
     var logLevel: String = "notice"
 
     @Flag(help: "Print every setting as JSON and end.")
@@ -71,7 +73,9 @@ struct Serve: AsyncParsableCommand {
 
 /// What the node is and where it keeps its data.
 struct NodeOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Where the log, the checkpoints and node.json lie.", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp("Where the log, the checkpoints and node.json lie.", valueName: "dir"),
+        completion: .directory)
     var data = "./lattice-data"
 
     @Option(help: ArgumentHelp("The port of the embedded nats-server (default: any free one).", valueName: "port"))
@@ -113,7 +117,8 @@ struct NodeOptions: ParsableArguments {
 struct DurabilityOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "When records are made durable: always, interval=MS or never.", valueName: "policy"))
+            "When records are made durable: always, interval=MS or never.", valueName: "policy"),
+        completion: .list(["always", "interval=", "never"]))
     var sync: SyncArgument = SyncArgument(argument: "always")!
 
     @Option(help: ArgumentHelp("Segments all of whose records are older go.", valueName: "duration"))
@@ -137,13 +142,13 @@ struct DurabilityOptions: ParsableArguments {
 struct HTTPOptions: ParsableArguments {
     @Option(
         name: .customLong("http"),
-        help: ArgumentHelp("Where to listen for HTTP; none: nowhere. Port 0: any.", valueName: "host:port"))
+        help: ArgumentHelp("Where to listen for HTTP; none: nowhere. Port 0: any free one.", valueName: "host:port"))
     var listen: ListenArgument = ListenArgument(argument: "127.0.0.1:8501")!
 
     @Option(
         help: ArgumentHelp(
             "A file with the bearer token for routes that change state; without it they are closed.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var httpTokenFile: String?
 
     @Flag(help: "Listen beyond loopback without TLS (a proxy in front does it, or the network is trusted).")

@@ -9,6 +9,7 @@ import Logging
 import Messaging
 import Metrics
 import NATSMessaging
+import NIOCore
 import ServiceLifecycle
 import UnixSignals
 
@@ -54,13 +55,21 @@ struct ServeRun {
         } catch let failure as CommandFailure {
             throw failure
         } catch {
-            throw CommandFailure(.failed, "\(error)\(httpAdvice)")
+            throw failure(of: error)
         }
     }
 
-    private var httpAdvice: String {
-        guard let address = serve.http.listen.address else { return "" }
-        return "\n  if that is the listener on \(address.host):\(address.port): choose another with --http, or none"
+    /// What is neither the node's nor the bus's failure is most often the HTTP listener's.
+    private func failure(of error: any Error) -> CommandFailure {
+        guard let address = serve.http.listen.address else { return CommandFailure(.failed, "\(error)") }
+        let place = "\(address.host):\(address.port)"
+        if let error = error as? IOError, error.errnoCode == EADDRINUSE || error.errnoCode == EACCES {
+            let why = error.errnoCode == EADDRINUSE ? "somebody listens there already" : "this user may not"
+            return CommandFailure(
+                .failed, "can not listen for HTTP on \(place): \(why)\n  choose another with --http, or none")
+        }
+        return CommandFailure(
+            .failed, "\(error)\n  if that is the listener on \(place): choose another with --http, or none")
     }
 
     /// Held before the embedded server touches its files; the log has a lock of its own.
@@ -82,7 +91,8 @@ struct ServeRun {
         do throws(EmbeddedServerError) {
             return try await EmbeddedNATSServer.start(options)
         } catch {
-            throw CommandFailure(.unreachable, error.description)
+            let advice = serve.node.natsPort == nil ? "" : "\n  is the port free? --nats-port names another"
+            throw CommandFailure(.unreachable, error.description + advice)
         }
     }
 
@@ -147,7 +157,7 @@ struct ServeRun {
         }
         let face: HTTPFace
         do throws(BusError) {
-            let inbox = try OutcomeInbox(buses.answers)
+            let inbox = try OutcomeInbox(buses.answers, prefix: buses.answers.configuration.inboxPrefix)
             face = HTTPFace(
                 HTTPFaceConfiguration(
                     host: address.host, port: address.port, prefix: configuration.prefix, token: token),

@@ -16,6 +16,7 @@ struct ServeSettings: Encodable, Sendable {
     var evictAfter: String?
     var http: String
     var httpTokenFile: String?
+    var inboxPrefix: String
     var insecure: Bool
     var logLevel: String
     var mode: String
@@ -40,6 +41,7 @@ struct ServeSettings: Encodable, Sendable {
         case embeddedServer = "embedded_server"
         case evictAfter = "evict_after"
         case httpTokenFile = "http_token_file"
+        case inboxPrefix = "inbox_prefix"
         case logLevel = "log_level"
         case natsPort = "nats_port"
         case queryTimeout = "query_timeout"
@@ -64,6 +66,7 @@ struct ServeSettings: Encodable, Sendable {
         evictAfter = serve.node.evictAfter?.defaultValueDescription
         http = serve.http.listen.text
         httpTokenFile = serve.http.httpTokenFile
+        inboxPrefix = serve.connection.inboxPrefix
         insecure = serve.http.insecure
         logLevel = serve.logLevel
         mode = node.mode.name

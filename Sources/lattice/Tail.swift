@@ -21,7 +21,9 @@ struct Tail: AsyncParsableCommand {
             """)
 
     @Option(help: "Only this service (or principal).") var service: String?
-    @Option(help: "Only this kind: registered, heartbeat, tick, ….") var kind: String?
+    @Option(
+        help: "Only this kind: registered, heartbeat, tick, ….", completion: .list(EventType.allCases.map(\.name)))
+    var kind: String?
     @Option(help: "Only this family: registry, clock, policy.") var family: String?
     @Option(help: ArgumentHelp("Read the log on disk from this sequence.", valueName: "seq")) var from: UInt64?
     @Flag(help: "With --from: end at the log's end instead of following.") var once = false

@@ -113,7 +113,12 @@ struct Verify: AsyncParsableCommand {
         let start = state.moment.sequence.next
         var cursor = try readingLog { () throws(EventStoreError) in try reader.frames(from: start, through: last) }
         while let batch = try readingLog({ () throws(EventStoreError) in try cursor.nextBatch() }) {
-            for frame in batch { state.apply(EventRecord(frame)) }
+            for frame in batch {
+                if case .unsupportedSemantics(let version) = state.apply(EventRecord(frame)).verdict {
+                    throw CommandFailure(
+                        QueryError(.unsupportedSemantics, "semantics \(version) was activated at \(frame.sequence)"))
+                }
+            }
             bar.report(batch.lastSequence?.rawValue ?? 0, of: last.rawValue)
         }
     }

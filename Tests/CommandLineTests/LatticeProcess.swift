@@ -62,7 +62,7 @@ final class LatticeProcess: Sendable {
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: scratch.directory)
         // Nothing of the machine on which the tests run may decide which node is asked.
-        let variables = ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR"].compactMap { name in
+        let variables = ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR", "LLVM_PROFILE_FILE"].compactMap { name in
             ProcessInfo.processInfo.environment[name].map { (name, $0) }
         }
         process.environment = Dictionary(uniqueKeysWithValues: variables).merging(environment) { $1 }

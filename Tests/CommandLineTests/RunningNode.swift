@@ -63,6 +63,9 @@ final class RunningNode: Sendable {
         return try await process.end()
     }
 
+    /// Waits for an end of its own.
+    func end() async throws -> Ended { try await process.end() }
+
     func kill() async throws {
         process.send(SIGKILL)
         _ = try await process.end()

@@ -5,17 +5,30 @@ import Testing
 
 @Suite struct `The command line` {
     @Test(arguments: [
-        (["serv"], "lattice --help"),
+        (["serv"], "did you mean `serve`?"),
+        (["help", "query", "selct"], "did you mean `select`?"),
+        (["nonsense"], "there are serve, publish, query"),
         (["query", "resolve"], "<service>"),
-        (["query", "resolve", "x", "--at", "yesterday"], "--at"),
+        (["query", "resolve", "x", "--at", "yesterday"], "2026-11-24T08:00:00Z"),
+        (["query", "resolve", "x", "--at", "2026-11-24T08:00:00"], "with its zone"),
+        (["query", "resolve", "x", "--at", "0"], "from 1"),
+        (["query", "resolve", "x", "--at", "-5"], "from 1"),
         (["query", "select", "x", "--strategy", "best"], "round_robin"),
         (["query", "outcome", "0"], "begin at 1"),
         (["serve", "--sync", "sometimes"], "--sync"),
-        (["serve", "--stale-after", "30"], "--stale-after"),
+        (["serve", "--stale-after", "30"], "30s"),
+        (["serve", "--retention-bytes", "50GB"], "50GiB"),
+        (["serve", "--creds", "nowhere.creds"], "there is no such file"),
+        (["serve", "--inbox-prefix", "mine"], "_INBOX."),
+        (["serve", "--nkey", "seed"], "--nkey-public"),
+        (["serve", "--token", "a", "--user", "b"], "give one of"),
+        (["serve", "--tls-cert", "cert.pem"], "--tls-key"),
+        (["publish", "heartbeat", "", "--id", "x"], "empty"),
+        (["publish", "heartbeat", "x", "--id", ""], "empty"),
         (["serve", "--nats", "127.0.0.1:4222"], "nats://HOST:PORT"),
         (["serve", "--prefix", "a b"], "--prefix"),
         (["serve", "--nats", "nats://127.0.0.1:4222", "--nats-port", "1"], "embedded"),
-        (["serve", "--http", "8501"], "--http"),
+        (["serve", "--http", "8501"], "127.0.0.1:8501"),
         (["serve", "--log-level", "loud"], "notice"),
         (["publish", "register", "x", "--id", "x-1"], "--endpoint"),
         (["tail", "--kind", "heartbeats"], "heartbeat"),
@@ -29,13 +42,25 @@ import Testing
 
     @Test(arguments: [
         [], ["serve"], ["query"], ["query", "resolve"], ["publish"], ["publish", "register"], ["tail"], ["replay"],
-        ["verify"], ["log"], ["log", "cat"], ["log", "export"], ["log", "repair"],
+        ["verify"], ["log"], ["log", "cat"], ["log", "export"], ["log", "import"], ["log", "info"], ["log", "repair"],
     ])
     func `teaches with examples`(command: [String]) async throws {
         let ended = try await LatticeProcess.run(command + ["--help"], in: try Scratch())
         #expect(ended.status == 0 && ended.errors.isEmpty)
         let discussion = ended.output.components(separatedBy: "USAGE:")[0]
         #expect(discussion.contains((["lattice"] + command).joined(separator: " ")), "\(ended.output)")
+    }
+
+    @Test(arguments: ["bash", "zsh", "fish"])
+    func `completes itself in a shell`(shell: String) async throws {
+        let ended = try await LatticeProcess.run(["--generate-completion-script", shell], in: try Scratch())
+        #expect(ended.status == 0 && ended.output.contains("resolve") && ended.output.contains("power_of_two"))
+    }
+
+    @Test func `names values as they are typed`() async throws {
+        let ended = try await LatticeProcess.run(["query", "select", "--help"], in: try Scratch())
+        #expect(ended.output.contains("default:") && !ended.output.contains("(default: 1)"), "\(ended.output)")
+        #expect(ended.output.contains("weighted_random)"), "\(ended.output)")
     }
 
     @Test func `says its version`() async throws {
@@ -55,7 +80,7 @@ import Testing
         #expect(ended.status == 3 && ended.errors.contains("lattice serve"), "\(ended)")
     }
 
-    @Test(arguments: [["replay"], ["verify"], ["log", "info"], ["log", "cat"]])
+    @Test(arguments: [["replay"], ["verify"], ["log", "info"], ["log", "cat"], ["log", "repair"]])
     func `says that there is no log`(command: [String]) async throws {
         let ended = try await LatticeProcess.run(command + ["--data", "nowhere"], in: try Scratch())
         #expect(ended.status == 1 && ended.errors.contains("--data"), "\(ended)")

@@ -8,7 +8,7 @@ import Testing
     /// At least 5 in every run; the nightly form sets LATTICE_KILLS=50.
     private var kills: Int { ProcessInfo.processInfo.environment["LATTICE_KILLS"].flatMap(Int.init) ?? 5 }
 
-    @Test(.enabled(if: Tools.python != nil, "python3 with nats-py is not here: pip install nats-py"))
+    @Test(.enabled(if: Tools.python != nil, "no python3 with nats-py: make test-dependencies"))
     func `keeps every acknowledged event exactly once`() throws {
         let directory = NSTemporaryDirectory() + "lattice-kill-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)

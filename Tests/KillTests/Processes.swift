@@ -69,11 +69,14 @@ enum Tools {
         return (process.terminationStatus, String(decoding: data, as: UTF8.self))
     }
 
-    /// Whether python3 can import nats-py; without it the test with a foreign client says so and is skipped.
+    /// A python3 that can import nats-py, that of scripts/dependencies.sh first; without one the test with a foreign
+    /// client says so and is skipped.
     static let python: String? = {
-        guard let python = find("python3") else { return nil }
-        let status = try? run(python, ["-c", "import nats"]).status
-        return status == 0 ? python : nil
+        let root = URL(fileURLWithPath: #filePath).appendingPathComponent("../../..").standardized
+        let own = root.appendingPathComponent(".build/python/bin/python3").path
+        return [own, find("python3")].compactMap { $0 }.first { python in
+            (try? run(python, ["-c", "import nats"]).status) == 0
+        }
     }()
 
     /// Polls until something is so; false after the limit.

@@ -3,6 +3,7 @@
 import Foundation
 import Messaging
 @testable import NATSMessaging
+import TestFixtures
 import Testing
 
 @Suite struct `A NATS connection` {
@@ -114,7 +115,7 @@ import Testing
 
     @Test func `trusts only the authority it was told of, and shows its own certificate`() async throws {
         let directory = try TemporaryDirectory()
-        try await onThread { try makeCertificates(in: directory.path) }
+        try await onThread { try CertificateFixtures.make(in: directory.path) }
         let path = directory.path
         let server = try await TestServer.start(
             configuration: """
@@ -208,29 +209,4 @@ import Testing
         let waits = [1, 2, 3, 6, 7, 100].map { configuration.reconnectDelayMilliseconds(attempt: $0) }
         #expect(waits == [100, 200, 400, 3200, 5000, 5000])
     }
-}
-
-/// An authority, another one, and certificates of the first for server and client.
-private func makeCertificates(in directory: String) throws {
-    let script = """
-        set -e; cd '\(directory)'
-        for name in ca other-ca; do
-          openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $name.key -out $name.pem \
-            -days 30 -subj /CN=$name -addext basicConstraints=critical,CA:TRUE
-        done
-        for name in server client; do
-          openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $name.key -out $name.csr -subj /CN=$name
-          printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' > $name.ext
-          openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $name.pem -days 30 \
-            -extfile $name.ext
-        done
-        """
-    let process = Process()
-    process.executableURL = URL(filePath: "/bin/sh")
-    process.arguments = ["-c", script]
-    process.standardError = FileHandle.nullDevice
-    process.standardOutput = FileHandle.nullDevice
-    try process.run()
-    process.waitUntilExit()
-    #expect(process.terminationStatus == 0)
 }

@@ -232,6 +232,15 @@ import Testing
         story.happens(deregistered(["a"], incarnation: 5))
     }
 
+    @Test func `a goodbye from more than five minutes ahead is refused`() {
+        var story = Story()
+        story.serve(["a"])
+        story.happens(deregistered(["a"], occurredAt: story.now + .seconds(301)), refused: [0: .timeAhead])
+        #expect(story.ids() == ["a"])
+        story.happens(deregistered(["a"], occurredAt: story.now + .seconds(300)))
+        #expect(story.ids().isEmpty)
+    }
+
     @Test func `who removed it, when and why is answered from the log`() {
         var story = Story()
         story.serve(["a", "b"])

@@ -131,9 +131,13 @@ func registered(_ events: [Registration], of service: String = "checkout", failF
 }
 
 func deregistered(
-    _ ids: [String], of service: String = "checkout", incarnation: Int64 = 1, reason: String = "", actor: String = ""
+    _ ids: [String], of service: String = "checkout", incarnation: Int64 = 1, reason: String = "",
+    occurredAt: Timestamp = .zero, actor: String = ""
 ) -> Event {
-    let events = ids.map { Deregistration(instanceID: $0, incarnation: incarnation, reason: reason, actor: actor) }
+    let events = ids.map {
+        Deregistration(
+            instanceID: $0, incarnation: incarnation, reason: reason, occurredAt: occurredAt, actor: actor)
+    }
     return .registry(.deregistered(Batch(serviceName: service, events: events)))
 }
 

@@ -114,6 +114,7 @@ package nonisolated struct Lattice_V1_RegistryQuery: @unchecked Sendable {
     set {_uniqueStorage()._minWeight = newValue}
   }
 
+  /// Absent: weighted_random.
   package var strategy: Lattice_V1_SelectionStrategy {
     get {_storage._strategy}
     set {_uniqueStorage()._strategy = newValue}

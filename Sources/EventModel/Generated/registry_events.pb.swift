@@ -349,6 +349,7 @@ package nonisolated struct Lattice_V1_InstanceSelection: Sendable {
 
   package var chosen: String = String()
 
+  /// Absent: weighted_random.
   package var strategy: Lattice_V1_SelectionStrategy = .unspecified
 
   /// The registry's sequence that the balancer had applied.

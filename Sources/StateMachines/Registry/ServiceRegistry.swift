@@ -223,6 +223,7 @@ package struct ServiceRegistry: StateMachine {
         if event.incarnation != row.instance.incarnation {
             return event.incarnation < row.instance.incarnation ? .staleIncarnation : .incarnationMismatch
         }
+        if event.occurredAt - moment.logTime > Limits.timeAhead { return .timeAhead }
         let actor = event.actor.isEmpty ? "service:\(service)" : "unverified:\(event.actor)"
         remove(
             slot, .deregistered, reason: event.reason, actor: actor,
