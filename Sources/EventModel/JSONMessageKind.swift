@@ -17,6 +17,14 @@ package enum MessageKind: String, Sendable, Hashable, CaseIterable {
     case rejection
     case changeNotice = "change_notice"
     case eventRecord = "event_record"
+    case mirrorQuery = "mirror_query"
+    case mirrorsAnswer = "mirrors_answer"
+    case mirrorLedgerAnswer = "mirror_ledger_answer"
+    case mirrorPendingAnswer = "mirror_pending_answer"
+    case mirrorDiffsAnswer = "mirror_diffs_answer"
+    case mirrorComparisonAnswer = "mirror_comparison_answer"
+    case mirrorDecisionsAnswer = "mirror_decisions_answer"
+    case capturesAnswer = "captures_answer"
 
     var message: any SwiftProtobuf.Message.Type {
         switch self {
@@ -33,6 +41,14 @@ package enum MessageKind: String, Sendable, Hashable, CaseIterable {
         case .rejection: Lattice_V1_Rejection.self
         case .changeNotice: Lattice_V1_ChangeNotice.self
         case .eventRecord: Lattice_V1_EventRecord.self
+        case .mirrorQuery: Lattice_V1_MirrorQuery.self
+        case .mirrorsAnswer: Lattice_V1_MirrorsAnswer.self
+        case .mirrorLedgerAnswer: Lattice_V1_MirrorLedgerAnswer.self
+        case .mirrorPendingAnswer: Lattice_V1_MirrorPendingAnswer.self
+        case .mirrorDiffsAnswer: Lattice_V1_MirrorDiffsAnswer.self
+        case .mirrorComparisonAnswer: Lattice_V1_MirrorComparisonAnswer.self
+        case .mirrorDecisionsAnswer: Lattice_V1_MirrorDecisionsAnswer.self
+        case .capturesAnswer: Lattice_V1_CapturesAnswer.self
         }
     }
 }
@@ -46,6 +62,21 @@ extension RegistryQueryName {
         case .services, .topology: .topologyAnswer
         case .removals: .removalsAnswer
         case .digest: .digestAnswer
+        }
+    }
+}
+
+extension MirrorQueryName {
+    /// What answers the query.
+    package var answer: MessageKind {
+        switch self {
+        case .mirrors, .stats: .mirrorsAnswer
+        case .ledger: .mirrorLedgerAnswer
+        case .pending: .mirrorPendingAnswer
+        case .diffs: .mirrorDiffsAnswer
+        case .comparison: .mirrorComparisonAnswer
+        case .shouldMirror: .mirrorDecisionsAnswer
+        case .captures: .capturesAnswer
         }
     }
 }
@@ -87,6 +118,7 @@ extension EventType {
         case .requestDispatched: Lattice_V1_RequestsDispatched.self
         case .responseCompared: Lattice_V1_ResponsesCompared.self
         case .mirrorDrained: Lattice_V1_MirrorDrained.self
+        case .contentsErased: Lattice_V1_ContentsErased.self
         case .spansReceived: Lattice_V1_SpansReceived.self
         }
     }

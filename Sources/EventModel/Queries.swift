@@ -177,7 +177,7 @@ extension RegistryQuery {
 }
 
 extension ReadPosition {
-    fileprivate mutating func read(_ field: WireField) throws(DecodeError) {
+    mutating func read(_ field: WireField) throws(DecodeError) {
         let value = try FieldRules.number(field, "position")
         switch field.number {
         case 13: atSequence = value == 0 ? nil : SequenceNumber(value)
@@ -187,7 +187,7 @@ extension ReadPosition {
         }
     }
 
-    fileprivate func write(_ writer: inout WireWriter) {
+    func write(_ writer: inout WireWriter) {
         writer.field(13, atSequence ?? .origin)
         writer.field(14, atTime ?? .zero)
         writer.field(15, minimumSequence ?? .origin)

@@ -25,7 +25,8 @@ import Testing
     @Test func `every query has its subject and its answer`() {
         let registry = RegistryQueryName.allCases.map { ("registry.\($0.rawValue)", $0.answer) }
         let node = NodeQueryName.allCases.map { ("node.\($0.rawValue)", $0.answer) }
-        for (name, answer) in registry + node {
+        let mirror = MirrorQueryName.allCases.map { ("mirror.\($0.rawValue)", $0.answer) }
+        for (name, answer) in registry + mirror + node {
             #expect(document.contains("    address: '{prefix}.queries.\(name)'\n"))
             let operation = document.components(separatedBy: "\n  answer.\(name):\n").last ?? ""
             let reply = operation.components(separatedBy: "\n  answer.").first ?? ""

@@ -51,6 +51,7 @@ import Testing
             switch example.kind {
             case .message(.registryQuery):
                 #expect(try RegistryQuery.decode(example.bytes[...]).encode() == example.bytes)
+            case .message(.mirrorQuery): #expect(try MirrorQuery.decode(example.bytes[...]).encode() == example.bytes)
             case .message(.nodeQuery): #expect(try NodeQuery.decode(example.bytes[...]).encode() == example.bytes)
             default: break
             }
