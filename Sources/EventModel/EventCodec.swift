@@ -45,7 +45,7 @@ package enum EventCodec {
         case .semanticsActivated, .registryConfigured, .guardReleased:
             return .policy(try NodeEventCodec.policy(type, facts))
         case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .requestCaptured,
-            .requestDispatched, .responseCompared, .mirrorDrained:
+            .requestDispatched, .responseCompared, .mirrorDrained, .contentsErased:
             return .mirror(try MirrorCodec.event(type, facts))
         case .spansReceived: return .trace(.spansReceived(try SpanBatch(facts: facts)))
         }

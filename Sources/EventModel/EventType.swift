@@ -28,6 +28,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
     case requestDispatched = 70
     case responseCompared = 71
     case mirrorDrained = 72
+    case contentsErased = 73
     case spansReceived = 96
 
     /// The version of the payload that this code writes.
@@ -41,7 +42,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
         case .tick, .nodeResumed, .intakeGap, .leadershipClaimed: .clock
         case .semanticsActivated, .registryConfigured, .guardReleased: .policy
         case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .requestCaptured,
-            .requestDispatched, .responseCompared, .mirrorDrained:
+            .requestDispatched, .responseCompared, .mirrorDrained, .contentsErased:
             .mirror
         case .spansReceived: .trace
         }
@@ -73,6 +74,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
         case .requestDispatched: "dispatched"
         case .responseCompared: "compared"
         case .mirrorDrained: "drained"
+        case .contentsErased: "contents_erased"
         case .spansReceived: "spans"
         }
     }

@@ -30,6 +30,14 @@ package enum MessageKind: String, Sendable, Hashable, CaseIterable {
     case flamegraphAnswer = "flamegraph_answer"
     case comparisonAnswer = "comparison_answer"
     case collectorStats = "collector_stats"
+    case mirrorQuery = "mirror_query"
+    case mirrorsAnswer = "mirrors_answer"
+    case mirrorLedgerAnswer = "mirror_ledger_answer"
+    case mirrorPendingAnswer = "mirror_pending_answer"
+    case mirrorDiffsAnswer = "mirror_diffs_answer"
+    case mirrorComparisonAnswer = "mirror_comparison_answer"
+    case mirrorDecisionsAnswer = "mirror_decisions_answer"
+    case capturesAnswer = "captures_answer"
 
     var message: any SwiftProtobuf.Message.Type {
         switch self {
@@ -59,6 +67,14 @@ package enum MessageKind: String, Sendable, Hashable, CaseIterable {
         case .flamegraphAnswer: Lattice_V1_FlamegraphAnswer.self
         case .comparisonAnswer: Lattice_V1_ComparisonAnswer.self
         case .collectorStats: Lattice_V1_CollectorStats.self
+        case .mirrorQuery: Lattice_V1_MirrorQuery.self
+        case .mirrorsAnswer: Lattice_V1_MirrorsAnswer.self
+        case .mirrorLedgerAnswer: Lattice_V1_MirrorLedgerAnswer.self
+        case .mirrorPendingAnswer: Lattice_V1_MirrorPendingAnswer.self
+        case .mirrorDiffsAnswer: Lattice_V1_MirrorDiffsAnswer.self
+        case .mirrorComparisonAnswer: Lattice_V1_MirrorComparisonAnswer.self
+        case .mirrorDecisionsAnswer: Lattice_V1_MirrorDecisionsAnswer.self
+        case .capturesAnswer: Lattice_V1_CapturesAnswer.self
         }
     }
 }
@@ -92,6 +108,21 @@ extension TraceQueryName {
         case .flamegraph: .flamegraphAnswer
         case .compare: .comparisonAnswer
         case .stats: .collectorStats
+        }
+    }
+}
+
+extension MirrorQueryName {
+    /// What answers the query.
+    package var answer: MessageKind {
+        switch self {
+        case .mirrors, .stats: .mirrorsAnswer
+        case .ledger: .mirrorLedgerAnswer
+        case .pending: .mirrorPendingAnswer
+        case .diffs: .mirrorDiffsAnswer
+        case .comparison: .mirrorComparisonAnswer
+        case .shouldMirror: .mirrorDecisionsAnswer
+        case .captures: .capturesAnswer
         }
     }
 }
@@ -133,6 +164,7 @@ extension EventType {
         case .requestDispatched: Lattice_V1_RequestsDispatched.self
         case .responseCompared: Lattice_V1_ResponsesCompared.self
         case .mirrorDrained: Lattice_V1_MirrorDrained.self
+        case .contentsErased: Lattice_V1_ContentsErased.self
         case .spansReceived: Lattice_V1_SpansReceived.self
         }
     }

@@ -54,6 +54,7 @@ extension JSONTranscoder {
         case .requestDispatched: .dispatched(try Lattice_V1_RequestsDispatched(serializedBytes: facts))
         case .responseCompared: .compared(try Lattice_V1_ResponsesCompared(serializedBytes: facts))
         case .mirrorDrained: .drained(try Lattice_V1_MirrorDrained(serializedBytes: facts))
+        case .contentsErased: .contentsErased(try Lattice_V1_ContentsErased(serializedBytes: facts))
         case .spansReceived: .spans(try Lattice_V1_SpansReceived(serializedBytes: facts))
         }
     }

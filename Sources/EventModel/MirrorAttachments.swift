@@ -49,32 +49,32 @@ public struct ComparedContent: Sendable, Hashable {
 package enum MirrorAttachment {
     package static func encode(_ entries: [CapturedContent]) -> [UInt8] {
         var writer = WireWriter(capacity: 1_024)
-        for entry in entries {
-            writer.message(1) { inner in
-                inner.field(1, entry.target)
-                write(entry.requestHeaders, 2, &inner)
-                inner.field(3, entry.requestBody)
-                write(entry.responseHeaders, 4, &inner)
-                inner.field(5, entry.responseBody)
+        for entry in entries { writer.message(1) { write(entry, &$0) } }
+        return writer.bytes
+    }
+
+    static func write(_ entry: CapturedContent, _ writer: inout WireWriter) {
+        writer.field(1, entry.target)
+        write(entry.requestHeaders, 2, &writer)
+        writer.field(3, entry.requestBody)
+        write(entry.responseHeaders, 4, &writer)
+        writer.field(5, entry.responseBody)
+    }
+
+    static func write(_ entry: ComparedContent, _ writer: inout WireWriter) {
+        for sides in entry.sides {
+            writer.message(1) { side in
+                side.field(1, sides.path)
+                side.field(2, sides.production)
+                side.field(3, sides.shadow)
             }
         }
-        return writer.bytes
+        for note in entry.notes { writer.element(2, note) }
     }
 
     package static func encode(_ entries: [ComparedContent]) -> [UInt8] {
         var writer = WireWriter()
-        for entry in entries {
-            writer.message(1) { inner in
-                for sides in entry.sides {
-                    inner.message(1) { side in
-                        side.field(1, sides.path)
-                        side.field(2, sides.production)
-                        side.field(3, sides.shadow)
-                    }
-                }
-                for note in entry.notes { inner.element(2, note) }
-            }
-        }
+        for entry in entries { writer.message(1) { write(entry, &$0) } }
         return writer.bytes
     }
 

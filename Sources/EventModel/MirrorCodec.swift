@@ -19,6 +19,7 @@ enum MirrorCodec {
         case .requestDispatched: return .dispatched(try batch(facts, dispatch))
         case .responseCompared: return .compared(try batch(facts, comparison))
         case .mirrorDrained: return .drained(try drained(facts))
+        case .contentsErased: return .contentsErased(try erased(facts))
         default: throw DecodeError("unknown_event_type", type.name)
         }
     }
@@ -124,6 +125,22 @@ enum MirrorCodec {
             case 2: try append(&result.endpoints, facts, field, "endpoints", limit: MirrorLimits.allowedShadows)
             case 3: result.allowLoopback = try FieldRules.number(field, "allow_loopback") != 0
             case 4: result.reason = try FieldRules.text(facts, field, "reason", limit: Limits.valueBytes)
+            default: break
+            }
+        }
+        try FieldRules.finish(cursor, "message")
+        try FieldRules.require(result.sourceService, "source_service")
+        return result
+    }
+
+    private static func erased(_ facts: ArraySlice<UInt8>) throws(DecodeError) -> ContentsErased {
+        var result = ContentsErased(sourceService: "", day: 0)
+        var cursor = WireCursor(0..<facts.count)
+        while let field = cursor.next(in: facts.span) {
+            switch field.number {
+            case 1: result.sourceService = try FieldRules.identifier(facts, field, "source_service")
+            case 2: result.day = try FieldRules.signed(field, "day")
+            case 3: result.reason = try FieldRules.text(facts, field, "reason", limit: Limits.valueBytes)
             default: break
             }
         }

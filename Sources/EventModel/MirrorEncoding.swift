@@ -36,6 +36,11 @@ extension MirrorCodec {
             writer.field(3, event.limit)
             writer.field(4, event.reason)
             return .mirrorDrained
+        case .contentsErased(let event):
+            writer.field(1, event.sourceService)
+            writer.field(2, event.day)
+            writer.field(3, event.reason)
+            return .contentsErased
         }
     }
 
@@ -75,7 +80,7 @@ extension MirrorCodec {
         writer.field(2, change.reason)
     }
 
-    private static func capture(_ capture: RequestCapture, _ writer: inout WireWriter) {
+    static func capture(_ capture: RequestCapture, _ writer: inout WireWriter) {
         writer.field(1, capture.requestID)
         writer.field(2, capture.traceID)
         writer.field(3, capture.intent)
@@ -92,7 +97,7 @@ extension MirrorCodec {
         writer.field(14, capture.hasShadowMark)
     }
 
-    private static func directive(_ directive: DirectiveID, _ writer: inout WireWriter) {
+    static func directive(_ directive: DirectiveID, _ writer: inout WireWriter) {
         writer.field(1, directive.causeSequence)
         writer.field(2, directive.causeIndex)
         writer.field(3, directive.mirrorID)
@@ -107,17 +112,19 @@ extension MirrorCodec {
         writer.field(8, dispatch.isRedispatched)
     }
 
-    private static func comparison(_ comparison: ShadowComparison, _ writer: inout WireWriter) {
+    static func comparison(_ comparison: ShadowComparison, _ writer: inout WireWriter) {
         directive(comparison.directive, &writer)
         writer.field(4, comparison.verdict.name)
         writer.field(5, comparison.differenceCount)
         for path in comparison.paths {
-            writer.message(6) { inner in
-                inner.field(1, path.part.name)
-                inner.field(2, path.pattern)
-                inner.field(3, path.kind.name)
-            }
+            writer.message(6) { Self.path(path, &$0) }
         }
         writer.field(7, comparison.isBaseline)
+    }
+
+    static func path(_ path: DifferingPath, _ writer: inout WireWriter) {
+        writer.field(1, path.part.name)
+        writer.field(2, path.pattern)
+        writer.field(3, path.kind.name)
     }
 }

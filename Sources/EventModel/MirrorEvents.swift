@@ -11,6 +11,7 @@ public enum MirrorEvent: Sendable, Hashable {
     case dispatched(Batch<ShadowDispatch>)
     case compared(Batch<ShadowComparison>)
     case drained(MirrorDrained)
+    case contentsErased(ContentsErased)
 
     /// Whose mirrors these are; equals the subject's token.
     public var sourceService: String {
@@ -22,6 +23,7 @@ public enum MirrorEvent: Sendable, Hashable {
         case .dispatched(let batch): batch.serviceName
         case .compared(let batch): batch.serviceName
         case .drained(let event): event.sourceService
+        case .contentsErased(let event): event.sourceService
         }
     }
 
@@ -33,7 +35,7 @@ public enum MirrorEvent: Sendable, Hashable {
         case .captured(let batch): batch.events.count
         case .dispatched(let batch): batch.events.count
         case .compared(let batch): batch.events.count
-        case .shadowsAllowed, .drained: 1
+        case .shadowsAllowed, .drained, .contentsErased: 1
         }
     }
 }
@@ -217,6 +219,20 @@ public struct MirrorDrained: Sendable, Hashable {
         self.sourceService = sourceService
         self.mirrorID = mirrorID
         self.limit = limit
+        self.reason = reason
+    }
+}
+
+/// What was captured of a source on one day can not be read any more: every node destroys the keys.
+public struct ContentsErased: Sendable, Hashable {
+    public var sourceService: String
+    /// Days since 1970-01-01 in UTC, by the records' time.
+    public var day: Int64
+    public var reason: String
+
+    public init(sourceService: String, day: Int64, reason: String = "") {
+        self.sourceService = sourceService
+        self.day = day
         self.reason = reason
     }
 }

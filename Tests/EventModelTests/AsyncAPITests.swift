@@ -26,7 +26,8 @@ import Testing
         let registry = RegistryQueryName.allCases.map { ("registry.\($0.rawValue)", $0.answer) }
         let node = NodeQueryName.allCases.map { ("node.\($0.rawValue)", $0.answer) }
         let trace = TraceQueryName.allCases.map { ("trace.\($0.rawValue)", $0.answer) }
-        for (name, answer) in registry + trace + node {
+        let mirror = MirrorQueryName.allCases.map { ("mirror.\($0.rawValue)", $0.answer) }
+        for (name, answer) in registry + mirror + trace + node {
             #expect(document.contains("    address: '{prefix}.queries.\(name)'\n"))
             let operation = document.components(separatedBy: "\n  answer.\(name):\n").last ?? ""
             let reply = operation.components(separatedBy: "\n  answer.").first ?? ""

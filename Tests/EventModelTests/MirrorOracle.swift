@@ -32,6 +32,10 @@ enum MirrorOracle {
         case .responseCompared:
             let message = try Lattice_V1_ResponsesCompared(serializedBytes: bytes)
             return .compared(Batch(serviceName: message.sourceService, events: message.events.map(comparison)))
+        case .contentsErased:
+            let message = try Lattice_V1_ContentsErased(serializedBytes: bytes)
+            return .contentsErased(
+                ContentsErased(sourceService: message.sourceService, day: message.day, reason: message.reason))
         default:
             let message = try Lattice_V1_MirrorDrained(serializedBytes: bytes)
             return .drained(
@@ -149,6 +153,12 @@ extension SplitMix64 {
             Lattice_V1_ResponsesCompared.with {
                 $0.sourceService = name()
                 $0.events = batch { $0.comparison() }
+            }
+        case .contentsErased:
+            Lattice_V1_ContentsErased.with {
+                $0.sourceService = name()
+                $0.day = Int64(small())
+                $0.reason = text(atMost: 4_096)
             }
         default:
             Lattice_V1_MirrorDrained.with {

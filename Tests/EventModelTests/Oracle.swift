@@ -194,6 +194,7 @@ extension EventType {
         case .requestDispatched: Lattice_V1_RequestsDispatched.self
         case .responseCompared: Lattice_V1_ResponsesCompared.self
         case .mirrorDrained: Lattice_V1_MirrorDrained.self
+        case .contentsErased: Lattice_V1_ContentsErased.self
         case .spansReceived: Lattice_V1_SpansReceived.self
         }
     }

@@ -242,6 +242,14 @@ package nonisolated struct Lattice_V1_EventRecord: Sendable {
     set {event = .drained(newValue)}
   }
 
+  package var contentsErased: Lattice_V1_ContentsErased {
+    get {
+      if case .contentsErased(let v)? = event {return v}
+      return Lattice_V1_ContentsErased()
+    }
+    set {event = .contentsErased(newValue)}
+  }
+
   package var spans: Lattice_V1_SpansReceived {
     get {
       if case .spans(let v)? = event {return v}
@@ -278,6 +286,7 @@ package nonisolated struct Lattice_V1_EventRecord: Sendable {
     case dispatched(Lattice_V1_RequestsDispatched)
     case compared(Lattice_V1_ResponsesCompared)
     case drained(Lattice_V1_MirrorDrained)
+    case contentsErased(Lattice_V1_ContentsErased)
     case spans(Lattice_V1_SpansReceived)
 
   }
@@ -291,7 +300,7 @@ fileprivate nonisolated let _protobuf_package = "lattice.v1"
 
 nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".EventRecord"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}subject\0\u{3}message_id\0\u{3}event_type\0\u{3}schema_version\0\u{1}attachment\0\u{2}\u{9}registered\0\u{1}deregistered\0\u{1}heartbeat\0\u{3}health_reported\0\u{3}load_reported\0\u{3}health_swept\0\u{3}instance_selected\0\u{2}\u{a}tick\0\u{3}node_resumed\0\u{3}intake_gap\0\u{3}leadership_claimed\0\u{4}\u{d}semantics_activated\0\u{3}registry_configured\0\u{3}guard_released\0\u{2}\u{e}opaque\0\u{2}\u{10}added\0\u{1}removed\0\u{1}enabled\0\u{1}disabled\0\u{3}shadows_allowed\0\u{1}captured\0\u{1}dispatched\0\u{1}compared\0\u{1}drained\0\u{2}\u{8}spans\0\u{c}A\u{1}\u{1}\u{c}B\u{1}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}subject\0\u{3}message_id\0\u{3}event_type\0\u{3}schema_version\0\u{1}attachment\0\u{2}\u{9}registered\0\u{1}deregistered\0\u{1}heartbeat\0\u{3}health_reported\0\u{3}load_reported\0\u{3}health_swept\0\u{3}instance_selected\0\u{2}\u{a}tick\0\u{3}node_resumed\0\u{3}intake_gap\0\u{3}leadership_claimed\0\u{4}\u{d}semantics_activated\0\u{3}registry_configured\0\u{3}guard_released\0\u{2}\u{e}opaque\0\u{2}\u{10}added\0\u{1}removed\0\u{1}enabled\0\u{1}disabled\0\u{3}shadows_allowed\0\u{1}captured\0\u{1}dispatched\0\u{1}compared\0\u{1}drained\0\u{3}contents_erased\0\u{2}\u{7}spans\0\u{c}A\u{1}\u{1}\u{c}B\u{1}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -613,6 +622,19 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
           self.event = .drained(v)
         }
       }()
+      case 89: try {
+        var v: Lattice_V1_ContentsErased?
+        var hadOneofValue = false
+        if let current = self.event {
+          hadOneofValue = true
+          if case .contentsErased(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.event = .contentsErased(v)
+        }
+      }()
       case 96: try {
         var v: Lattice_V1_SpansReceived?
         var hadOneofValue = false
@@ -753,6 +775,10 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
     case .drained?: try {
       guard case .drained(let v)? = self.event else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 88)
+    }()
+    case .contentsErased?: try {
+      guard case .contentsErased(let v)? = self.event else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 89)
     }()
     case .spans?: try {
       guard case .spans(let v)? = self.event else { preconditionFailure() }

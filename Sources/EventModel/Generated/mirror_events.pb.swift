@@ -198,9 +198,21 @@ package nonisolated struct Lattice_V1_RequestsCaptured: Sendable {
 
   package var events: [Lattice_V1_Capture] = []
 
+  /// Taken out at the intake: it becomes the record's attachment, sealed, and never stands among its facts.
+  package var contents: Lattice_V1_CapturedContents {
+    get {_contents ?? Lattice_V1_CapturedContents()}
+    set {_contents = newValue}
+  }
+  /// Returns true if `contents` has been explicitly set.
+  package var hasContents: Bool {self._contents != nil}
+  /// Clears the value of `contents`. Subsequent reads from it will return its default value.
+  package mutating func clearContents() {self._contents = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _contents: Lattice_V1_CapturedContents? = nil
 }
 
 package nonisolated struct Lattice_V1_Capture: Sendable {
@@ -301,9 +313,21 @@ package nonisolated struct Lattice_V1_ResponsesCompared: Sendable {
 
   package var events: [Lattice_V1_Comparison] = []
 
+  /// Taken out at the intake, like that of a capture.
+  package var contents: Lattice_V1_ComparedContents {
+    get {_contents ?? Lattice_V1_ComparedContents()}
+    set {_contents = newValue}
+  }
+  /// Returns true if `contents` has been explicitly set.
+  package var hasContents: Bool {self._contents != nil}
+  /// Clears the value of `contents`. Subsequent reads from it will return its default value.
+  package mutating func clearContents() {self._contents = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _contents: Lattice_V1_ComparedContents? = nil
 }
 
 package nonisolated struct Lattice_V1_Comparison: Sendable {
@@ -363,6 +387,24 @@ package nonisolated struct Lattice_V1_MirrorDrained: Sendable {
   package var mirrorID: String = String()
 
   package var limit: UInt32 = 0
+
+  package var reason: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// <prefix>.events.mirror.<source>.contents_erased: the keys of a day's captured contents are destroyed by every node.
+package nonisolated struct Lattice_V1_ContentsErased: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var sourceService: String = String()
+
+  /// Days since 1970-01-01 in UTC, by the records' time.
+  package var day: Int64 = 0
 
   package var reason: String = String()
 
@@ -729,7 +771,7 @@ nonisolated extension Lattice_V1_ShadowsAllowed: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Lattice_V1_RequestsCaptured: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RequestsCaptured"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}source_service\0\u{1}events\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}source_service\0\u{1}events\0\u{2}\u{d}contents\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -739,24 +781,33 @@ nonisolated extension Lattice_V1_RequestsCaptured: SwiftProtobuf.Message, SwiftP
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.sourceService) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.events) }()
+      case 15: try { try decoder.decodeSingularMessageField(value: &self._contents) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.sourceService.isEmpty {
       try visitor.visitSingularStringField(value: self.sourceService, fieldNumber: 1)
     }
     if !self.events.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.events, fieldNumber: 2)
     }
+    try { if let v = self._contents {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lattice_V1_RequestsCaptured, rhs: Lattice_V1_RequestsCaptured) -> Bool {
     if lhs.sourceService != rhs.sourceService {return false}
     if lhs.events != rhs.events {return false}
+    if lhs._contents != rhs._contents {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -959,7 +1010,7 @@ nonisolated extension Lattice_V1_Dispatch: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Lattice_V1_ResponsesCompared: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ResponsesCompared"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}source_service\0\u{1}events\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}source_service\0\u{1}events\0\u{2}\u{d}contents\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -969,24 +1020,33 @@ nonisolated extension Lattice_V1_ResponsesCompared: SwiftProtobuf.Message, Swift
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.sourceService) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.events) }()
+      case 15: try { try decoder.decodeSingularMessageField(value: &self._contents) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.sourceService.isEmpty {
       try visitor.visitSingularStringField(value: self.sourceService, fieldNumber: 1)
     }
     if !self.events.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.events, fieldNumber: 2)
     }
+    try { if let v = self._contents {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lattice_V1_ResponsesCompared, rhs: Lattice_V1_ResponsesCompared) -> Bool {
     if lhs.sourceService != rhs.sourceService {return false}
     if lhs.events != rhs.events {return false}
+    if lhs._contents != rhs._contents {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1131,6 +1191,46 @@ nonisolated extension Lattice_V1_MirrorDrained: SwiftProtobuf.Message, SwiftProt
     if lhs.sourceService != rhs.sourceService {return false}
     if lhs.mirrorID != rhs.mirrorID {return false}
     if lhs.limit != rhs.limit {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lattice_V1_ContentsErased: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ContentsErased"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}source_service\0\u{1}day\0\u{1}reason\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.sourceService) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.day) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.sourceService.isEmpty {
+      try visitor.visitSingularStringField(value: self.sourceService, fieldNumber: 1)
+    }
+    if self.day != 0 {
+      try visitor.visitSingularInt64Field(value: self.day, fieldNumber: 2)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lattice_V1_ContentsErased, rhs: Lattice_V1_ContentsErased) -> Bool {
+    if lhs.sourceService != rhs.sourceService {return false}
+    if lhs.day != rhs.day {return false}
     if lhs.reason != rhs.reason {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

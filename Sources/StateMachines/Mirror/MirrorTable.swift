@@ -37,6 +37,8 @@ struct PathCount: Sendable, Hashable {
     var raw: UInt64 = 0
     /// Between two answers of production's version.
     var noise: UInt64 = 0
+    /// The last comparison with the shadow in which it was seen; contents stand in the log there.
+    var latest = EventPosition(sequence: .origin)
 }
 
 /// The differences of one mirror by place, bounded.
@@ -50,15 +52,17 @@ struct PathCounts: Sendable, Hashable {
     private(set) var otherNoise: UInt64 = 0
 
     /// Counts each place of one comparison once.
-    mutating func count(_ paths: [DifferingPath], isNoise: Bool) {
+    mutating func count(_ paths: [DifferingPath], isNoise: Bool, _ position: EventPosition) {
         var previous: [DifferingPath] = []
         for path in paths where !previous.contains(where: { $0.isSame(as: path) }) {
             previous.append(path)
-            count(path, isNoise ? 0 : 1, isNoise ? 1 : 0)
+            count(path, isNoise ? 0 : 1, isNoise ? 1 : 0, position)
         }
     }
 
-    private mutating func count(_ path: DifferingPath, _ raw: UInt64, _ noise: UInt64) {
+    private mutating func count(
+        _ path: DifferingPath, _ raw: UInt64, _ noise: UInt64, _ position: EventPosition
+    ) {
         var (low, high) = (0, rows.count)
         while low < high {
             let middle = (low + high) / 2
@@ -74,6 +78,7 @@ struct PathCounts: Sendable, Hashable {
         }
         rows[low].raw &+= raw
         rows[low].noise &+= noise
+        if raw > 0 { rows[low].latest = position }
     }
 
     /// Takes a row of a checkpoint, which has them in order.

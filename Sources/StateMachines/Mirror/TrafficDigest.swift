@@ -200,6 +200,8 @@ extension MirrorRow {
                 inner.field(3, UInt32(row.path.kind.rawValue))
                 inner.field(4, row.raw)
                 inner.field(5, row.noise)
+                inner.field(6, row.latest.sequence)
+                inner.field(7, row.latest.index)
             }
         }
         writer.field(7, paths.otherRaw)
@@ -282,6 +284,7 @@ private enum MirrorRowReader {
         var reader = nested
         var (part, pattern, kind) = (UInt64(0), "", UInt64(0))
         var (raw, noise) = (UInt64(0), UInt64(0))
+        var latest = EventPosition(sequence: .origin)
         while let field = reader.next() {
             switch field.number {
             case 1: part = field.value
@@ -289,13 +292,16 @@ private enum MirrorRowReader {
             case 3: kind = field.value
             case 4: raw = field.value
             case 5: noise = field.value
+            case 6: latest.sequence = SequenceNumber(field.value)
+            case 7: latest.index = UInt32(truncatingIfNeeded: field.value)
             default: return nil
             }
         }
         guard reader.isComplete, let known = ResponsePart(rawValue: UInt8(truncatingIfNeeded: part)),
             let kind = DifferenceKind(rawValue: UInt8(truncatingIfNeeded: kind))
         else { return nil }
-        return PathCount(path: DifferingPath(part: known, pattern: pattern, kind: kind), raw: raw, noise: noise)
+        let path = DifferingPath(part: known, pattern: pattern, kind: kind)
+        return PathCount(path: path, raw: raw, noise: noise, latest: latest)
     }
 
     private static func directive(_ nested: CheckpointReader) -> PendingDirective? {

@@ -39,7 +39,7 @@ extension TrafficMirror {
         return true
     }
 
-    private func skips(
+    func skips(
         _ mirror: Int, _ event: RequestCapture, _ intent: borrowing Span<UInt8>, _ bucket: UInt32
     ) -> MirrorLedgerReason? {
         if !mirrors[mirror].configuration.enabled { return .disabled }
@@ -138,7 +138,7 @@ extension TrafficMirror {
         return nil
     }
 
-    mutating func compare(_ source: String, _ event: ShadowComparison) -> RefusalReason? {
+    mutating func compare(_ source: String, _ event: ShadowComparison, _ eventIndex: UInt32) -> RefusalReason? {
         let mirror: Int
         switch find(source, event.directive.mirrorID) {
         case .success(let found): mirror = found
@@ -156,7 +156,10 @@ extension TrafficMirror {
             case .undecided: mirrors[mirror].counts.undecided &+= 1
             }
         }
-        if event.verdict == .different { mirrors[mirror].paths.count(event.paths, isNoise: event.isBaseline) }
+        if event.verdict == .different {
+            mirrors[mirror].paths.count(
+                event.paths, isNoise: event.isBaseline, EventPosition(sequence: moment.sequence, index: eventIndex))
+        }
         touch(mirror)
         return nil
     }

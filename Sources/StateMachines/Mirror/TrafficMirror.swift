@@ -55,7 +55,15 @@ package struct TrafficMirror: StateMachine {
         case .dispatched(let batch):
             each(batch, &outcome) { state, source, event, _ in state.settle(source, event) }
         case .compared(let batch):
-            each(batch, &outcome) { state, source, event, _ in state.compare(source, event) }
+            for (index, event) in batch.events.enumerated() {
+                if let reason = compare(batch.serviceName, event, UInt32(index)) {
+                    outcome.refuse(index, reason)
+                } else {
+                    outcome.accepted += 1
+                }
+            }
+        // What was erased is in nobody's state; whoever holds keys acts on the record.
+        case .contentsErased: outcome.accepted = 1
         case .drained(let event):
             if let reason = drain(event) { outcome.refuse(0, reason) } else { outcome.accepted = 1 }
         }

@@ -35,6 +35,8 @@ package struct JudgedDifference: Sendable, Hashable {
     package var raw: UInt64
     package var noise: UInt64
     package var verdict: NoiseVerdict
+    /// The last comparison with the shadow in which it was seen.
+    package var latest: EventPosition
 }
 
 /// What is to be done in the world because of the log; done by whoever leads, and settled by events.
@@ -65,6 +67,33 @@ extension TrafficMirror {
         }
         found.sort { $0.cause == $1.cause ? $0.id.mirrorID.precedesInBytes($1.id.mirrorID) : $0.cause < $1.cause }
         return Outbox(directives: Array(found.prefix(limit)))
+    }
+
+    /// What waits for one mirror's shadow, the oldest first.
+    func directives(of mirrorID: String, limit: Int) -> [ShadowDirective] {
+        guard let index = mirrorPlace(mirrorID).index else { return [] }
+        let row = mirrors[index]
+        let waiting = row.pending.lazy.filter { $0.phase == .waiting }
+        return waiting.prefix(limit).map { Self.directive($0, row.configuration) }
+    }
+
+    /// What waits, at most so many of each mirror, so that a slow shadow holds up no other.
+    ///
+    /// - Complexity: linear in the mirrors and in what is answered.
+    package func owed(perMirror limit: Int) -> [ShadowDirective] {
+        mirrors.filter { $0.isAllowed && !$0.pending.isEmpty }.flatMap { directives(of: $0.id, limit: limit) }
+    }
+
+    /// What each mirror of a source would say of a request, in order of id.
+    func decisions(
+        on capture: RequestCapture, of sourceService: String, bucket: UInt32
+    ) -> [MirrorDecisionsAnswer.Decision] {
+        guard let source = sourceIndex(sourceService) else { return [] }
+        let intent = Array(capture.intent.utf8)
+        return sources[source].mirrors.map { mirror in
+            let reason = skips(mirror, capture, intent.span, bucket)
+            return .init(mirrorID: mirrors[mirror].id, isMirrored: reason == nil, reason: reason?.name ?? "")
+        }
     }
 
     private static func directive(_ pending: PendingDirective, _ mirror: MirrorConfiguration) -> ShadowDirective {
@@ -110,7 +139,7 @@ extension TrafficMirror {
                 path: count.path, raw: count.raw, noise: count.noise,
                 verdict: .judge(
                     raw: count.raw, pairs: row.counts.equal &+ row.counts.different, noise: count.noise,
-                    noisePairs: row.counts.baselines))
+                    noisePairs: row.counts.baselines), latest: count.latest)
         }
         return judged.sorted { one, other in
             let isRegression = one.verdict == .regression
