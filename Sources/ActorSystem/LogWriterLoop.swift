@@ -104,6 +104,7 @@ struct LogWriterLoop: ~Copyable {
     private let voice: Voice
     private let logger: Logger
     private var stager: Stager
+    private let vault: ContentVault
     private var nextTick = Timestamp.zero
     private var nextFigures = Timestamp.zero
     private var isStopping = false
@@ -126,9 +127,10 @@ struct LogWriterLoop: ~Copyable {
         self.channel = channel
         self.voice = voice
         self.logger = logger
+        vault = ContentVault.of(dataDirectory: configuration.directory)
         stager = Stager(
             prefix: configuration.prefix, isStream: configuration.mode != .core,
-            bytesPerSecond: configuration.bytesPerSecond)
+            bytesPerSecond: configuration.bytesPerSecond, vault: vault)
     }
 
     /// Runs until stopped or until something is wrong that cannot be mended here.
@@ -223,6 +225,7 @@ struct LogWriterLoop: ~Copyable {
         }
         if !batch.records.isEmpty {
             try write(batch.frames)
+            for staged in batch.records { erase(staged.record) }
             channel.send(batch)
         }
         batch = StagedBatch()
@@ -255,6 +258,15 @@ struct LogWriterLoop: ~Copyable {
         if control.figures.intake == "disk_full" { setIntake("ok") }
     }
 
+    /// The keys go before anybody is told that the contents are erased; a crash in between is made good by recovery.
+    private func erase(_ record: EventRecord) {
+        do throws(EventStoreError) {
+            if try vault.erase(record) > 0 { logger.notice("captured contents were erased") }
+        } catch {
+            logger.error("captured contents were not erased", metadata: ["error": "\(error)"])
+        }
+    }
+
     private mutating func waitForRoom() throws(NodeFailure) {
         for command in control.takeCommands() {
             switch command {
@@ -277,7 +289,13 @@ struct LogWriterLoop: ~Copyable {
     private func retain(_ checkpoint: SequenceNumber, _ now: Timestamp) {
         do throws(EventStoreError) {
             let dropped = try log.applyRetention(configuration.retention, now: now, checkpointSequence: checkpoint)
-            if dropped > 0 { logger.notice("segments dropped by retention", metadata: ["count": "\(dropped)"]) }
+            if dropped > 0 {
+                logger.notice("segments dropped by retention", metadata: ["count": "\(dropped)"])
+                if let frame = try log.reader.frame(at: log.reader.firstRetained) {
+                    // A day of grace: times of records may go back.
+                    try vault.prune(before: ContentVault.day(of: frame.recordedAt) - 1)
+                }
+            }
         } catch {
             logger.error("retention failed", metadata: ["error": "\(error)"])
         }

@@ -32,6 +32,7 @@ package final class Node: Sendable {
     private let hosts: MachineHosts
     private let sequencer: Sequencer
     private let checkpoints: CheckpointStore
+    private let vault: ContentVault
     private let startedAt: Timestamp
     private let progress = Mutex(Progress())
     private let subscriptions = Mutex<[any MessageSubscription]>([])
@@ -83,6 +84,7 @@ package final class Node: Sendable {
         sequencer = Sequencer(hosts: hosts, voice: voice, leaderID: configuration.mode == .core ? nil : id)
         checkpoints = CheckpointStore(
             directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept)
+        vault = ContentVault.of(dataDirectory: configuration.directory)
         startedAt = environment.clock.now()
     }
 
@@ -105,6 +107,8 @@ package final class Node: Sendable {
                 let records = batch.map {
                     StagedRecord(record: EventRecord($0), replyTo: "", wantsJSON: false)
                 }
+                // It may have ended between the record and the deed.
+                for staged in records { try vault.erase(staged.record) }
                 await sequencer.process(records, isLive: false)
                 if let sequence = batch.lastSequence { report(sequence, last) }
             }
@@ -153,6 +157,9 @@ package final class Node: Sendable {
     private func makeResponder() -> QueryResponder {
         let context = QueryContext(
             sequencer: sequencer, hosts: hosts,
+            mirror: MirrorResponder(
+                host: hosts.mirror, contents: ContentReader(reader: reader, vault: vault),
+                gate: TravellerGate(capacity: configuration.travellersMaximum)),
             traveller: TimeTraveller(reader: reader, checkpoints: checkpoints, indexKey: configuration.indexKey),
             timeout: configuration.queryTimeout,
             status: { [weak self] in

@@ -11,11 +11,13 @@ import Synchronization
 private enum Question {
     case registry(RegistryQueryName, RegistryQuery)
     case node(NodeQueryName, NodeQuery)
+    case mirror(MirrorQueryName, MirrorQuery)
 
     var position: ReadPosition {
         switch self {
         case .registry(_, let query): query.position
         case .node(_, let query): query.position
+        case .mirror(_, let query): query.position
         }
     }
 }
@@ -31,6 +33,7 @@ private struct Asked {
 struct QueryContext: Sendable {
     var sequencer: Sequencer
     var hosts: MachineHosts
+    var mirror: MirrorResponder
     var traveller: TimeTraveller
     var timeout: Nanoseconds
     var status: @Sendable () async -> NodeStatus
@@ -213,6 +216,8 @@ final class QueryResponder: Sendable {
     private func answerNow(_ asked: Asked) async throws(QueryError) -> Message {
         switch asked.question {
         case .registry: return await answerLive([asked])[0]
+        case .mirror(let name, let query):
+            return message(try await context.mirror.answer(name, query), name.answer, asked)
         case .node(.status, _): return message(await context.status().encode(), .nodeStatus, asked)
         case .node(.digest, _): return message(await context.sequencer.digests().encode(), .digestAnswer, asked)
         case .node(.outcome, let query):
@@ -240,6 +245,8 @@ final class QueryResponder: Sendable {
             // The past has no dice: without a seed the position is the seed.
             if name == .select && seeded.seed == nil { seeded.seed = sequence.rawValue }
             return message(try state.registry.answer(name, seeded), name.answer, asked)
+        case .mirror(let name, let query):
+            return message(try await context.mirror.answer(name, query, in: state.mirror), name.answer, asked)
         case .node(.digest, _):
             var copy = state
             let answer = DigestAnswer(asOf: state.moment.asOf, machines: copy.digests())
@@ -274,6 +281,13 @@ final class QueryResponder: Sendable {
                 name,
                 try decoding { () throws(DecodeError) in
                     try NodeQuery.decode(try binary(message, isJSON, .nodeQuery)[...])
+                })
+        case "mirror":
+            guard let name = MirrorQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }
+            return .mirror(
+                name,
+                try decoding { () throws(DecodeError) in
+                    try MirrorQuery.decode(try binary(message, isJSON, .mirrorQuery)[...])
                 })
         default: throw unknown(message.subject)
         }

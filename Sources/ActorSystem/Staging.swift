@@ -38,8 +38,10 @@ struct Stager: Sendable {
     private var limiter: RateLimiter
     private let isStream: Bool
     private let prefix: String
+    private let vault: ContentVault
 
-    init(prefix: String, isStream: Bool, bytesPerSecond: Int) {
+    init(prefix: String, isStream: Bool, bytesPerSecond: Int, vault: ContentVault) {
+        self.vault = vault
         router = SubjectRouter(prefix: prefix)
         limiter = RateLimiter(bytesPerSecond: bytesPerSecond)
         self.isStream = isStream
@@ -54,13 +56,14 @@ struct Stager: Sendable {
         let recordedAt = message.stream?.recordedAt ?? now
         do throws(Rejected) {
             let route = try router.route(message.subject)
-            let facts = try payload(message, route, wantsJSON)
+            let whole = MirrorAttachment.split(try payload(message, route, wantsJSON), of: route.type)
+            let facts = whole.facts
             let event = try decode(route, facts)
             if !isStream { try admit(route, message.payload.count, now) }
             let messageID = try messageID(message)
             try append(
                 route, event, facts, messageID, sequence: sequence, recordedAt: recordedAt,
-                sourceHash: isStream ? message.fingerprint : 0, &batch)
+                sourceHash: isStream ? message.fingerprint : 0, contents: whole.contents, &batch)
             batch.records[batch.records.count - 1].replyTo = replyTo
             batch.records[batch.records.count - 1].wantsJSON = wantsJSON
         } catch {
@@ -141,13 +144,15 @@ struct Stager: Sendable {
 
     private func append(
         _ route: EventRoute, _ event: Event, _ facts: ArraySlice<UInt8>, _ messageID: [UInt8],
-        sequence: SequenceNumber, recordedAt: Timestamp, sourceHash: UInt64, _ batch: inout StagedBatch
+        sequence: SequenceNumber, recordedAt: Timestamp, sourceHash: UInt64, contents: ArraySlice<UInt8> = [],
+        _ batch: inout StagedBatch
     ) throws(Rejected) {
+        let sealed = seal(contents, route, event, sequence, recordedAt)
         do throws(EventStoreError) {
             try batch.frames.append(
                 sequence: sequence, recordedAt: recordedAt, sourceHash: sourceHash, eventType: route.type.rawValue,
-                schemaVersion: EventType.currentSchemaVersion, messageID: messageID, subject: route.subject,
-                facts: facts)
+                schemaVersion: EventType.currentSchemaVersion, flags: sealed.isEmpty ? [] : .sealedAttachment,
+                messageID: messageID, subject: route.subject, facts: facts, attachment: sealed[...])
         } catch {
             throw Rejected(reason: "message_too_large")
         }
@@ -156,6 +161,20 @@ struct Stager: Sendable {
             event: event)
         batch.records.append(StagedRecord(record: record, replyTo: "", wantsJSON: false))
         batch.eventCount += event.count
+    }
+
+    /// Contents in the form in which they are kept. Replicas must agree on the facts, whatever one of them has room for:
+    /// what can not be sealed is left out, and whoever asks for it is told so.
+    private func seal(
+        _ contents: ArraySlice<UInt8>, _ route: EventRoute, _ event: Event, _ sequence: SequenceNumber,
+        _ recordedAt: Timestamp
+    ) -> [UInt8] {
+        if case .mirror(.contentsErased(let erased)) = event {
+            vault.renew(source: erased.sourceService, day: erased.day)
+        }
+        if contents.isEmpty { return [] }
+        let day = ContentVault.day(of: recordedAt)
+        return (try? vault.seal(contents, source: route.owner, day: day, sequence: sequence)) ?? []
     }
 
     /// A stream's message that is not understood still has its place, so that replicas hold the same log.

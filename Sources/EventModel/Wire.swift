@@ -39,6 +39,9 @@ package struct WireCursor: Sendable {
         end = range.upperBound
     }
 
+    /// Where the next field begins.
+    var place: Int { offset }
+
     /// True when every byte was read and understood.
     package var isComplete: Bool { isWellFormed && offset == end }
 

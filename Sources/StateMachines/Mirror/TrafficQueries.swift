@@ -125,6 +125,11 @@ extension TrafficMirror {
         sourceIndex(sourceService).map { sources[$0].mirrors.map { mirrors[$0].configuration } } ?? []
     }
 
+    /// Where a mirror sends to; nil: there is no such mirror.
+    package func shadowEndpoint(of mirrorID: String) -> String? {
+        mirrorPlace(mirrorID).index.map { mirrors[$0].configuration.shadowEndpoint }
+    }
+
     /// The allow-list of a source.
     package func allowedShadows(of sourceService: String) -> ShadowAllowList {
         sourceIndex(sourceService).map { sources[$0].allowed } ?? .nothing
