@@ -33,7 +33,8 @@ format: ## Format the sources
 format-check: ## Fail where a source is not formatted
 	@scripts/format-check.sh
 
-coverage: test-dependencies ## Line coverage of each module
+coverage: test-dependencies ## Line coverage of each module, at least 90 %
+	rm -rf .build/debug/codecov
 	swift test --enable-code-coverage --no-parallel
 	@scripts/coverage.sh
 

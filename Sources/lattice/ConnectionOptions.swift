@@ -63,10 +63,8 @@ struct ConnectionOptions: ParsableArguments {
         if [creds, nkey, token, user].compactMap({ $0 }).count > 1 {
             throw ValidationError("give one of --creds, --nkey, --token and --user")
         }
-        guard SubjectSyntax.isPublishable(inboxPrefix), inboxPrefix == "_INBOX" || inboxPrefix.hasPrefix("_INBOX.")
-        else {
-            throw ValidationError(
-                "--inbox-prefix is _INBOX or begins with _INBOX., not '\(inboxPrefix)': nodes answer at inboxes only")
+        guard SubjectSyntax.isPublishable(inboxPrefix), !inboxPrefix.hasPrefix("$") else {
+            throw ValidationError("--inbox-prefix '\(inboxPrefix)' can not stand in a subject: _INBOX.alice, say")
         }
         try validateFiles()
     }

@@ -120,7 +120,15 @@ struct CommandFailure: Error, Sendable {
                     + "--tls-cert and --tls-key show one of this side"
                 : "\n  the server wants another proof of who this is: --creds, --nkey, --token, --user, --tls-cert"
         }
-        if error.message.contains("serverName") { message += "\n  --tls-server-name says it" }
+        if error.message.contains("serverName") {
+            status = .usage
+            message += "\n  --tls-server-name says it"
+        }
+        // What libnats says when the server hangs up instead of answering.
+        if error.message.contains("Expected 'PONG'") {
+            status = .unreachable
+            message += "\n  the server hung up: it may want a certificate of this side, --tls-cert and --tls-key"
+        }
     }
 
     init(_ error: QueryError) {

@@ -35,7 +35,8 @@ private struct GuardedServer {
             ["publish", "register", "checkout", "--id", "a", "--endpoint", "10.0.0.1:80", "--nats", url] + options,
             in: scratch, environment: environment)
         #expect(published.status == 0, "\(published)")
-        let stranger = try await LatticeProcess.run(["query", "status", "--nats", url], in: scratch)
+        let stranger = try await LatticeProcess.run(
+            ["query", "status", "--nats", url.replacingOccurrences(of: "tls://", with: "nats://")], in: scratch)
         #expect(stranger.status == 3, "\(stranger)")
         node.send(SIGTERM)
         #expect(try await node.end().status == 0)
@@ -99,6 +100,23 @@ private struct GuardedServer {
         await guarded.server.terminate()
     }
 
+    @Test func `a missing certificate or name is said`() async throws {
+        let scratch = try Scratch()
+        try CertificateFixtures.make(in: scratch.directory)
+        let path = scratch.directory
+        let guarded = try await GuardedServer(
+            scratch,
+            """
+            tls { cert_file: "\(path)/server.pem", key_file: "\(path)/server.key", ca_file: "\(path)/ca.pem", verify: true }
+            """)
+        let ask = ["query", "status", "--nats", guarded.server.url, "--tls-ca", path + "/ca.pem"]
+        let nameless = try await LatticeProcess.run(ask, in: scratch)
+        #expect(nameless.status == 2 && nameless.errors.contains("--tls-server-name"), "\(nameless)")
+        let bare = try await LatticeProcess.run(ask + ["--tls-server-name", "localhost"], in: scratch)
+        #expect(bare.status == 3 && bare.errors.contains("--tls-cert"), "\(bare)")
+        await guarded.server.terminate()
+    }
+
     @Test func `a wrong password is said, with what there is to give`() async throws {
         let scratch = try Scratch()
         let guarded = try await GuardedServer(scratch, "authorization { user: anna, password: geheim }")
@@ -109,29 +127,38 @@ private struct GuardedServer {
         await guarded.server.terminate()
     }
 
-    @Test func `a user who may hear an inbox of its own only asks and publishes with it`() async throws {
+    @Test func `the shipped roles are enough for a node, a viewer and an operator, each with an inbox of its own`()
+        async throws
+    {
         let scratch = try Scratch()
+        let root = URL(fileURLWithPath: #filePath).appendingPathComponent("../../..").standardized
+        let roles = try String(contentsOf: root.appendingPathComponent("Documentation/roles.conf"), encoding: .utf8)
         let guarded = try await GuardedServer(
-            scratch,
-            """
-            authorization { users: [
-                { user: node, password: x }
-                { user: alice, password: x, permissions: {
-                    publish: ["lattice.queries.>", "lattice.events.>"], subscribe: ["_INBOX.alice.>"] } }
-            ] }
-            """)
-        let url = guarded.server.url
-        let node = try await RunningNode(
-            scratch, ["--http", "none", "--nats", url, "--user", "node", "--password", "x"])
-        let alice = ["--nats", url, "--user", "alice", "--password", "x", "--inbox-prefix", "_INBOX.alice"]
-        let asked = try await LatticeProcess.run(["query", "services"] + alice, in: scratch)
-        #expect(asked.status == 0, "\(asked)")
-        let published = try await LatticeProcess.run(
-            ["publish", "register", "checkout", "--id", "a", "--endpoint", "10.0.0.1:80"] + alice, in: scratch)
-        #expect(published.status == 0, "\(published)")
-        let without = try await LatticeProcess.run(
-            ["query", "services", "--timeout", "1s"] + alice.dropLast(2), in: scratch)
-        #expect(without.status != 0, "\(without)")
+            scratch, roles.replacing(/\$LATTICE_PASSWORD_[A-Z]+/, with: "secret"))
+        func role(_ user: String) -> [String] {
+            [
+                "--nats", guarded.server.url, "--user", user, "--password", "secret", "--inbox-prefix",
+                "_INBOX.\(user)",
+            ]
+        }
+        func run(_ arguments: [String], as user: String) async throws -> Ended {
+            try await LatticeProcess.run(arguments + role(user), in: scratch)
+        }
+        let node = try await RunningNode(scratch, ["--http", "none"] + role("node"))
+        let registered = try await run(
+            ["publish", "register", "checkout", "--id", "a", "--endpoint", "10.0.0.1:80"], as: "checkout")
+        #expect(registered.status == 0, "\(registered)")
+        let seen = try await run(["query", "resolve", "checkout", "--json"], as: "viewer")
+        #expect(seen.status == 0 && seen.output.contains(#""instance_id":"a""#), "\(seen)")
+        let refused = try await run(
+            ["publish", "deregister", "checkout", "--id", "a", "--timeout", "1s"], as: "viewer")
+        #expect(refused.status != 0, "\(refused)")
+        let removed = try await run(
+            ["publish", "deregister", "checkout", "--id", "a", "--as", "alice"], as: "alice")
+        #expect(removed.status == 0, "\(removed)")
+        let curious = try await LatticeProcess.run(
+            ["query", "services", "--timeout", "1s"] + role("viewer").dropLast(2), in: scratch)
+        #expect(curious.status != 0, "heard an inbox that is not its own: \(curious)")
         #expect(try await node.stop().status == 0)
         await guarded.server.terminate()
     }

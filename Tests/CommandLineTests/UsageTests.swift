@@ -19,7 +19,7 @@ import Testing
         (["serve", "--stale-after", "30"], "30s"),
         (["serve", "--retention-bytes", "50GB"], "50GiB"),
         (["serve", "--creds", "nowhere.creds"], "there is no such file"),
-        (["serve", "--inbox-prefix", "mine"], "_INBOX."),
+        (["serve", "--inbox-prefix", "my inbox"], "_INBOX."),
         (["serve", "--nkey", "seed"], "--nkey-public"),
         (["serve", "--token", "a", "--user", "b"], "give one of"),
         (["serve", "--tls-cert", "cert.pem"], "--tls-key"),

@@ -47,7 +47,7 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
             ],
             mayHear: ["_INBOX.gateway.>", "lattice.changes.>"], mayNotHear: ["_INBOX.>", "lattice.events.>"]),
         RoleExpectation(
-            user: "node",
+            user: "node", inbox: "_INBOX.node",
             mayPublish: [
                 "_INBOX.checkout.1", "lattice.changes.registry.checkout", "lattice.rejected",
                 "lattice.queries.node.status",
@@ -56,24 +56,28 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
                 "lattice.events.registry.checkout.registered", "lattice.events.clock.tick",
                 "lattice.events.policy.node.guard_released", "$JS.API.STREAM.DELETE.LATTICE", "elsewhere",
             ],
-            mayHear: ["lattice.events.registry.>", "lattice.queries.>", "$SRV.>"], mayNotHear: [">", "elsewhere"]),
+            mayHear: ["lattice.events.registry.>", "lattice.queries.>", "$SRV.>", "_INBOX.node.>"],
+            mayNotHear: [">", "elsewhere", "_INBOX.>"]),
         RoleExpectation(
-            user: "node-jetstream",
+            user: "node-jetstream", inbox: "_INBOX.node",
             mayPublish: ["_INBOX.checkout.1", "lattice.events.clock.tick", "lattice.events.clock.leadership_claimed"],
             mayNotPublish: [
                 "lattice.events.registry.checkout.registered", "lattice.events.policy.alice.guard_released",
                 "$JS.API.STREAM.DELETE.LATTICE", "$JS.API.STREAM.PURGE.LATTICE", "$JS.API.STREAM.INFO.OTHER",
             ],
-            mayHear: ["lattice.queries.>", "$SRV.>"], mayNotHear: ["lattice.events.>", ">"]),
+            mayHear: ["lattice.queries.>", "$SRV.>", "_INBOX.node.>"],
+            mayNotHear: ["lattice.events.>", ">", "_INBOX.>"]),
         RoleExpectation(
-            user: "viewer", mayPublish: ["lattice.queries.registry.topology", "lattice.queries.node.status"],
+            user: "viewer", inbox: "_INBOX.viewer",
+            mayPublish: ["lattice.queries.registry.topology", "lattice.queries.node.status"],
             mayNotPublish: [
                 "lattice.events.registry.checkout.deregistered", "lattice.events.policy.viewer.guard_released",
                 "lattice.changes.registry.checkout",
             ],
-            mayHear: ["_INBOX.>"], mayNotHear: ["lattice.events.>", "lattice.queries.>"]),
+            mayHear: ["_INBOX.viewer.>"],
+            mayNotHear: ["_INBOX.>", "_INBOX.alice.>", "lattice.events.>", "lattice.queries.>"]),
         RoleExpectation(
-            user: "alice",
+            user: "alice", inbox: "_INBOX.alice",
             mayPublish: [
                 "lattice.events.policy.alice.guard_released", "lattice.events.policy.alice.registry_configured",
                 "lattice.events.registry.checkout.deregistered", "lattice.queries.node.digest",
@@ -82,7 +86,8 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
                 "lattice.events.policy.bob.guard_released", "lattice.events.registry.checkout.registered",
                 "lattice.events.clock.tick",
             ],
-            mayHear: ["lattice.events.>", "lattice.rejected", "lattice.changes.>"], mayNotHear: [">"]),
+            mayHear: ["_INBOX.alice.>", "lattice.events.>", "lattice.rejected", "lattice.changes.>"],
+            mayNotHear: [">", "_INBOX.>"]),
     ]
 }
 
@@ -130,7 +135,7 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
 
     @Test func `a question and its answer pass between service and node`() async throws {
         let server = try await TestServer.start(configuration: Self.configuration())
-        let node = try await Self.connect(server, "node", inbox: "_INBOX")
+        let node = try await Self.connect(server, "node", inbox: "_INBOX.node")
         let service = try await Self.connect(server, "checkout", inbox: "_INBOX.checkout")
         let questions = try node.subscribe("lattice.queries.>", queueGroup: "lattice-queries", limits: .standard)
         try await node.flush(timeout: .seconds(5))
@@ -146,7 +151,7 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
 
     @Test func `a node reads its stream with the rights of its role`() async throws {
         let server = try await TestServer.start(jetStream: true, configuration: Self.configuration())
-        let node = try await Self.connect(server, "node-jetstream", inbox: "_INBOX")
+        let node = try await Self.connect(server, "node-jetstream", inbox: "_INBOX.node")
         let service = try await Self.connect(server, "checkout", inbox: "_INBOX.checkout")
         try await JetStreamAdministration(node).ensureStream(
             StreamConfiguration(name: "LATTICE", subjects: ["lattice.events.>"]))
