@@ -21,6 +21,8 @@ let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -37,7 +39,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -66,22 +72,39 @@ let package = Package(
             name: "HTTPFace",
             dependencies: [
                 "EventModel", "Messaging", logging, .product(name: "CoreMetrics", package: "swift-metrics"), lifecycle,
-                hummingbird, .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "HTTPTypes", package: "swift-http-types"),
+                hummingbird, nioCore, httpTypes,
             ],
             swiftSettings: strict),
+        // Faces for what sends spans: OTLP over HTTP and gRPC, Zipkin; and the translation, which `import` uses too.
+        .target(
+            name: "Receivers",
+            dependencies: [
+                "EventModel", "Messaging", logging, metrics, lifecycle, protobuf, hummingbird,
+                .product(name: "HummingbirdCore", package: "hummingbird"), nioCore, httpTypes,
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+            ], swiftSettings: strict),
+        // Faces for what reads spans: Jaeger's query API.
+        .target(
+            name: "QueryAPI",
+            dependencies: [
+                "EventModel", "Messaging", logging, lifecycle, protobuf, hummingbird, nioCore, httpTypes,
+            ], swiftSettings: strict),
         .executableTarget(
             name: "lattice",
             dependencies: [
                 "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", "HTTPFace",
-                arguments, logging, metrics, lifecycle, signals, protobuf,
-                .product(name: "NIOCore", package: "swift-nio"),
+                "Receivers", "QueryAPI", arguments, logging, metrics, lifecycle, signals, protobuf, nioCore,
             ], swiftSettings: strict),
         .executableTarget(
             name: "lattice-bench",
             dependencies: [
-                "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", arguments,
-                logging,
+                "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", "Receivers",
+                arguments, logging, lifecycle, nioCore, .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
         // Tests.
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
@@ -90,6 +113,10 @@ let package = Package(
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
+        .testTarget(
+            name: "ReceiversTests",
+            dependencies: ["Receivers", "EventModel", "Messaging", "NATSMessaging", logging, protobuf],
+            swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
@@ -105,7 +132,7 @@ let package = Package(
                 "lattice", "HTTPFace", "NATSMessaging", "TestFixtures",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
-            swiftSettings: strict),
+            exclude: ["export.py"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Writes Sources/EventModel/Generated from schemas/lattice/v1/*.proto; with --check only says whether it is current.
+# Writes Sources/EventModel/Generated from schemas/lattice/v1/*.proto and Sources/Receivers/Generated from
+# schemas/opentelemetry; with --check only says whether they are current.
 #
 # Usage: schemas/generate.sh [--check]
 #
@@ -11,13 +12,12 @@ set -eu
 export LC_ALL=C
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-generated=$root/Sources/EventModel/Generated
 sums=$root/schemas/.generated-from
 mode=write
 case ${1-} in
     "") ;;
     --check) mode=check ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 fail() {
@@ -40,14 +40,18 @@ find_plugin() {
     echo "$scratch/release/protoc-gen-swift"
 }
 
-# Generates into the folder $1.
+# Generates into the folder $1, visible as $2 says, what stands behind.
 generate_into() {
-    (cd "$root/schemas" && protoc --plugin=protoc-gen-swift="$plugin" --proto_path=. --swift_out="$1" \
-        --swift_opt=Visibility=Package --swift_opt=UseAccessLevelOnImports=true --swift_opt=FileNaming=DropPath \
-        lattice/v1/*.proto)
+    folder=$1
+    visibility=$2
+    shift 2
+    mkdir "$folder"
+    (cd "$root/schemas" && protoc --plugin=protoc-gen-swift="$plugin" --proto_path=. --swift_out="$folder" \
+        --swift_opt=Visibility="$visibility" --swift_opt=UseAccessLevelOnImports=true \
+        --swift_opt=FileNaming=DropPath "$@")
     # The generator does not know strict memory safety yet: messages of more than sixteen fields share one immutable
     # default storage, which it declares nonisolated(unsafe) and then reads without saying `unsafe`.
-    for file in "$1"/*.pb.swift; do
+    for file in "$folder"/*.pb.swift; do
         sed 's/var _storage = _StorageClass\.defaultInstance$/var _storage = unsafe _StorageClass.defaultInstance/' \
             "$file" >"$file.safe"
         mv "$file.safe" "$file"
@@ -56,25 +60,32 @@ generate_into() {
 
 # Checksum, size and name of every schema, for the test that runs without protoc.
 write_sums() {
-    (cd "$root/schemas" && cksum lattice/v1/*.proto)
+    (cd "$root/schemas" && cksum lattice/v1/*.proto && find opentelemetry -name "*.proto" | sort | xargs cksum)
 }
 
 command -v protoc >/dev/null || fail 2 "protoc is missing; install protobuf-compiler"
 plugin=$(find_plugin)
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
-mkdir "$fresh/code"
-generate_into "$fresh/code"
+generate_into "$fresh/EventModel" Package $(cd "$root/schemas" && ls lattice/v1/*.proto)
+generate_into "$fresh/Receivers" Internal $(cd "$root/schemas" && find opentelemetry -name '*.proto' | sort)
 write_sums >"$fresh/sums"
 
+for target in EventModel Receivers; do
+    generated=$root/Sources/$target/Generated
+    if [ "$mode" = check ]; then
+        diff -ru "$generated" "$fresh/$target" >&2 ||
+            fail 1 "Sources/$target/Generated is not current; run schemas/generate.sh"
+        continue
+    fi
+    mkdir -p "$generated"
+    rm -f "$generated"/*.pb.swift
+    cp "$fresh/$target"/*.pb.swift "$generated"/
+    echo "wrote $(ls "$generated" | wc -l | tr -d ' ') files of $target"
+done
 if [ "$mode" = check ]; then
-    diff -ru "$generated" "$fresh/code" >&2 || fail 1 "Sources/EventModel/Generated is not current; run schemas/generate.sh"
     diff -u "$sums" "$fresh/sums" >&2 || fail 1 "schemas/.generated-from is not current; run schemas/generate.sh"
     echo "generated code is current"
     exit 0
 fi
-mkdir -p "$generated"
-rm -f "$generated"/*.pb.swift
-cp "$fresh/code"/*.pb.swift "$generated"/
 cp "$fresh/sums" "$sums"
-echo "wrote $(ls "$generated" | wc -l | tr -d ' ') files"

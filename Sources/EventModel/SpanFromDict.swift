@@ -172,7 +172,7 @@ package enum JSONWriting {
         case text(String)
     }
 
-    static func of(_ value: JSONValue) -> String {
+    package static func of(_ value: JSONValue) -> String {
         var result = ""
         var stack = [Piece.value(value)]
         while let piece = stack.popLast() {

@@ -1,8 +1,9 @@
 // What a span may be in the log: the frozen structural rules of `SpansReceived` (decision 2).
 
 /// Judges spans where they lie; nothing is built.
-enum SpanRules {
-    static func checkSpan(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) throws(DecodeError) {
+package enum SpanRules {
+    /// One span, without its service and process.
+    package static func checkSpan(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) throws(DecodeError) {
         var counts = (tags: 0, logs: 0, links: 0)
         var (hasTrace, hasSpan) = (false, false)
         var cursor = WireCursor(range)
@@ -33,7 +34,7 @@ enum SpanRules {
     }
 
     /// One more tag: counted, its key and value judged.
-    static func checkTag(
+    package static func checkTag(
         _ bytes: borrowing Span<UInt8>, _ field: WireField, _ name: StaticString, _ count: inout Int
     ) throws(DecodeError) {
         guard field.isBytes else { throw DecodeError("malformed", "\(name)") }

@@ -13,8 +13,9 @@ extension TraceSpan {
 }
 
 /// Writes spans and their parts.
-enum SpanEncoding {
-    static func write(_ span: TraceSpan, _ writer: inout WireWriter) {
+package enum SpanEncoding {
+    /// A span without its service and process.
+    package static func write(_ span: TraceSpan, _ writer: inout WireWriter) {
         writer.field(1, span.traceID.bytes)
         writer.field(2, span.spanID.bytes)
         if let parent = span.parentSpanID { writer.field(3, parent.bytes) }
@@ -34,7 +35,7 @@ enum SpanEncoding {
     }
 
     /// A tag; its value is written even where it is empty or zero, so that its type is known.
-    static func write(_ tag: SpanTag, _ writer: inout WireWriter) {
+    package static func write(_ tag: SpanTag, _ writer: inout WireWriter) {
         writer.field(1, tag.key)
         switch tag.value {
         case .string(let value): writer.element(2, value)

@@ -197,7 +197,11 @@ package struct WireWriter: Sendable {
     }
 
     package mutating func field(_ number: Int, _ value: ArraySlice<UInt8>) {
-        if value.isEmpty { return }
+        if !value.isEmpty { element(number, value) }
+    }
+
+    /// Bytes as a field with presence: written even where they are none.
+    package mutating func element(_ number: Int, _ value: ArraySlice<UInt8>) {
         tag(number, .bytes)
         varint(UInt64(value.count))
         bytes.append(contentsOf: value)
@@ -227,13 +231,18 @@ package struct WireWriter: Sendable {
             bytes[start] = UInt8(count)
             return
         }
-        var length: [UInt8] = []
+        var size = 1
         var rest = UInt64(count)
         while rest >= 0x80 {
-            length.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+            size += 1
+        }
+        bytes.insert(contentsOf: repeatElement(0, count: size - 1), at: start)
+        rest = UInt64(count)
+        for index in start..<start + size - 1 {
+            bytes[index] = UInt8(truncatingIfNeeded: rest) | 0x80
             rest >>= 7
         }
-        length.append(UInt8(rest))
-        bytes.replaceSubrange(start...start, with: length)
+        bytes[start + size - 1] = UInt8(rest)
     }
 }

@@ -21,52 +21,65 @@ struct Announcement: Sendable {
         var data: String
         var http: String?
         var isNew: Bool
+        var jaeger: String?
         var lastSequence: UInt64
         var mode: String
         var nats: String
         var nodeID: String
+        var otlpGRPC: String?
+        var otlpHTTP: String?
         var prefix: String
         var ready = true
         var scannedBytes: UInt64
         var tornTail: TornTail?
+        var zipkin: String?
 
         enum CodingKeys: String, CodingKey {
             case isNew = "new_log"
             case lastSequence = "last_sequence"
             case nodeID = "node_id"
+            case otlpGRPC = "otlp_grpc"
+            case otlpHTTP = "otlp_http"
             case scannedBytes = "scanned_bytes"
             case tornTail = "torn_tail"
-            case data, http, mode, nats, prefix, ready
+            case data, http, jaeger, mode, nats, prefix, ready, zipkin
         }
     }
 
     /// Writes the file, then says it.
-    func ready(httpURL: String?) {
+    ///
+    /// - Parameter listeners: addresses by the name of the listener.
+    func ready(_ listeners: [String: String]) {
         let url = urls.joined(separator: ",")
         let file = NodeFile(
-            natsURL: url, httpURL: httpURL, prefix: serve.node.prefix, processID: getpid())
+            natsURL: url, httpURL: listeners["http"], prefix: serve.node.prefix, processID: getpid())
         do {
             try file.write(in: serve.node.data)
         } catch {
             Terminal.complain("lattice: \(NodeFile.path(in: serve.node.data)) was not written: \(error)")
         }
-        let facts = facts(url, httpURL)
+        let facts = facts(url, listeners)
         if serve.json { return Terminal.say(JSONText.encode(facts)) }
         show(facts)
     }
 
-    private func facts(_ url: String, _ httpURL: String?) -> Facts {
+    private func facts(_ url: String, _ listeners: [String: String]) -> Facts {
         Facts(
-            data: serve.node.data, http: httpURL, isNew: node.recovery.isNew,
+            data: serve.node.data, http: listeners["http"], isNew: node.recovery.isNew, jaeger: listeners["jaeger"],
             lastSequence: node.recovery.lastSequence.rawValue, mode: node.configuration.mode.name,
-            nats: url, nodeID: node.id, prefix: serve.node.prefix, scannedBytes: node.recovery.scannedByteCount,
-            tornTail: node.recovery.tornTail.map { TornTail(bytes: $0.byteCount, records: $0.discardedFrameCount) })
+            nats: url, nodeID: node.id, otlpGRPC: listeners["otlp_grpc"], otlpHTTP: listeners["otlp_http"],
+            prefix: serve.node.prefix, scannedBytes: node.recovery.scannedByteCount,
+            tornTail: node.recovery.tornTail.map { TornTail(bytes: $0.byteCount, records: $0.discardedFrameCount) },
+            zipkin: listeners["zipkin"])
     }
 
     private func show(_ facts: Facts) {
         Terminal.say("LatticeForge \(Lattice.version) is ready")
         Terminal.say("  nats    \(facts.nats)\(isEmbedded ? "  (embedded)" : "")  prefix \(facts.prefix)")
         if let http = facts.http { Terminal.say("  http    \(http)") }
+        let spans = [facts.otlpHTTP, facts.otlpGRPC, facts.zipkin].compactMap { $0 }.joined(separator: "  ")
+        if !spans.isEmpty { Terminal.say("  spans   \(spans)") }
+        if let jaeger = facts.jaeger { Terminal.say("  traces  \(jaeger)  (Jaeger's query API)") }
         Terminal.say("  node    \(facts.nodeID)  mode \(facts.mode)")
         let state = facts.isNew ? "new log" : "last sequence \(facts.lastSequence)"
         Terminal.say("  data    \(facts.data)  \(state), sync \(serve.log.sync.text)")

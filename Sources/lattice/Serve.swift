@@ -32,6 +32,7 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup(title: "Node") var node: NodeOptions
     @OptionGroup(title: "Log") var log: DurabilityOptions
     @OptionGroup(title: "HTTP") var http: HTTPOptions
+    @OptionGroup(title: "Receivers of spans") var receivers: ReceiverOptions
 
     @Option(
         help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"),
@@ -57,6 +58,7 @@ struct Serve: AsyncParsableCommand {
                 "--log-level takes \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not '\(logLevel)'")
         }
         try http.refuseOpenListener()
+        try receivers.refuseOpenListeners(isInsecure: http.insecure)
     }
 
     func run() async throws {
@@ -165,16 +167,6 @@ struct HTTPOptions: ParsableArguments {
     /// The token; nil where none is set.
     func token() throws(CommandFailure) -> String? {
         guard let httpTokenFile else { return nil }
-        guard let data = FileManager.default.contents(atPath: httpTokenFile) else {
-            throw CommandFailure(.failed, "--http-token-file \(httpTokenFile) can not be read")
-        }
-        let text = String(decoding: data, as: UTF8.self)
-        let token = String(text.drop(while: \.isWhitespace).prefix { !$0.isWhitespace })
-        guard token.utf8.count >= 16 else {
-            throw CommandFailure(
-                .failed, "the token in \(httpTokenFile) is shorter than 16 characters: `openssl rand -hex 32` makes one"
-            )
-        }
-        return token
+        return try TokenFile.read(httpTokenFile, option: "--http-token-file")
     }
 }

@@ -10,6 +10,7 @@ import Messaging
 import Metrics
 import NATSMessaging
 import NIOCore
+import Receivers
 import ServiceLifecycle
 import UnixSignals
 
@@ -28,7 +29,7 @@ struct ServeRun {
     func run() async throws {
         MetricsSystem.bootstrap(metrics)
         let directory = configuration.directory
-        let token = try serve.http.token()
+        let tokens = (http: try serve.http.token(), receivers: try serve.receivers.token())
         let lock = try lockDirectory()
         let stopper = await Stopper()
         let server = try await startServer()
@@ -40,7 +41,9 @@ struct ServeRun {
         if let server { services.append(ServerService(server: server)) }
         services.append(NodeService(node: node, buses: buses))
         let announcement = Announcement(node: node, urls: urls, serve: serve, isEmbedded: server != nil)
-        services += try httpServices(node, buses, token, announcement)
+        let board = ListenerBoard(listenerNames) { urls in announcement.ready(urls) }
+        services += try listenerServices(node, buses, tokens, board)
+        await board.start()
         let group = serviceGroup(services)
         await stopper.stop(group)
 
@@ -148,30 +151,44 @@ struct ServeRun {
         }
     }
 
-    private func httpServices(
-        _ node: Node, _ buses: NodeBuses, _ token: String?, _ announcement: Announcement
+    private var listenerNames: [String] {
+        (serve.http.listen.address == nil ? [] : ["http"])
+            + serve.receivers.listeners.filter { $0.listen.address != nil }.map(\.name)
+    }
+
+    private func listenerServices(
+        _ node: Node, _ buses: NodeBuses, _ tokens: (http: String?, receivers: String?), _ board: ListenerBoard
     ) throws(CommandFailure) -> [any Service] {
-        guard let address = serve.http.listen.address else {
-            announcement.ready(httpURL: nil)
-            return []
-        }
-        let face: HTTPFace
+        if listenerNames.isEmpty { return [] }
+        let inbox: OutcomeInbox
         do throws(BusError) {
-            let inbox = try OutcomeInbox(buses.answers, prefix: buses.answers.configuration.inboxPrefix)
-            face = HTTPFace(
-                HTTPFaceConfiguration(
-                    host: address.host, port: address.port, prefix: configuration.prefix, token: token),
-                bus: buses.answers, metrics: metrics, isReady: { node.isReady },
-                outcome: { message, timeout throws(BusError) in
-                    try await inbox.outcome(of: message, timeout: timeout)
-                })
+            inbox = try OutcomeInbox(buses.answers, prefix: buses.answers.configuration.inboxPrefix)
         } catch {
             throw CommandFailure(error, url: buses.answers.configuration.servers.joined(separator: ", "))
         }
+        let outcome: Receivers.PublishWithOutcome = { message, timeout throws(BusError) in
+            try await inbox.outcome(of: message, timeout: timeout)
+        }
+        let delivery = SpanDelivery(prefix: configuration.prefix, outcome: outcome)
+        return httpServices(node, buses, tokens.http, outcome, board)
+            + ListenerServices(
+                options: serve.receivers, bus: buses.answers, prefix: configuration.prefix, delivery: delivery,
+                token: tokens.receivers, board: board, logger: logger
+            ).services()
+    }
+
+    private func httpServices(
+        _ node: Node, _ buses: NodeBuses, _ token: String?, _ outcome: @escaping Receivers.PublishWithOutcome,
+        _ board: ListenerBoard
+    ) -> [any Service] {
+        guard let address = serve.http.listen.address else { return [] }
+        let face = HTTPFace(
+            HTTPFaceConfiguration(
+                host: address.host, port: address.port, prefix: configuration.prefix, token: token),
+            bus: buses.answers, metrics: metrics, isReady: { node.isReady }, outcome: outcome)
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
-        let host = address.host.contains(":") ? "[\(address.host)]" : address.host
-        return [face.service(logger: quiet) { port in announcement.ready(httpURL: "http://\(host):\(port)") }]
+        return [face.service(logger: quiet) { port in await board.report("http", address.url(scheme: "http", port)) }]
     }
 
     private func serviceGroup(_ services: [any Service]) -> ServiceGroup {

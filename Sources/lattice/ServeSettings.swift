@@ -18,12 +18,16 @@ struct ServeSettings: Encodable, Sendable {
     var httpTokenFile: String?
     var inboxPrefix: String
     var insecure: Bool
+    var jaeger: String
     var logLevel: String
     var mode: String
     var nats: [String]
     var natsPort: UInt16?
+    var otlpGRPC: String
+    var otlpHTTP: String
     var prefix: String
     var queryTimeout: String
+    var receiverTokenFile: String?
     var retentionAge: String
     var retentionBytes: UInt64
     var staleAfter: String?
@@ -32,6 +36,7 @@ struct ServeSettings: Encodable, Sendable {
     var tickInterval: String
     var tlsCA: String?
     var travellersMaximum: Int
+    var zipkin: String
 
     enum CodingKeys: String, CodingKey {
         case allowLoopback = "allow_loopback"
@@ -44,14 +49,17 @@ struct ServeSettings: Encodable, Sendable {
         case inboxPrefix = "inbox_prefix"
         case logLevel = "log_level"
         case natsPort = "nats_port"
+        case otlpGRPC = "otlp_grpc"
+        case otlpHTTP = "otlp_http"
         case queryTimeout = "query_timeout"
+        case receiverTokenFile = "receiver_token_file"
         case retentionAge = "retention_age"
         case retentionBytes = "retention_bytes"
         case staleAfter = "stale_after"
         case tickInterval = "tick_interval"
         case tlsCA = "tls_ca"
         case travellersMaximum = "travellers_maximum"
-        case credentials, data, http, insecure, mode, nats, prefix, stream, sync
+        case credentials, data, http, insecure, jaeger, mode, nats, prefix, stream, sync, zipkin
     }
 
     init(_ serve: Serve) {
@@ -68,12 +76,16 @@ struct ServeSettings: Encodable, Sendable {
         httpTokenFile = serve.http.httpTokenFile
         inboxPrefix = serve.connection.inboxPrefix
         insecure = serve.http.insecure
+        jaeger = serve.receivers.listeners[3].text
         logLevel = serve.logLevel
         mode = node.mode.name
         nats = serve.connection.servers
         natsPort = serve.node.natsPort
         prefix = node.prefix
+        otlpGRPC = serve.receivers.listeners[1].text
+        otlpHTTP = serve.receivers.listeners[0].text
         queryTimeout = "\(node.queryTimeout.rawValue / 1_000_000_000)s"
+        receiverTokenFile = serve.receivers.receiverTokenFile
         retentionAge = serve.log.retentionAge.defaultValueDescription
         retentionBytes = node.retention.byteCount ?? 0
         staleAfter = serve.node.staleAfter?.defaultValueDescription
@@ -82,6 +94,7 @@ struct ServeSettings: Encodable, Sendable {
         tickInterval = "\(node.tickInterval.rawValue / 1_000_000_000)s"
         tlsCA = serve.connection.tlsCa
         travellersMaximum = node.travellersMaximum
+        zipkin = serve.receivers.listeners[2].text
     }
 }
 

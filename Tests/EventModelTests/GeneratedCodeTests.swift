@@ -7,15 +7,19 @@ import Testing
     @Test func `every schema is as it was when the code was generated`() throws {
         let folder = GoldenExample.schemas
         let recorded = try String(contentsOf: folder.appendingPathComponent(".generated-from"), encoding: .utf8)
-        let schemas = try FileManager.default.contentsOfDirectory(
-            atPath: folder.appendingPathComponent("lattice/v1").path
-        ).filter { $0.hasSuffix(".proto") }.sorted()
-        let current = try schemas.map { name in
-            let path = "lattice/v1/" + name
+        let current = try schemas(in: folder).map { path in
             let content = [UInt8](try Data(contentsOf: folder.appendingPathComponent(path)))
             return "\(PosixChecksum.of(content)) \(content.count) \(path)\n"
         }
         #expect(recorded == current.joined(), "run schemas/generate.sh")
+    }
+
+    /// Ours, then those of others, each sorted by path.
+    private func schemas(in folder: URL) throws -> [String] {
+        try ["lattice", "opentelemetry"].flatMap { name in
+            try FileManager.default.subpathsOfDirectory(atPath: folder.appendingPathComponent(name).path)
+                .filter { $0.hasSuffix(".proto") }.map { "\(name)/\($0)" }.sorted()
+        }
     }
 
     @Test func `the checksum is that of cksum`() {

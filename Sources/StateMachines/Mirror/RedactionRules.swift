@@ -6,16 +6,11 @@ package import EventModel
 /// Takes secrets out of requests and responses before they become events.
 package struct RedactionRules: Sendable, Hashable {
     /// What stands in a secret's place.
-    package static let mark = "[redacted]"
+    package static let mark = SecretNames.mark
 
-    package static let standardHeaders: [String] = [
-        "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-amz-security-token",
-        "x-forwarded-client-cert",
-    ]
+    package static let standardHeaders: [String] = SecretNames.headers
 
-    package static let standardMembers: [String] = [
-        "token", "access_token", "refresh_token", "id_token", "client_secret", "password", "code", "signature",
-    ]
+    package static let standardMembers: [String] = SecretNames.members
 
     /// Headers whose values are kept; all others are left out.
     package static let standardKept: [String] = [

@@ -1,27 +1,28 @@
 // Where outcomes of published events arrive, for as many publishers as wait.
 
 import Dispatch
-import Messaging
 import Synchronization
 
 /// One subscription and one thread for all outcomes; each waits under a token of its own.
 ///
 /// The plain reply subject would do on core NATS only: over a stream it belongs to the stream's acknowledgement.
-final class OutcomeInbox: Sendable {
+package final class OutcomeInbox: Sendable {
     private typealias Waiting = CheckedContinuation<Message?, Never>
 
     private let bus: any MessageBus
     private let subject: String
     private let waiting = Mutex<[String: Waiting]>([:])
 
+    /// Opens the subscription; it ends with this value.
+    ///
     /// - Parameter prefix: the inbox prefix that the bus's user may hear.
-    init(_ bus: any MessageBus, prefix: String) throws(BusError) {
+    package init(_ bus: any MessageBus, prefix: String = "_INBOX") throws(BusError) {
         self.bus = bus
         let name = String(UInt64.random(in: .min ... .max), radix: 36)
-        subject = "\(prefix).lattice-http-\(name)"
+        subject = "\(prefix).lattice-outcomes-\(name)"
         let subscription = try bus.subscribe(
             subject + ".*", queueGroup: nil, limits: PendingLimits(messages: 65_536, bytes: 64 << 20))
-        DispatchQueue(label: "lattice.http.outcomes").async { [weak self] in
+        DispatchQueue(label: "lattice.outcomes").async { [weak self] in
             while let messages = try? subscription.receive(maximum: 256, timeout: .milliseconds(500)) {
                 guard let self else { return subscription.drain() }
                 for message in messages { self.settle(message.subject, message) }
@@ -30,7 +31,7 @@ final class OutcomeInbox: Sendable {
     }
 
     /// Publishes an event and returns its outcome; throws `timeout` where none came.
-    func outcome(of message: Message, timeout: Duration) async throws(BusError) -> Message {
+    package func outcome(of message: Message, timeout: Duration) async throws(BusError) -> Message {
         let inbox = "\(subject).\(String(UInt64.random(in: .min ... .max), radix: 36))"
         var message = message
         message.headers.append(MessageHeader("Lattice-Reply", inbox))

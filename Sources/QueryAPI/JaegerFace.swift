@@ -1,0 +1,257 @@
+// Jaeger's query API, so that Grafana and Jaeger's UI read our traces. Source of the routes: jaegertracing/jaeger,
+// cmd/query/app/http_handler.go and apiv3.
+
+import EventModel
+import FoundationEssentials
+import HTTPTypes
+import Hummingbird
+package import Logging
+package import Messaging
+import NIOCore
+package import ServiceLifecycle
+
+/// What the face is told.
+package struct JaegerFaceConfiguration: Sendable {
+    package var host: String
+    /// 0: any free one.
+    package var port: Int
+    package var prefix: String
+
+    package init(host: String, port: Int, prefix: String) {
+        self.host = host
+        self.port = port
+        self.prefix = prefix
+    }
+}
+
+/// Answers Jaeger's clients with what the node answers. It reads only; the node's own bounds hold.
+package struct JaegerFace: Sendable {
+    private let configuration: JaegerFaceConfiguration
+    private let questions: TraceQuestions
+    private static let tracesAtOnce = 4
+
+    package init(_ configuration: JaegerFaceConfiguration, bus: any MessageBus) {
+        self.configuration = configuration
+        questions = TraceQuestions(bus: bus, prefix: configuration.prefix)
+    }
+
+    /// The listener as a service; `onListening` is told the port.
+    package func service(logger: Logger, onListening: @escaping @Sendable (Int) async -> Void) -> any Service {
+        let router = Router()
+        addVersion2(router)
+        addVersion3(router)
+        return Application(
+            router: router,
+            configuration: ApplicationConfiguration(
+                address: .hostname(configuration.host, port: configuration.port), serverName: nil),
+            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
+    }
+
+    // MARK: Version 2
+
+    private func addVersion2(_ router: Router<BasicRequestContext>) {
+        router.get("api/services") { _, _ in
+            await version2 { () throws(QuestionFailure) in try await services() }
+        }
+        router.get("api/services/:service/operations") { _, context in
+            await version2 { () throws(QuestionFailure) in
+                try await operations(Self.decoded(context.parameters.get("service"))).map(\.name)
+            }
+        }
+        router.get("api/operations") { request, _ in
+            await version2 { () throws(QuestionFailure) in
+                let parameters = JaegerParameters(request)
+                guard let service = parameters.first("service") else {
+                    throw QuestionFailure(400, "parameter 'service' is required")
+                }
+                let kind = parameters.first("spanKind")
+                return try await operations(service).filter { kind == nil || $0.spanKind == kind }
+            }
+        }
+        router.get("api/traces") { request, _ in
+            await version2 { () throws(QuestionFailure) in try await traces(JaegerParameters(request)) }
+        }
+        router.get("api/traces/:id") { request, context in
+            await version2 { () throws(QuestionFailure) in
+                let id = try Self.traceID(context.parameters.get("id") ?? "")
+                let isRaw = JaegerParameters(request).isTrue("raw")
+                return [JaegerTraceJSON(try await questions.trace(id, raw: isRaw))]
+            }
+        }
+        router.get("api/dependencies") { request, _ in
+            await version2 { () throws(QuestionFailure) in try await dependencies(JaegerParameters(request)) }
+        }
+    }
+
+    private func services() async throws(QuestionFailure) -> [String] {
+        let answer: Lattice_V1_OperationsAnswer = try await questions.ask(.services, Lattice_V1_TraceQuery())
+        return answer.operations.map(\.serviceName)
+    }
+
+    private func operations(_ service: String) async throws(QuestionFailure) -> [JaegerOperationJSON] {
+        var query = Lattice_V1_TraceQuery()
+        query.serviceName = service
+        let answer: Lattice_V1_OperationsAnswer = try await questions.ask(.operations, query)
+        return answer.operations.map { operation in
+            let kind = SpanKind(rawValue: UInt32(operation.kind.rawValue))
+            return JaegerOperationJSON(name: operation.operationName, spanKind: kind?.name ?? "")
+        }
+    }
+
+    private func traces(_ parameters: JaegerParameters) async throws(QuestionFailure) -> [JaegerTraceJSON] {
+        let names = parameters.all("traceID")
+        if !names.isEmpty {
+            var ids: [TraceID] = []
+            for name in names.prefix(100) { ids.append(try Self.traceID(name)) }
+            return try await traces(ids, raw: parameters.isTrue("raw")).map { JaegerTraceJSON($0) }
+        }
+        var search = try parameters.search(now: Self.now)
+        search.raw = parameters.isTrue("raw")
+        return try await found(search).map { JaegerTraceJSON($0) }
+    }
+
+    private func dependencies(_ parameters: JaegerParameters) async throws(QuestionFailure) -> [JaegerDependencyJSON] {
+        var query = Lattice_V1_TraceQuery()
+        // Milliseconds, unlike everything else.
+        query.startTimeMax = parameters.first("endTs").flatMap { Int64($0) }.map { $0 &* 1_000_000 } ?? 0
+        if let lookback = parameters.first("lookback").flatMap({ Int64($0) }) {
+            let end = query.startTimeMax > 0 ? query.startTimeMax : Self.now
+            query.startTimeMin = max(0, end &- lookback &* 1_000_000)
+        }
+        let answer: Lattice_V1_DependenciesAnswer = try await questions.ask(.dependencies, query)
+        return (answer.links + answer.selfLinks).map {
+            JaegerDependencyJSON(parent: $0.parent, child: $0.child, callCount: $0.callCount)
+        }
+    }
+
+    // MARK: Traces
+
+    private func found(_ search: JaegerSearch) async throws(QuestionFailure) -> [Lattice_V1_TraceAnswer] {
+        let summaries = try await questions.search(search.query, limit: search.limit)
+        let ids = summaries.compactMap { TraceID(bytes: $0.traceID) }
+        return try await traces(ids, raw: search.raw).filter { search.matches($0) }
+    }
+
+    /// Traces in the order of their ids; one that is gone meanwhile is left out.
+    private func traces(_ ids: [TraceID], raw: Bool) async throws(QuestionFailure) -> [Lattice_V1_TraceAnswer] {
+        typealias Fetched = (index: Int, result: Result<Lattice_V1_TraceAnswer, QuestionFailure>)
+        var answers = [Lattice_V1_TraceAnswer?](repeating: nil, count: ids.count)
+        var failure: QuestionFailure?
+        await withTaskGroup(of: Fetched.self) { group in
+            func take(_ fetched: Fetched?) {
+                switch fetched?.result {
+                case .success(let answer): answers[fetched?.index ?? 0] = answer
+                case .failure(let error) where error.status != 404: failure = error
+                default: break
+                }
+            }
+            for (index, id) in ids.enumerated() {
+                if index >= Self.tracesAtOnce { take(await group.next()) }
+                group.addTask {
+                    do throws(QuestionFailure) {
+                        return (index, .success(try await questions.trace(id, raw: raw)))
+                    } catch {
+                        return (index, .failure(error))
+                    }
+                }
+            }
+            for await fetched in group { take(fetched) }
+        }
+        if let failure { throw failure }
+        return answers.compactMap { $0 }
+    }
+
+    // MARK: Version 3
+
+    private func addVersion3(_ router: Router<BasicRequestContext>) {
+        router.get("api/v3/services") { _, _ in
+            await version3 { () throws(QuestionFailure) in ["services": try await services()] }
+        }
+        router.get("api/v3/operations") { request, _ in
+            await version3 { () throws(QuestionFailure) in
+                let parameters = JaegerParameters(request)
+                guard let service = parameters.first("service") else {
+                    throw QuestionFailure(400, "parameter 'service' is required")
+                }
+                let kind = parameters.first("span_kind", "spanKind")
+                return ["operations": try await operations(service).filter { kind == nil || $0.spanKind == kind }]
+            }
+        }
+        router.get("api/v3/traces") { request, _ in
+            await version3 { () throws(QuestionFailure) in
+                let traces = try await found(try JaegerParameters(request).searchVersion3())
+                return ["result": OTLPTracesJSON(traces)]
+            }
+        }
+        router.get("api/v3/traces/:id") { request, context in
+            await version3 { () throws(QuestionFailure) in
+                let id = try Self.traceID(context.parameters.get("id") ?? "")
+                let isRaw = JaegerParameters(request).isTrue("raw_traces", "rawTraces")
+                return ["result": OTLPTracesJSON([try await questions.trace(id, raw: isRaw)])]
+            }
+        }
+    }
+
+    // MARK: Answers
+
+    private func version2<Content: Encodable>(
+        _ work: () async throws(QuestionFailure) -> [Content]
+    ) async -> Response {
+        do throws(QuestionFailure) {
+            let data = try await work()
+            return Self.json(JaegerEnvelope(data: data, total: data.count))
+        } catch {
+            let errors = [JaegerError(code: error.status, msg: error.message)]
+            return Self.json(JaegerEnvelope<[String]>(errors: errors), error.status)
+        }
+    }
+
+    private func version3<Content: Encodable>(
+        _ work: () async throws(QuestionFailure) -> Content
+    ) async -> Response {
+        do throws(QuestionFailure) {
+            return Self.json(try await work())
+        } catch {
+            let failure = JaegerFailure(httpCode: error.status, message: error.message)
+            return Self.json(["error": failure], error.status)
+        }
+    }
+
+    private static func json(_ content: some Encodable, _ status: Int = 200) -> Response {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let data = (try? encoder.encode(content)) ?? Data("{}".utf8)
+        return Response(
+            status: .init(code: status), headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: ByteBuffer(bytes: data)))
+    }
+
+    private static func traceID(_ text: String) throws(QuestionFailure) -> TraceID {
+        let padded = String(repeating: "0", count: max(0, 32 - text.utf8.count)) + text
+        guard !text.isEmpty, let id = TraceID(hexadecimal: padded) else {
+            throw QuestionFailure(400, "'\(text.prefix(64))' is no trace id")
+        }
+        return id
+    }
+
+    /// `%2F` and the like as bytes of UTF-8; the text itself where it is not escaped well.
+    private static func decoded(_ text: String?) -> String {
+        let text = text ?? ""
+        var bytes: [UInt8] = []
+        var rest = text.utf8.makeIterator()
+        while let byte = rest.next() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.next(), let low = rest.next(),
+                let value = UInt8(String(decoding: [high, low], as: UTF8.self), radix: 16)
+            else { return text }
+            bytes.append(value)
+        }
+        return String(validating: bytes, as: UTF8.self) ?? text
+    }
+
+    /// Unix nanoseconds.
+    private static var now: Int64 { Int64(Date().timeIntervalSince1970 * 1e9) }
+}

@@ -1,0 +1,112 @@
+// Questions about traces over the bus, their answers as messages.
+
+package import EventModel
+import FoundationEssentials
+package import Messaging
+package import SwiftProtobuf
+
+/// Why a question has no answer.
+package struct QuestionFailure: Error, Sendable, Hashable {
+    /// Of HTTP.
+    package var status: Int
+    package var message: String
+
+    package init(_ status: Int, _ message: String) {
+        self.status = status
+        self.message = message
+    }
+}
+
+/// Asks a node, as any customer does.
+package struct TraceQuestions: Sendable {
+    private let bus: any MessageBus
+    private let prefix: String
+    private let timeout: Duration
+    /// Of one trace, so that no answer takes all memory.
+    private static let spansMaximum = 100_000
+
+    package init(bus: any MessageBus, prefix: String, timeout: Duration = .seconds(10)) {
+        self.bus = bus
+        self.prefix = prefix
+        self.timeout = timeout
+    }
+
+    /// One question, one answer.
+    package func ask<Answer: SwiftProtobuf.Message>(
+        _ name: TraceQueryName, _ query: Lattice_V1_TraceQuery, as type: Answer.Type = Answer.self
+    ) async throws(QuestionFailure) -> Answer {
+        let answer: Messaging.Message
+        do throws(BusError) {
+            answer = try await bus.request(
+                Messaging.Message(
+                    subject: "\(prefix).queries.trace.\(name.rawValue)",
+                    headers: [MessageHeader("Content-Type", "application/protobuf")], payload: Self.bytes(query)),
+                timeout: timeout)
+        } catch {
+            switch error.code {
+            case .timeout: throw QuestionFailure(504, "no answer in time")
+            case .noResponders: throw QuestionFailure(503, "no node answers")
+            default: throw QuestionFailure(502, error.code.rawValue)
+            }
+        }
+        if let text = answer.header("Nats-Service-Error") {
+            throw QuestionFailure(answer.header("Nats-Service-Error-Code").flatMap { Int($0) } ?? 500, text)
+        }
+        do {
+            return try Answer(serializedBytes: answer.payload)
+        } catch {
+            throw QuestionFailure(502, "the answer is not understood")
+        }
+    }
+
+    private static func bytes(_ query: Lattice_V1_TraceQuery) -> [UInt8] {
+        let bytes: [UInt8]? = try? query.serializedBytes()
+        return bytes ?? []
+    }
+
+    /// A whole trace: the pages of its spans put together.
+    package func trace(_ id: TraceID, raw: Bool = false) async throws(QuestionFailure) -> Lattice_V1_TraceAnswer {
+        var query = Lattice_V1_TraceQuery()
+        query.traceID = Data(id.bytes)
+        query.raw = raw
+        query.limit = 2_000
+        var whole: Lattice_V1_TraceAnswer = try await ask(.trace, query)
+        while !whole.nextPageToken.isEmpty && whole.spans.count < Self.spansMaximum {
+            query.pageToken = whole.nextPageToken
+            let page: Lattice_V1_TraceAnswer = try await ask(.trace, query)
+            whole.append(page)
+        }
+        return whole
+    }
+
+    /// Traces that a search finds, the latest first; at most `limit`.
+    package func search(
+        _ query: Lattice_V1_TraceQuery, limit: Int
+    ) async throws(QuestionFailure) -> [Lattice_V1_TraceSummary] {
+        var query = query
+        var found: [Lattice_V1_TraceSummary] = []
+        // A page may be short, even empty, and not be the last.
+        for _ in 0..<1_000 {
+            query.limit = UInt32(min(limit - found.count, 500))
+            let page: Lattice_V1_TracesAnswer = try await ask(.search, query)
+            found += page.traces
+            query.pageToken = page.nextPageToken
+            if page.nextPageToken.isEmpty || found.count >= limit { break }
+        }
+        return Array(found.prefix(limit))
+    }
+}
+
+extension Lattice_V1_TraceAnswer {
+    /// Puts the next page behind this one; each page has resources of its own.
+    fileprivate mutating func append(_ page: Lattice_V1_TraceAnswer) {
+        nextPageToken = page.nextPageToken
+        let shift = UInt32(resources.count)
+        resources += page.resources
+        spans += page.spans.map { span in
+            var span = span
+            span.resourceIndex += shift
+            return span
+        }
+    }
+}

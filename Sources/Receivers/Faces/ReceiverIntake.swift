@@ -1,0 +1,60 @@
+// What all faces share: who may send, how much at once, and what a body may be (operations.md, limits).
+
+import Messaging
+import Synchronization
+
+/// What a receiver is told.
+package struct ReceiverConfiguration: Sendable {
+    /// A name or an address.
+    package var host: String
+    /// 0: any free one.
+    package var port: Int
+    /// Who sends has to show it; nil: everybody who can connect may send.
+    package var token: String?
+
+    package init(host: String, port: Int, token: String? = nil) {
+        self.host = host
+        self.port = port
+        self.token = token
+    }
+
+    /// Whether an `Authorization` is good enough; takes the same time wherever two texts differ.
+    func admits(_ authorization: String?) -> Bool {
+        guard let token else { return true }
+        let (wanted, offered) = (Array("Bearer \(token)".utf8), Array((authorization ?? "").utf8))
+        var difference = wanted.count ^ offered.count
+        for index in wanted.indices { difference |= Int(wanted[index] ^ (index < offered.count ? offered[index] : 0)) }
+        return difference == 0
+    }
+}
+
+/// Limits of one request.
+package enum ReceiverLimits {
+    /// As it comes.
+    package static let bodyBytes = 4_194_304
+    /// Unpacked.
+    package static let inflatedBytes = 20_971_520
+    /// Unpacked to packed.
+    package static let ratio = 100
+}
+
+/// Bytes of requests under way, of all faces together; more is refused, so that memory stays flat under overload.
+package final class ReceiverBudget: Sendable {
+    private let limit: Int
+    private let used = Mutex(0)
+
+    /// - Parameter bytes: how much may be under way.
+    package init(bytes: Int = 268_435_456) { limit = bytes }
+
+    /// Runs the work if its bytes fit; nil if they do not.
+    func spend<Value>(_ bytes: Int, _ work: () async -> Value) async -> Value? {
+        let fits = used.withLock { used in
+            if used + bytes > limit { return false }
+            used += bytes
+            return true
+        }
+        guard fits else { return nil }
+        defer { used.withLock { $0 -= bytes } }
+        return await work()
+    }
+}

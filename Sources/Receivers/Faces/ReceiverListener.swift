@@ -1,0 +1,155 @@
+// A listener for HTTP, common to the faces that speak it.
+
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import ServiceLifecycle
+
+/// Routes of one face, bound to an address.
+struct ReceiverListener: Sendable {
+    let configuration: ReceiverConfiguration
+    let budget: ReceiverBudget
+    /// A connection that is silent for so long is closed.
+    private static let idle = TimeAmount.seconds(120)
+    private static let connectionsMaximum = 2_048
+
+    /// What a face makes of a body: the answer's status and content.
+    typealias Handler = @Sendable (_ type: String, _ body: [UInt8]) async -> ReceiverAnswer
+
+    /// The listener as a service; `onListening` is told the port.
+    ///
+    /// - Parameter failure: a failure in the form of the face, for a type of content.
+    func service(
+        path: String, logger: Logger, failure: @escaping @Sendable (ReceiverFailure, _ type: String) -> ReceiverAnswer,
+        onListening: @escaping @Sendable (Int) async -> Void, handler: @escaping Handler
+    ) -> any Service {
+        let router = Router()
+        router.post(RouterPath(path)) { request, _ in
+            let type = Self.mediaType(request)
+            let answer: ReceiverAnswer
+            do throws(ReceiverFailure) {
+                answer = try await self.answer(request, type, handler)
+            } catch {
+                answer = failure(error, type)
+            }
+            return Self.response(answer)
+        }
+        return Application(
+            router: router,
+            server: .http1(configuration: .init(idleTimeout: Self.idle)),
+            configuration: ApplicationConfiguration(
+                address: .hostname(configuration.host, port: configuration.port), serverName: nil,
+                availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionsMaximum)),
+            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
+    }
+
+    private func answer(
+        _ request: Request, _ type: String, _ handler: Handler
+    ) async throws(ReceiverFailure) -> ReceiverAnswer {
+        guard configuration.admits(request.headers[.authorization]) else { throw .unauthorized }
+        let packed = try await body(request)
+        let encoding = request.headers[.contentEncoding]?.lowercased() ?? "identity"
+        let isPacked = encoding != "identity"
+        guard !isPacked || encoding == "gzip" || encoding == "deflate" else { throw .unsupportedEncoding }
+        // What an unpacked body may come to is spent before it is unpacked.
+        let size = isPacked ? min(ReceiverLimits.inflatedBytes, packed.readableBytes * 20) : packed.readableBytes
+        let outcome = await budget.spend(size) { () -> Result<ReceiverAnswer, ReceiverFailure> in
+            do throws(Inflation.Failure) {
+                let content =
+                    isPacked ? try Inflation.inflate(packed, encoding: encoding) : Array(packed.readableBytesView)
+                return .success(await handler(type, content))
+            } catch {
+                return .failure(error == .tooLarge ? .tooLarge : .malformed("the body is not \(encoding)"))
+            }
+        }
+        guard let outcome else { throw .busy("too many requests under way") }
+        return try outcome.get()
+    }
+
+    private func body(_ request: Request) async throws(ReceiverFailure) -> ByteBuffer {
+        if let text = request.headers[.contentLength], let length = Int(text), length > ReceiverLimits.bodyBytes {
+            throw .tooLarge
+        }
+        do {
+            return try await request.body.collect(upTo: ReceiverLimits.bodyBytes)
+        } catch is NIOTooManyBytesError {
+            throw .tooLarge
+        } catch let error as any HTTPResponseError where error.status == .contentTooLarge {
+            throw .tooLarge
+        } catch {
+            throw .malformed("the body did not come whole")
+        }
+    }
+
+    private static func mediaType(_ request: Request) -> String {
+        let text = request.headers[.contentType]?.lowercased() ?? ""
+        return text.prefix { $0 != ";" }.split(separator: " ").joined()
+    }
+
+    private static func response(_ answer: ReceiverAnswer) -> Response {
+        var headers = HTTPFields()
+        if !answer.type.isEmpty { headers[.contentType] = answer.type }
+        if let seconds = answer.retryAfter { headers[.retryAfter] = "\(seconds)" }
+        if answer.status == 401 { headers[.wwwAuthenticate] = "Bearer" }
+        for (name, value) in answer.headers { if let name = HTTPField.Name(name) { headers[name] = value } }
+        return Response(
+            status: .init(code: answer.status), headers: headers,
+            body: .init(byteBuffer: ByteBuffer(bytes: answer.body)))
+    }
+}
+
+/// An answer before it is one of HTTP's.
+struct ReceiverAnswer: Sendable {
+    var status: Int
+    var type = ""
+    var body: [UInt8] = []
+    /// Seconds.
+    var retryAfter: Int?
+    var headers: [(String, String)] = []
+}
+
+/// Why a request as a whole is not taken.
+enum ReceiverFailure: Error, Sendable, Hashable {
+    case malformed(String)
+    case unsupportedType(String)
+    case unsupportedEncoding
+    case unauthorized
+    case tooLarge
+    /// Come again.
+    case busy(String)
+    case unavailable(String)
+
+    init(_ trouble: SpanDelivery.Trouble) {
+        switch trouble {
+        case .backPressure(let reason): self = .busy(reason)
+        case .unavailable(let reason): self = .unavailable("no node answers: \(reason)")
+        }
+    }
+
+    /// Of HTTP.
+    var status: Int {
+        switch self {
+        case .malformed: 400
+        case .unauthorized: 401
+        case .tooLarge: 413
+        case .unsupportedType, .unsupportedEncoding: 415
+        case .busy: 429
+        case .unavailable: 503
+        }
+    }
+
+    /// Seconds; nil where coming again is of no use.
+    var retryAfter: Int? { [429, 503].contains(status) ? 1 : nil }
+
+    var message: String {
+        switch self {
+        case .malformed(let reason), .unsupportedType(let reason), .busy(let reason), .unavailable(let reason): reason
+        case .unsupportedEncoding: "Content-Encoding is gzip, deflate or identity"
+        case .unauthorized: "a bearer token is needed"
+        case .tooLarge:
+            "a body has at most 4 MiB, unpacked 20 MiB and a hundred times what came"
+        }
+    }
+}

@@ -1,0 +1,118 @@
+// Secrets among the tags of spans: replaced before anything leaves the process (operations.md, a reader of captures).
+
+import EventModel
+
+/// What a tag's name says of its value.
+enum SpanSecrets {
+    enum Kind {
+        /// Nothing.
+        case plain
+        /// It is a secret.
+        case secret
+        /// It is an address, whose query may hold secrets.
+        case address
+        /// It is the query of an address.
+        case query
+    }
+
+    /// Lower-case names by length; `code` is a secret only where it is the whole name (`error.code` is none).
+    private static let names: [[[UInt8]]] = {
+        var table = [[[UInt8]]](repeating: [], count: 32)
+        for name in SecretNames.headers + SecretNames.members { table[name.utf8.count].append(Array(name.utf8)) }
+        return table
+    }()
+
+    private static let code = Array("code".utf8)
+    private static let addresses = ["url.full", "http.url", "http.target"].map { Array($0.utf8) }
+    private static let query = Array("url.query".utf8)
+
+    /// Judges a tag by the last part of its name, without regard to case, `_` as good as `-`.
+    static func kind(_ key: ArraySlice<UInt8>) -> Kind {
+        switch key.count {
+        case 8, 11: if addresses.contains(where: { isSame($0, key) }) { return .address }
+        case 9: if isSame(query, key) { return .query }
+        default: break
+        }
+        let last = lastPart(key)
+        guard last.count < names.count else { return .plain }
+        for name in names[last.count] where isSame(name, last) {
+            if name == code && last.count != key.count { continue }
+            return .secret
+        }
+        return .plain
+    }
+
+    static func kind(_ key: String) -> Kind { kind(Array(key.utf8)[...]) }
+
+    private static func lastPart(_ key: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        guard let dot = key.lastIndex(of: UInt8(ascii: ".")) else { return key }
+        return key[(dot + 1)...]
+    }
+
+    private static func isSame(_ name: [UInt8], _ key: ArraySlice<UInt8>) -> Bool {
+        var index = key.startIndex
+        for byte in name {
+            if folded(key[index]) != folded(byte) { return false }
+            index += 1
+        }
+        return true
+    }
+
+    @inline(__always)
+    private static func folded(_ byte: UInt8) -> UInt8 {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte + 32
+        case UInt8(ascii: "_"): UInt8(ascii: "-")
+        default: byte
+        }
+    }
+
+    // MARK: Values
+
+    /// A tag as it may leave the process.
+    static func redacted(_ tag: SpanTag) -> SpanTag {
+        let kind = kind(tag.key)
+        if kind == .secret { return SpanTag(tag.key, SecretNames.mark) }
+        guard kind != .plain, case .string(let text) = tag.value else { return tag }
+        return SpanTag(tag.key, kind == .query ? redacted(form: text[...]) : redacted(address: text))
+    }
+
+    /// An address without the values of its secret parameters and without a user's name and password.
+    static func redacted(address: String) -> String {
+        let path = address.prefix { $0 != "?" && $0 != "#" }
+        let rest = address[path.endIndex...]
+        guard let mark = rest.first else { return withoutUser(path) }
+        return withoutUser(path) + "\(mark)" + redacted(form: rest.dropFirst())
+    }
+
+    private static func withoutUser(_ path: Substring) -> String {
+        guard let scheme = path.firstRange(of: "://") else { return String(path) }
+        let rest = path[scheme.upperBound...]
+        guard let at = rest.prefix(while: { $0 != "/" }).lastIndex(of: "@") else { return String(path) }
+        return path[..<scheme.upperBound] + SecretNames.mark + rest[at...]
+    }
+
+    private static func redacted(form: Substring) -> String {
+        form.split(separator: "&", omittingEmptySubsequences: false).map { pair in
+            guard let equals = pair.firstIndex(of: "=") else { return String(pair) }
+            let name = decoded(pair[..<equals])
+            return SecretNames.members.contains(name) ? pair[...equals] + SecretNames.mark : String(pair)
+        }.joined(separator: "&")
+    }
+
+    /// A parameter's name as its receiver reads it, in lower case.
+    private static func decoded(_ name: Substring) -> String {
+        var result: [UInt8] = []
+        var bytes = Array(name.utf8)[...]
+        while let byte = bytes.popFirst() {
+            let digits = String(decoding: bytes.prefix(2), as: UTF8.self)
+            guard byte == UInt8(ascii: "%"), digits.utf8.count == 2, let value = UInt8(digits, radix: 16) else {
+                result.append(byte)
+                continue
+            }
+            result.append(value)
+            bytes = bytes.dropFirst(2)
+        }
+        return String(decoding: result, as: UTF8.self).lowercased()
+    }
+}

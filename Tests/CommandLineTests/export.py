@@ -1,0 +1,66 @@
+# Exports a trace with OpenTelemetry's SDK and prints what it sent, one span a line, as JSON.
+# Usage: export.py http|grpc ENDPOINT
+import json
+import sys
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+
+class Recorder(SpanExporter):
+    """Keeps what was handed to the exporter, and what came of it."""
+
+    def __init__(self, exporter):
+        self.exporter = exporter
+        self.spans = []
+        self.results = []
+
+    def export(self, spans):
+        self.spans += spans
+        result = self.exporter.export(spans)
+        self.results.append(result)
+        return result
+
+    def shutdown(self):
+        self.exporter.shutdown()
+
+
+def exporter(kind, endpoint):
+    if kind == "grpc":
+        from grpc import Compression
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+        return OTLPSpanExporter(endpoint=endpoint, insecure=True, compression=Compression.Gzip)
+    from opentelemetry.exporter.otlp.proto.http import Compression
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    return OTLPSpanExporter(endpoint=endpoint + "/v1/traces", compression=Compression.Gzip)
+
+
+def main():
+    recorder = Recorder(exporter(sys.argv[1], sys.argv[2]))
+    provider = TracerProvider(resource=Resource.create({"service.name": "python-shop", "build": 7}))
+    provider.add_span_processor(BatchSpanProcessor(recorder))
+    tracer = provider.get_tracer("shop.orders", "1.2.3")
+    other = SpanContext(0x11, 0x22, is_remote=True, trace_flags=TraceFlags(1))
+    attributes = {
+        "text": "größe \"x\"\n", "flag": True, "count": -5, "share": 0.25, "list": ["a", "b"], "numbers": [1, 2, 3],
+    }
+    with tracer.start_as_current_span("POST /orders", kind=SpanKind.SERVER, attributes=attributes,
+                                      links=[Link(other, {"why": "retry"})]) as span:
+        span.add_event("validated", {"items": 3, "ok": False})
+        for number in range(20):
+            with tracer.start_as_current_span("SELECT", kind=SpanKind.CLIENT, attributes={"row": number}):
+                pass
+        try:
+            with tracer.start_as_current_span("charge") as charge:
+                raise ValueError("card declined")
+        except ValueError:
+            charge.set_status(Status(StatusCode.ERROR, "declined"))
+    provider.shutdown()
+    assert all(result is SpanExportResult.SUCCESS for result in recorder.results), recorder.results
+    for span in recorder.spans:
+        print(json.dumps(json.loads(span.to_json(indent=None))))
+
+
+main()
