@@ -29,18 +29,26 @@ struct ServeRun {
         MetricsSystem.bootstrap(metrics)
         let directory = configuration.directory
         let token = try serve.http.token()
+        let tls = try serve.http.tls()
+        let anchorKey = try serve.anchors.key(outside: directory)
         let lock = try lockDirectory()
-        let stopper = await Stopper()
+        let launch = NodeLaunch()
+        let stopper = await Stopper(launch)
         let server = try await startServer()
         let urls = server.map { [$0.url] } ?? serve.connection.servers
         let buses = try await connect(urls)
-        let node = try await startNode(buses)
-        await recordSettings(node, buses)
+        launch.announceBy { node, httpURL in
+            Announcement(node: node, urls: urls, serve: serve, isEmbedded: server != nil).ready(httpURL: httpURL)
+        }
         var services: [any Service] = []
         if let server { services.append(ServerService(server: server)) }
-        services.append(NodeService(node: node, buses: buses))
-        let announcement = Announcement(node: node, urls: urls, serve: serve, isEmbedded: server != nil)
-        services += try httpServices(node, buses, token, announcement)
+        services.append(
+            NodeService(launch: launch, buses: buses) {
+                let node = try await startNode(buses, anchorKey)
+                await recordSettings(node, buses)
+                return node
+            })
+        services += try httpServices(launch, buses, token, tls)
         let group = serviceGroup(services)
         await stopper.stop(group)
 
@@ -109,10 +117,11 @@ struct ServeRun {
         }
     }
 
-    private func startNode(_ buses: NodeBuses) async throws(CommandFailure) -> Node {
+    private func startNode(_ buses: NodeBuses, _ anchorKey: AnchorKey?) async throws(CommandFailure) -> Node {
         var environment = NodeEnvironment(
             intakeBus: buses.intake, answerBus: buses.answers, clock: WallClock { PosixStorage().now() },
             logger: logger)
+        environment.anchorKey = anchorKey
         do throws(BusError) {
             if let stream = serve.node.stream {
                 try await JetStreamAdministration(buses.answers).ensureStream(
@@ -137,7 +146,7 @@ struct ServeRun {
     private func recordSettings(_ node: Node, _ buses: NodeBuses) async {
         guard configuration.mode != .core else { return }
         let change = configuration.registry
-        guard change.staleAfter != nil || change.evictAfter != nil || change.allowLoopback != nil,
+        guard change != RegistryConfiguration(reason: change.reason),
             let (type, facts) = EventCodec.encode(.policy(.registryConfigured(change)))
         else { return }
         let subject = "\(configuration.prefix).events.policy.\(SubjectToken.escape(node.id)).\(type.name)"
@@ -149,19 +158,20 @@ struct ServeRun {
     }
 
     private func httpServices(
-        _ node: Node, _ buses: NodeBuses, _ token: String?, _ announcement: Announcement
-    ) throws(CommandFailure) -> [any Service] {
+        _ launch: NodeLaunch, _ buses: NodeBuses, _ token: String?, _ tls: ListenerTLS?
+    ) throws -> [any Service] {
         guard let address = serve.http.listen.address else {
-            announcement.ready(httpURL: nil)
+            launch.listens(httpURL: nil)
             return []
         }
+        var configuration = HTTPFaceConfiguration(
+            host: address.host, port: address.port, prefix: configuration.prefix, token: token)
+        configuration.tls = tls
         let face: HTTPFace
         do throws(BusError) {
             let inbox = try OutcomeInbox(buses.answers, prefix: buses.answers.configuration.inboxPrefix)
             face = HTTPFace(
-                HTTPFaceConfiguration(
-                    host: address.host, port: address.port, prefix: configuration.prefix, token: token),
-                bus: buses.answers, metrics: metrics, isReady: { node.isReady },
+                configuration, bus: buses.answers, metrics: metrics, unreadiness: { launch.unreadiness },
                 outcome: { message, timeout throws(BusError) in
                     try await inbox.outcome(of: message, timeout: timeout)
                 })
@@ -171,7 +181,10 @@ struct ServeRun {
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
         let host = address.host.contains(":") ? "[\(address.host)]" : address.host
-        return [face.service(logger: quiet) { port in announcement.ready(httpURL: "http://\(host):\(port)") }]
+        let scheme = tls == nil ? "http" : "https"
+        return [
+            try face.service(logger: quiet) { port in launch.listens(httpURL: "\(scheme)://\(host):\(port)") }
+        ]
     }
 
     private func serviceGroup(_ services: [any Service]) -> ServiceGroup {
@@ -202,8 +215,10 @@ struct NodeBuses: Sendable {
 private actor Stopper {
     private var group: ServiceGroup?
     private var signalCount = 0
+    private let launch: NodeLaunch
 
-    init() async {
+    init(_ launch: NodeLaunch) async {
+        self.launch = launch
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         Task { for await _ in signals { await self.received() } }
     }
@@ -212,9 +227,9 @@ private actor Stopper {
 
     private func received() async {
         signalCount += 1
-        guard signalCount == 1, let group else {
+        guard signalCount == 1, let group, launch.node != nil else {
             // Before the node runs there is nothing to put back: its log recovers, its server ends with the process.
-            Glibc.exit(group == nil ? ExitStatus.success.rawValue : ExitStatus.failed.rawValue)
+            Glibc.exit(launch.node == nil ? ExitStatus.success.rawValue : ExitStatus.failed.rawValue)
         }
         await group.triggerGracefulShutdown()
     }
@@ -238,11 +253,14 @@ private struct ServerService: Service {
 
 /// The node as a service.
 private struct NodeService: Service {
-    let node: Node
+    let launch: NodeLaunch
     let buses: NodeBuses
+    let start: @Sendable () async throws -> Node
 
     func run() async throws {
         do {
+            let node = try await start()
+            launch.started(node)
             try await withGracefulShutdownHandler {
                 try await node.waitForEnd()
             } onGracefulShutdown: {

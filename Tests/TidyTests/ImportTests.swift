@@ -45,7 +45,8 @@ private struct ImportRights {
             everywhere: [
                 "EventModel", "Messaging", "Logging", "Metrics", "CoreMetrics", "Synchronization",
                 "ServiceLifecycle",
-                "Hummingbird", "HTTPTypes", "NIOCore", "FoundationEssentials",
+                "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "NIOSSL", "HTTPTypes", "NIOCore",
+                "FoundationEssentials",
             ]),
         "lattice": nil,
         "lattice-bench": nil,
