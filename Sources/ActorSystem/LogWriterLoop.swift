@@ -7,20 +7,6 @@ import Logging
 import Messaging
 import Synchronization
 
-/// What others may know of the log without asking its thread.
-struct LogFigures: Sendable {
-    var firstSequence = SequenceNumber.origin
-    var durableSequence = SequenceNumber.origin
-    var byteCount: UInt64 = 0
-    var segmentCount = 0
-    var freeBytes: UInt64 = 0
-    var daysLeft: UInt64?
-    var syncLatencyP99: UInt64 = 0
-    var rejectedMessages: UInt64 = 0
-    /// `ok`, or why nothing is taken.
-    var intake = "starting"
-}
-
 /// What the node may ask of the writer's thread.
 enum WriterCommand: Sendable {
     /// Log an event of the node's own (core mode).
@@ -42,7 +28,13 @@ final class WriterControl: Sendable {
     }
 
     /// Counted at once: whoever was told of a rejection finds it in the status.
-    func countRejected(_ count: Int) { published.withLock { $0.rejectedMessages += UInt64(count) } }
+    func count(_ rejections: [Rejection]) {
+        let forRoom = rejections.count { $0.reason == Stager.pressureReason }
+        published.withLock { figures in
+            figures.rejectedMessages += UInt64(rejections.count)
+            figures.pressureRejections += UInt64(forRoom)
+        }
+    }
 
     func send(_ command: WriterCommand) { commands.withLock { $0.append(command) } }
 
@@ -105,8 +97,10 @@ struct LogWriterLoop: ~Copyable {
     private let logger: Logger
     private var stager: Stager
     private let vault: ContentVault
+    private var pressure: DiskPressure
     private var nextTick = Timestamp.zero
     private var nextFigures = Timestamp.zero
+    private var nextAnchor = Timestamp.zero
     private var isStopping = false
     /// What could not be recorded while the disk was full.
     private var postponed: [WriterCommand] = []
@@ -128,6 +122,7 @@ struct LogWriterLoop: ~Copyable {
         self.voice = voice
         self.logger = logger
         vault = ContentVault.of(dataDirectory: configuration.directory)
+        pressure = DiskPressure(configuration.diskPressure)
         stager = Stager(
             prefix: configuration.prefix, isStream: configuration.mode != .core,
             bytesPerSecond: configuration.bytesPerSecond, vault: vault)
@@ -164,6 +159,8 @@ struct LogWriterLoop: ~Copyable {
     private mutating func take(_ messages: [Message]) throws(NodeFailure) {
         var batch = StagedBatch()
         let now = clock.now()
+        let isDue = now >= nextFigures || now < nextFigures + Nanoseconds(-2_000_000_000)
+        if isDue { measureDisk() }
         try obey(now, &batch)
         stageOwn(now, &batch)
         for message in messages {
@@ -171,7 +168,7 @@ struct LogWriterLoop: ~Copyable {
             if batch.frames.byteCount > Self.groupBytes { try settle(&batch, now) }
         }
         try settle(&batch, now)
-        if now >= nextFigures || now < nextFigures + Nanoseconds(-2_000_000_000) {
+        if isDue {
             nextFigures = now + .seconds(1)
             publishFigures()
         }
@@ -220,12 +217,14 @@ struct LogWriterLoop: ~Copyable {
     private mutating func settle(_ batch: inout StagedBatch, _ now: Timestamp) throws(NodeFailure) {
         if batch.isEmpty { return }
         if !batch.rejections.isEmpty {
-            control.countRejected(batch.rejections.count)
+            control.count(batch.rejections)
             voice.reject(batch.rejections, now: now)
         }
         if !batch.records.isEmpty {
+            batch.anchorPoint = openPointIfDue(now)
             try write(batch.frames)
             for staged in batch.records { erase(staged.record) }
+            if let point = log.takeSealedPoint(), configuration.anchorInterval != nil { batch.anchorPoint = point }
             channel.send(batch)
         }
         batch = StagedBatch()
@@ -301,6 +300,21 @@ struct LogWriterLoop: ~Copyable {
         }
     }
 
+    /// Once a second. Over a stream the level is reported and nothing is refused: replicas hold the same log.
+    private mutating func measureDisk() {
+        guard let space = try? log.diskSpace(), pressure.note(usedBasisPoints: space.usedBasisPoints) else { return }
+        stager.pressure = pressure.level
+        logger.warning(
+            "disk pressure",
+            metadata: [
+                "level": "\(pressure.level.name)", "used_basis_points": "\(space.usedBasisPoints)",
+                "free_bytes": "\(space.freeBytes)",
+            ])
+        var figures = control.figures
+        figures.pressure = pressure.level
+        control.figures = figures
+    }
+
     private func publishFigures() {
         guard let status = try? log.status() else { return }
         var figures = control.figures
@@ -308,15 +322,30 @@ struct LogWriterLoop: ~Copyable {
         figures.durableSequence = status.lastDurableSequence
         figures.byteCount = status.byteCount
         figures.segmentCount = status.segmentCount
-        figures.freeBytes = status.diskSpace.freeBytes
+        figures.diskSpace = status.diskSpace
         figures.daysLeft = status.daysLeft
         figures.syncLatencyP99 = status.syncLatency.nanoseconds(percentile: 99)
         if figures.intake == "starting" { figures.intake = "ok" }
         control.figures = figures
     }
 
+    /// The end of the unsealed segment, once in a while: the less of the log is not anchored, the better.
+    private mutating func openPointIfDue(_ now: Timestamp) -> AnchorPoint? {
+        guard let interval = configuration.anchorInterval else { return nil }
+        if nextAnchor == .zero { nextAnchor = now + interval }
+        guard now >= nextAnchor else { return nil }
+        nextAnchor = now + interval
+        // What is wrong with the log will be told by the write that follows.
+        return try? log.anchorPoint()
+    }
+
     private mutating func finish() throws(NodeFailure) {
         do throws(EventStoreError) {
+            if configuration.anchorInterval != nil, let point = try log.anchorPoint() {
+                var last = StagedBatch()
+                last.anchorPoint = point
+                channel.send(last)
+            }
             try log.close()
         } catch {
             throw NodeFailure("log_failed", "\(error)")

@@ -34,6 +34,7 @@ package final class Node: Sendable {
     private let checkpoints: CheckpointStore
     private let vault: ContentVault
     private let startedAt: Timestamp
+    private let anchorer: Anchorer?
     private let progress = Mutex(Progress())
     private let subscriptions = Mutex<[any MessageSubscription]>([])
     private let responderBox = Mutex<QueryResponder?>(nil)
@@ -86,6 +87,7 @@ package final class Node: Sendable {
             directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept)
         vault = ContentVault.of(dataDirectory: configuration.directory)
         startedAt = environment.clock.now()
+        anchorer = Anchorer(nodeID: id, prefix: configuration.prefix, environment)
     }
 
     private func recover(
@@ -202,6 +204,7 @@ package final class Node: Sendable {
 
     private func consume() async {
         for await batch in writer.channel.batches {
+            if let point = batch.anchorPoint { anchorer?.anchor(point, await sequencer.digests()) }
             await sequencer.process(batch.records, isLive: true)
             writer.channel.settled()
             if let reason = await sequencer.stopReason, fail(NodeFailure("unsupported_semantics", reason)) {
@@ -286,17 +289,21 @@ package final class Node: Sendable {
     private var queryFigures: QueryFigures { responderBox.withLock { $0?.figures } ?? QueryFigures() }
 
     /// Whether events are taken and questions answered.
-    package var isReady: Bool {
-        progress.withLock { $0.isReady && !$0.isStopping && !$0.isEnding && $0.failure == nil }
-            && writer.control.figures.intake == "ok"
-            && environment.answerBus.state == .connected
+    package var isReady: Bool { unreadiness.isEmpty }
+
+    /// Why not, in words for programs (`Readiness`); empty where they are.
+    package var unreadiness: [String] {
+        let now = progress.withLock { ($0.isReady, $0.isStopping || $0.isEnding, $0.failure) }
+        return Readiness(
+            isStarted: now.0, isStopping: now.1, failure: now.2, intake: writer.control.figures.intake,
+            intakeBus: environment.intakeBus.state, answerBus: environment.answerBus.state
+        ).reasons
     }
 
     /// How the node is doing.
     package func status() async -> NodeStatus {
         let standing = await sequencer.standing
         let figures = await sequencer.figures
-        let log = writer.control.figures
         let registryState = await hosts.registry.read { ($0.moment, $0.suspendedUntil) }
         var status = NodeStatus(asOf: standing.moment.asOf)
         status.nodeID = id
@@ -305,8 +312,6 @@ package final class Node: Sendable {
         status.syncPolicy = "\(configuration.log.durability)"
         status.firstSequence = reader.firstRetained
         status.durableSequence = reader.lastDurableSequence
-        status.logBytes = log.byteCount
-        status.segments = UInt32(log.segmentCount)
         status.checkpointSequence = progress.withLock { $0.checkpointSequence }
         status.semanticsVersion = standing.semanticsVersion
         status.isLeader = configuration.mode == .core || standing.leaderID == id
@@ -315,15 +320,13 @@ package final class Node: Sendable {
         status.acceptedMessages = figures.acceptedMessages
         status.acceptedEvents = figures.acceptedEvents
         status.refusedEvents = figures.refusedEvents
-        status.rejectedMessages = log.rejectedMessages
         status.duplicateMessages = standing.duplicateCount
         status.gaps = standing.gapCount
         status.backwardClockSteps = standing.backwardSteps
         status.isEvictionSuspended = registryState.0.expiryTime < registryState.1
-        status.intake = log.intake
         status.startedAt = startedAt
-        status.diskFreeBytes = log.freeBytes
-        status.retentionDaysLeft = log.daysLeft.map(Double.init) ?? -1
+        status.anchoredSequence = anchorer?.anchoredSequence ?? .origin
+        writer.control.figures.describe(&status)
         return status
     }
 
@@ -384,6 +387,7 @@ package final class Node: Sendable {
         // It may be writing a checkpoint, and a store takes one at a time.
         await keeper?.value
         if progress.withLock({ $0.failure == nil }) { await checkpoint() }
+        await anchorer?.finish()
         try? await environment.answerBus.flush(timeout: .seconds(2))
         let (waiting, end) = progress.withLock { progress in
             let end = progress.failure.map { Result<Void, NodeFailure>.failure($0) } ?? .success(())

@@ -43,6 +43,10 @@ package struct NodeConfiguration: Sendable {
     package var bytesPerSecond = 4 << 20
     /// Actors that share the 256 partitions of the trace collector (1 … 256); without influence on any answer.
     package var traceParts = 2
+    /// Where the levels of disk pressure begin; nil: there are none.
+    package var diskPressure: DiskPressureThresholds? = DiskPressureThresholds()
+    /// Time between two anchors of the unsealed segment; sealed ones and the end are anchored anyway. Nil: no anchors.
+    package var anchorInterval: Nanoseconds?
     /// Time-travel queries at one time.
     package var travellersMaximum = 2
     /// How long a query may wait or travel.

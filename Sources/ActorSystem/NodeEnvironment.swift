@@ -1,5 +1,6 @@
 // Where a node is put: the buses, the stream, the clock and the log of its words.
 
+package import EventStore
 package import Logging
 package import Messaging
 
@@ -12,6 +13,8 @@ package struct NodeEnvironment: Sendable {
     package var stream: (any StreamSource)?
     package var clock: WallClock
     package var logger: Logger
+    /// Signs heads of the log; without it none are published.
+    package var anchorKey: AnchorKey?
 
     package init(
         intakeBus: any MessageBus, answerBus: any MessageBus, stream: (any StreamSource)? = nil, clock: WallClock,

@@ -28,6 +28,8 @@ struct StagedBatch: Sendable {
     var records: [StagedRecord] = []
     var rejections: [Rejection] = []
     var eventCount = 0
+    /// A point of the log right before this batch that is to be anchored.
+    var anchorPoint: AnchorPoint?
 
     var isEmpty: Bool { records.isEmpty && rejections.isEmpty }
 }
@@ -39,6 +41,10 @@ struct Stager: Sendable {
     private let isStream: Bool
     private let prefix: String
     private let vault: ContentVault
+    /// What the room on the disk no longer permits (core mode).
+    var pressure = DiskPressureLevel.none
+    /// What `<prefix>.rejected` says of what is refused for want of room.
+    static let pressureReason = "disk_pressure"
 
     init(prefix: String, isStream: Bool, bytesPerSecond: Int, vault: ContentVault) {
         self.vault = vault
@@ -56,6 +62,7 @@ struct Stager: Sendable {
         let recordedAt = message.stream?.recordedAt ?? now
         do throws(Rejected) {
             let route = try router.route(message.subject)
+            if !isStream && pressure.refuses(route.type) { throw Rejected(reason: Self.pressureReason) }
             let whole = MirrorAttachment.split(try payload(message, route, wantsJSON), of: route.type)
             let facts = whole.facts
             let event = try decode(route, facts)

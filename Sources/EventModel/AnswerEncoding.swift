@@ -213,6 +213,9 @@ extension NodeStatus {
         writer.field(25, diskFreeBytes)
         writer.field(26, retentionDaysLeft)
         for machine in machines { machine.write(27, &writer) }
+        writer.field(40, diskTotalBytes)
+        writer.field(41, diskPressure)
+        writer.field(42, anchoredSequence)
         return writer.bytes
     }
 }

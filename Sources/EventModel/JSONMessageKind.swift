@@ -38,6 +38,7 @@ package enum MessageKind: String, Sendable, Hashable, CaseIterable {
     case mirrorComparisonAnswer = "mirror_comparison_answer"
     case mirrorDecisionsAnswer = "mirror_decisions_answer"
     case capturesAnswer = "captures_answer"
+    case anchor
 
     var message: any SwiftProtobuf.Message.Type {
         switch self {
@@ -75,6 +76,7 @@ package enum MessageKind: String, Sendable, Hashable, CaseIterable {
         case .mirrorComparisonAnswer: Lattice_V1_MirrorComparisonAnswer.self
         case .mirrorDecisionsAnswer: Lattice_V1_MirrorDecisionsAnswer.self
         case .capturesAnswer: Lattice_V1_CapturesAnswer.self
+        case .anchor: Lattice_V1_Anchor.self
         }
     }
 }

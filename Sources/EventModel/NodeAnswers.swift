@@ -43,6 +43,7 @@ public enum RefusalReason: UInt8, Sendable, Hashable, CaseIterable {
     case tooManySpans = 25
     case tooManyTraces = 26
     case tooLate = 27
+    case endpointOutsideNetworks = 48
 
     /// The word in replies.
     public var name: String {
@@ -77,6 +78,7 @@ public enum RefusalReason: UInt8, Sendable, Hashable, CaseIterable {
         case .tooManySpans: "too_many_spans"
         case .tooManyTraces: "too_many_traces"
         case .tooLate: "too_late"
+        case .endpointOutsideNetworks: "endpoint_outside_networks"
         }
     }
 }
@@ -225,6 +227,12 @@ public struct NodeStatus: Sendable, Hashable {
     /// Estimated; −1: unknown.
     public var retentionDaysLeft: Double = -1
     public var machines: [MachineDigest] = []
+    public var diskTotalBytes: UInt64 = 0
+    /// What the room on the disk no longer permits: `none`, `captures`, `spans`, `all_but_registry`; refused in core
+    /// mode, only reported over a stream.
+    public var diskPressure = ""
+    /// The last sequence that a published anchor stands for; `.origin`: none since the start.
+    public var anchoredSequence = SequenceNumber.origin
 
     public init(asOf: AsOf) { self.asOf = asOf }
 }

@@ -6,14 +6,19 @@ enum NodeEventCodec {
     private struct Fields {
         var texts: [Int: String] = [:]
         var numbers: [Int: UInt64] = [:]
+        /// The texts of the one repeated field.
+        var list: [String] = []
 
-        init(_ facts: ArraySlice<UInt8>, texts textNumbers: Set<Int>, numbers numberNumbers: Set<Int>)
-            throws(DecodeError)
-        {
+        init(
+            _ facts: ArraySlice<UInt8>, texts textNumbers: Set<Int>, numbers numberNumbers: Set<Int>,
+            list listNumber: Int? = nil
+        ) throws(DecodeError) {
             var cursor = WireCursor(0..<facts.count)
             while let field = cursor.next(in: facts.span) {
                 if textNumbers.contains(field.number) {
                     texts[field.number] = try FieldRules.text(facts, field, "text", limit: Limits.valueBytes)
+                } else if field.number == listNumber {
+                    list.append(try FieldRules.text(facts, field, "text", limit: Limits.identifierBytes))
                 } else if numberNumbers.contains(field.number) {
                     numbers[field.number] = try FieldRules.number(field, "number")
                 }
@@ -50,14 +55,14 @@ enum NodeEventCodec {
             let fields = try Fields(facts, texts: [2], numbers: [1])
             return .semanticsActivated(version: fields.small(1) ?? 0, reason: fields.text(2))
         case .registryConfigured:
-            let fields = try Fields(facts, texts: [15], numbers: [1, 2, 3, 4, 5, 6, 7, 8])
+            let fields = try Fields(facts, texts: [15], numbers: [1, 2, 3, 4, 5, 6, 7, 8], list: 9)
             return .registryConfigured(
                 RegistryConfiguration(
                     staleAfter: fields.duration(1), evictAfter: fields.duration(2),
                     guardServiceBasisPoints: fields.small(3), guardMeshBasisPoints: fields.small(4),
                     guardLastInstance: fields.duration(5), guardWindows: fields.small(6),
                     panicBasisPoints: fields.small(7), allowLoopback: fields.numbers[8].map { $0 != 0 },
-                    reason: fields.text(15)))
+                    endpointNetworks: fields.list, reason: fields.text(15)))
         case .guardReleased:
             let fields = try Fields(facts, texts: [1, 2], numbers: [])
             return .guardReleased(serviceName: fields.text(1), reason: fields.text(2))
@@ -101,6 +106,7 @@ enum NodeEventCodec {
             writer.optionalField(6, change.guardWindows.map { UInt64($0) })
             writer.optionalField(7, change.panicBasisPoints.map { UInt64($0) })
             writer.optionalField(8, change.allowLoopback.map { $0 ? 1 : 0 })
+            for network in change.endpointNetworks { writer.element(9, network) }
             writer.field(15, change.reason)
             return .registryConfigured
         case .guardReleased(let serviceName, let reason):

@@ -36,12 +36,16 @@ public struct RegistryConfiguration: Sendable, Hashable {
     public var panicBasisPoints: UInt32?
     /// Whether endpoints on loopback are taken.
     public var allowLoopback: Bool?
+    /// Networks (`10.0.0.0/8`, `fd00::/8`) in which the addresses of endpoints must lie; empty leaves them as they are,
+    /// `0.0.0.0/0` and `::/0` permit every address again.
+    public var endpointNetworks: [String]
     public var reason: String
 
     public init(
         staleAfter: Nanoseconds? = nil, evictAfter: Nanoseconds? = nil, guardServiceBasisPoints: UInt32? = nil,
         guardMeshBasisPoints: UInt32? = nil, guardLastInstance: Nanoseconds? = nil, guardWindows: UInt32? = nil,
-        panicBasisPoints: UInt32? = nil, allowLoopback: Bool? = nil, reason: String = ""
+        panicBasisPoints: UInt32? = nil, allowLoopback: Bool? = nil, endpointNetworks: [String] = [],
+        reason: String = ""
     ) {
         self.staleAfter = staleAfter
         self.evictAfter = evictAfter
@@ -51,6 +55,7 @@ public struct RegistryConfiguration: Sendable, Hashable {
         self.guardWindows = guardWindows
         self.panicBasisPoints = panicBasisPoints
         self.allowLoopback = allowLoopback
+        self.endpointNetworks = endpointNetworks
         self.reason = reason
     }
 }

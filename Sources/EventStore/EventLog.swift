@@ -22,6 +22,8 @@ package final class EventLog {
     /// How far readers have been shown the active segment's index.
     private var publishedIndexCount = 0
     private var sealedHash: SealedHash
+    /// The segment that was sealed last, until somebody takes it.
+    private var sealedPoint: AnchorPoint?
     private var health: EventStoreError.Code?
     private var lastSynchronizedAt: UInt64
     private(set) var lastFrameOrNil: LastFrame?
@@ -212,7 +214,17 @@ package final class EventLog {
                 fileByteCount: writer.end, hash: nil))
         manifest.active = nil
         sealedHash = SealedHash(hashing: writer.file, inBackground: options.hashesInBackground)
+        sealedPoint = AnchorPoint(
+            logID: manifest.logID, path: writer.path, firstSequence: summary.figures.firstSequence,
+            sequence: summary.figures.lastSequence, byteCount: writer.end, predecessorHash: predecessorHash,
+            isSealed: true)
         show(writer, summary)
+    }
+
+    /// The end of the segment that was sealed since the last call, if one was.
+    package func takeSealedPoint() -> AnchorPoint? {
+        defer { sealedPoint = nil }
+        return sealedPoint
     }
 
     private func createSegment(_ first: SequenceNumber) throws(EventStoreError) {

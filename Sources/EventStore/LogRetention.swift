@@ -58,6 +58,9 @@ extension EventLog {
             syncLatency: syncLatency)
     }
 
+    /// The room on the device that holds the log.
+    package func diskSpace() throws(EventStoreError) -> DiskSpace { try storage.diskSpace(at: directory) }
+
     /// Drops the oldest segments that the limits no longer keep, and returns how many.
     ///
     /// A segment goes only if all its records are at or before `checkpointSequence`. The newest segment always stays.

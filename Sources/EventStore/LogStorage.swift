@@ -46,7 +46,9 @@ package struct DiskSpace: Hashable, Sendable {
 
     /// The used share in basis points, 0 … 10,000.
     package var usedBasisPoints: UInt64 {
-        totalBytes == 0 ? 10_000 : (totalBytes - min(freeBytes, totalBytes)) / max(1, totalBytes / 10_000)
+        if totalBytes == 0 { return 10_000 }
+        let usedBytes = totalBytes - min(freeBytes, totalBytes)
+        return totalBytes.dividingFullWidth(usedBytes.multipliedFullWidth(by: 10_000)).quotient
     }
 }
 

@@ -20,6 +20,11 @@ package struct VerificationReport: Hashable, Sendable {
     package var unanchoredByteCount: UInt64 = 0
     /// Bytes at the end of the unsealed segment that are no whole frame; opening the log cuts them off.
     package var tornByteCount: UInt64 = 0
+    /// The segments that were walked through, in order.
+    package var segments: [VerifiedSegment] = []
+    /// The last record that retention has dropped, and the hash of its segment; nil if nothing was dropped.
+    package var lastDropped: SequenceNumber?
+    package var horizonHash: SegmentHash?
 }
 
 /// How far a walk has come.
@@ -31,8 +36,8 @@ package struct VerificationProgress: Hashable, Sendable {
 extension EventLog {
     /// Checks every CRC, sequence, index, seal and hash of a log. Takes no lock: works beside a writer.
     ///
-    /// Throws `.hole` at the first thing that is not as it was written. Without an anchor kept elsewhere (the head hash
-    /// of an earlier walk) this proves that nothing was damaged, not that nobody has written the log anew.
+    /// Throws `.hole` at the first thing that is not as it was written. Without heads kept elsewhere
+    /// (`VerificationReport.check`) this proves that nothing was damaged, not that nobody has written the log anew.
     package static func verify(
         directory: String, storage: any LogStorage = PosixStorage(),
         progress: (VerificationProgress) -> Void = { _ in }
@@ -43,8 +48,11 @@ extension EventLog {
         var report = VerificationReport(logID: inventory.manifest.logID)
         var done = VerificationProgress(
             bytesDone: 0, bytesTotal: inventory.segments.reduce(0) { $0 + $1.fileByteCount })
+        report.lastDropped = inventory.manifest.horizon?.lastDropped
+        report.horizonHash = inventory.manifest.horizon?.chainHash
         var hash = inventory.manifest.horizon?.chainHash ?? .zero
         for (position, segment) in inventory.segments.enumerated() {
+            report.note(segment, after: hash)
             if let summary = segment.summary {
                 guard summary.predecessorHash == hash else { throw segment.hole("the chain of hashes is broken") }
                 try verifySealed(segment, summary, &report)
@@ -53,6 +61,7 @@ extension EventLog {
                     throw segment.hole("the segment is not the one the manifest knows")
                 }
                 report.headHash = hash
+                report.segments[report.segments.count - 1].hash = hash
                 report.headSequence = summary.figures.lastSequence
             } else {
                 try verifyUnsealed(segment, &report)
@@ -106,6 +115,13 @@ extension EventLog {
 }
 
 extension VerificationReport {
+    fileprivate mutating func note(_ segment: FoundSegment, after predecessor: SegmentHash) {
+        segments.append(
+            VerifiedSegment(
+                path: segment.path, firstSequence: segment.firstSequence, byteCount: segment.fileByteCount,
+                predecessorHash: predecessor))
+    }
+
     fileprivate mutating func add(_ figures: SegmentFigures) {
         segmentCount += 1
         frameCount += figures.frameCount

@@ -24,12 +24,12 @@ package struct SegmentHash: Hashable, Sendable, CustomStringConvertible {
     /// 64 hexadecimal digits, lower case.
     package var description: String { Hexadecimal.text(bytes) }
 
-    /// The SHA-256 of a whole file, read in pieces. Takes time proportional to its size.
-    static func of(_ file: any LogFile) throws(EventStoreError) -> SegmentHash {
+    /// The SHA-256 of a file up to a byte, or of the whole file, read in pieces. Takes time proportional to its size.
+    static func of(_ file: any LogFile, upTo end: UInt64 = .max) throws(EventStoreError) -> SegmentHash {
         var hash = RunningHash()
         var offset: UInt64 = 0
         while true {
-            let bytes = try file.read(at: offset, count: 1 << 20)
+            let bytes = try file.read(at: offset, count: Int(min(end - offset, 1 << 20)))
             if bytes.isEmpty { return hash.finish() }
             hash.update(bytes.span)
             offset += UInt64(bytes.count)

@@ -12,6 +12,8 @@ struct SegmentWriter {
     private(set) var end: UInt64
     /// The bytes known to be durable.
     private(set) var durableEnd: UInt64
+    /// The bytes that no crash and no recovery changes any more; a mark written since may be torn.
+    private(set) var synchronizedEnd: UInt64
     private let indexStride: Int
 
     /// Creates the file and writes its header; removes it again if that fails.
@@ -37,6 +39,7 @@ struct SegmentWriter {
         self.end = end
         self.indexStride = indexStride
         durableEnd = 0
+        synchronizedEnd = 0
         tracker = SegmentTracker(after: header, indexStride: indexStride)
     }
 
@@ -52,6 +55,7 @@ struct SegmentWriter {
         self.end = end
         self.indexStride = indexStride
         durableEnd = end
+        synchronizedEnd = end
     }
 
     var figures: SegmentFigures { tracker.figures }
@@ -72,6 +76,7 @@ struct SegmentWriter {
         guard !isDurable else { return }
         try file.synchronize()
         durableEnd = end
+        synchronizedEnd = end
         try mark()
     }
 

@@ -3,6 +3,8 @@
 import EventModel
 import HTTPTypes
 import Hummingbird
+import HummingbirdCore
+import HummingbirdTLS
 package import Logging
 package import Messaging
 import NIOCore
@@ -16,6 +18,8 @@ package struct HTTPFaceConfiguration: Sendable {
     package var prefix: String
     /// Without a token the routes that change state are closed.
     package var token: String?
+    /// Without it the listener speaks plain HTTP.
+    package var tls: ListenerTLS?
     package var timeout = Duration.seconds(5)
 
     package init(host: String, port: Int, prefix: String, token: String?) {
@@ -34,26 +38,30 @@ package typealias PublishWithOutcome = @Sendable (Message, Duration) async throw
 package struct HTTPFace: Sendable {
     private let configuration: HTTPFaceConfiguration
     private let bus: any MessageBus
-    private let isReady: @Sendable () -> Bool
+    private let unreadiness: @Sendable () -> [String]
     private let metrics: PrometheusMetrics
     private let outcome: PublishWithOutcome
     private static let bodyBytes = 1 << 20
 
     package init(
         _ configuration: HTTPFaceConfiguration, bus: any MessageBus, metrics: PrometheusMetrics,
-        isReady: @escaping @Sendable () -> Bool, outcome: @escaping PublishWithOutcome
+        unreadiness: @escaping @Sendable () -> [String], outcome: @escaping PublishWithOutcome
     ) {
         self.outcome = outcome
         self.configuration = configuration
         self.bus = bus
         self.metrics = metrics
-        self.isReady = isReady
+        self.unreadiness = unreadiness
     }
 
-    /// The listener as a service; `onListening` is told the port.
-    package func service(logger: Logger, onListening: @escaping @Sendable (Int) async -> Void) -> any Service {
-        Application(
-            router: router(),
+    /// The listener as a service; `onListening` is told the port. Throws what TLS refuses.
+    package func service(
+        logger: Logger, onListening: @escaping @Sendable (Int) async -> Void
+    ) throws -> any Service {
+        let server: HTTPServerBuilder =
+            if let tls = configuration.tls { try .tls(tlsConfiguration: tls.configuration) } else { .http1() }
+        return Application(
+            router: router(), server: server,
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), serverName: nil),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
@@ -64,9 +72,10 @@ package struct HTTPFace: Sendable {
         router.add(middleware: FailuresAsJSON())
         router.get("healthz") { _, _ in Self.text("ok\n") }
         router.get("readyz") { _, _ in
-            isReady()
-                ? Self.json(Array(#"{"ready":true}"#.utf8))
-                : Self.json(Array(#"{"ready":false,"reason":"see /v1/queries/node/status"}"#.utf8), .serviceUnavailable)
+            let reasons = unreadiness()
+            if reasons.isEmpty { return Self.json(Array(#"{"ready":true}"#.utf8)) }
+            let words = reasons.map { #""\#(Self.escaped($0))""# }.joined(separator: ",")
+            return Self.json(Array(#"{"ready":false,"reasons":[\#(words)]}"#.utf8), .serviceUnavailable)
         }
         router.get("metrics") { _, _ in Self.text(metrics.text(), type: "text/plain; version=0.0.4; charset=utf-8") }
         router.get("sd/prometheus") { _, _ in await discovery() }

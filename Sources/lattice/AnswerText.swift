@@ -140,6 +140,8 @@ enum AnswerText {
             ("first sequence", "\(status.firstSequence)"), ("durable sequence", "\(status.durableSequence)"),
             ("checkpoint sequence", "\(status.checkpointSequence)"), ("log bytes", "\(status.logBytes)"),
             ("segments", "\(status.segments)"), ("disk free bytes", "\(status.diskFreeBytes)"),
+            ("disk total bytes", "\(status.diskTotalBytes)"), ("disk pressure", status.diskPressure),
+            ("anchored sequence", "\(status.anchoredSequence)"),
             ("days until the disk is full", days), ("leader", status.leader ? "yes" : "no"),
             ("leader id", status.leaderID), ("leader epoch", "\(status.leaderEpoch)"),
             ("accepted messages", "\(status.acceptedMessages)"), ("accepted events", "\(status.acceptedEvents)"),

@@ -1,8 +1,10 @@
 // The kinds of values the command line takes: durations, sizes, addresses, positions in the log.
 
+import ActorSystem
 import ArgumentParser
 import EventModel
 import EventStore
+import StateMachines
 
 /// A length of time: `500ms`, `30s`, `10m`, `2h`, `3d`.
 struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
@@ -67,6 +69,53 @@ struct SyncArgument: ExpressibleByArgument, Sendable, Hashable {
             else { return nil }
             value = .interval(.milliseconds(count))
         }
+    }
+
+    var defaultValueDescription: String { text }
+}
+
+/// Networks in which endpoints must lie: `10.0.0.0/8,fd00::/8`, or `any`.
+struct NetworksArgument: ExpressibleByArgument, Sendable, Hashable {
+    static let help = ArgumentHelp(
+        "Take endpoints with addresses in these networks only: 10.0.0.0/8,fd00::/8; any: wherever a service may be. "
+            + "Names are taken as they are; loopback follows --allow-loopback.", valueName: "networks")
+
+    let networks: [String]
+
+    init?(argument: String) {
+        if argument == "any" {
+            networks = ["0.0.0.0/0", "::/0"]
+            return
+        }
+        let parts = argument.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count <= RegistrySettings.networksMaximum, parts.allSatisfy({ IPNetwork($0) != nil }) else {
+            return nil
+        }
+        networks = parts
+    }
+
+    var defaultValueDescription: String { networks.joined(separator: ",") }
+}
+
+/// At how many percent of the disk the levels of pressure begin: `80,90,97`, or `none`.
+struct DiskPressureArgument: ExpressibleByArgument, Sendable, Hashable {
+    /// Nil for `none`.
+    let thresholds: DiskPressureThresholds?
+    let text: String
+
+    init?(argument: String) {
+        text = argument
+        if argument == "none" {
+            thresholds = nil
+            return
+        }
+        let parts = argument.split(separator: ",", omittingEmptySubsequences: false).map { UInt64($0) }
+        guard parts.count == 3, let captures = parts[0], let spans = parts[1], let rest = parts[2],
+            max(captures, spans, rest) <= 100,
+            let thresholds = DiskPressureThresholds(
+                captures: captures * 100, spans: spans * 100, registryOnly: rest * 100)
+        else { return nil }
+        self.thresholds = thresholds
     }
 
     var defaultValueDescription: String { text }

@@ -33,7 +33,8 @@ struct Lattice: AsyncParsableCommand {
         version: version,
         subcommands: [
             Serve.self, Publish.self, Query.self, Tail.self, TraceCommand.self, ServicesCommand.self,
-            DependenciesCommand.self, ImportCommand.self, Replay.self, Verify.self, LogCommand.self,
+            DependenciesCommand.self, ImportCommand.self, Replay.self, Verify.self, AnchorsCommand.self, Backup.self,
+            LogCommand.self,
         ])
 
     static func main() async {

@@ -33,6 +33,8 @@ struct PublishConfiguration: AsyncParsableCommand {
     var panic: UInt32?
     @Flag(inversion: .prefixedNo, help: "Take endpoints on loopback.")
     var allowLoopback: Bool?
+    @Option(help: NetworksArgument.help)
+    var endpointNetworks: NetworksArgument?
     @Option(help: "Why.") var reason = ""
     @OptionGroup var options: PublishOptions
 
@@ -44,7 +46,7 @@ struct PublishConfiguration: AsyncParsableCommand {
         RegistryConfiguration(
             staleAfter: staleAfter?.value, evictAfter: evictAfter?.value, guardServiceBasisPoints: guardService,
             guardMeshBasisPoints: guardMesh, guardLastInstance: guardLastInstance?.value, panicBasisPoints: panic,
-            allowLoopback: allowLoopback, reason: reason)
+            allowLoopback: allowLoopback, endpointNetworks: endpointNetworks?.networks ?? [], reason: reason)
     }
 
     func run() async throws {

@@ -3,6 +3,7 @@
 import ArgumentParser
 import EventModel
 import Foundation
+import HTTPFace
 import Logging
 import Messaging
 
@@ -33,6 +34,8 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup(title: "Log") var log: DurabilityOptions
     @OptionGroup(title: "HTTP") var http: HTTPOptions
     @OptionGroup(title: "Receivers of spans") var receivers: ReceiverOptions
+
+    @OptionGroup(title: "Anchors") var anchors: AnchorOptions
 
     @Option(
         help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"),
@@ -102,6 +105,9 @@ struct NodeOptions: ParsableArguments {
         help: "Take endpoints on loopback (default: yes with the embedded server, else as recorded, at first no).")
     var allowLoopback: Bool?
 
+    @Option(help: NetworksArgument.help)
+    var endpointNetworks: NetworksArgument?
+
     @Option(help: ArgumentHelp("Bytes per second taken of one service; 0: no limit.", valueName: "size"))
     var bytesPerSecond: ByteCountArgument = ByteCountArgument(argument: "4MiB")!
 
@@ -135,6 +141,12 @@ struct DurabilityOptions: ParsableArguments {
     @Option(help: ArgumentHelp("…or this time after a change.", valueName: "duration"))
     var checkpointInterval: DurationArgument = DurationArgument(argument: "5m")!
 
+    @Option(
+        help: ArgumentHelp(
+            "Percent of the disk in use at which captures, then spans, then all but registry and policy are refused "
+                + "(core mode; over a stream only reported); none: never.", valueName: "a,b,c"))
+    var diskPressure: DiskPressureArgument = DiskPressureArgument(argument: "80,90,97")!
+
     func validate() throws {
         if checkpointRecords == 0 { throw ValidationError("--checkpoint-records is at least 1") }
     }
@@ -153,15 +165,41 @@ struct HTTPOptions: ParsableArguments {
             valueName: "file"), completion: .file())
     var httpTokenFile: String?
 
-    @Flag(help: "Listen beyond loopback without TLS (a proxy in front does it, or the network is trusted).")
+    @Option(help: ArgumentHelp("The certificate chain of the HTTP listener (PEM): it speaks TLS.", valueName: "file"))
+    var httpCert: String?
+
+    @Option(help: ArgumentHelp("The key of --http-cert (PEM).", valueName: "file"))
+    var httpKey: String?
+
+    @Flag(help: "Listen beyond loopback without TLS or a token (a proxy in front has them, or the network is trusted).")
     var insecure = false
+
+    func validate() throws {
+        if (httpCert == nil) != (httpKey == nil) {
+            throw ValidationError("--http-cert and --http-key are given together")
+        }
+    }
 
     /// A listener that others can reach needs TLS and a token (operations.md, Attackers).
     func refuseOpenListener() throws {
         guard let address = listen.address, !address.isLoopback, !insecure else { return }
+        var missing: [String] = []
+        if httpCert == nil { missing.append("TLS (--http-cert, --http-key)") }
+        if httpTokenFile == nil { missing.append("a token (--http-token-file)") }
+        guard !missing.isEmpty else { return }
         throw ValidationError(
-            "--http \(listen.text) is not loopback: it needs TLS and a token. Put a TLS proxy in front and listen on "
-                + "127.0.0.1, or say --insecure if the network is trusted")
+            "--http \(listen.text) is not loopback: it needs \(missing.joined(separator: " and ")). Or listen on "
+                + "127.0.0.1 behind a proxy, or say --insecure if the network is trusted")
+    }
+
+    /// Certificate and key; nil where none are set.
+    func tls() throws(CommandFailure) -> ListenerTLS? {
+        guard let httpCert, let httpKey else { return nil }
+        do throws(ListenerTLS.Failure) {
+            return try ListenerTLS(certificateFile: httpCert, keyFile: httpKey)
+        } catch {
+            throw CommandFailure(.failed, error.description)
+        }
     }
 
     /// The token; nil where none is set.

@@ -30,19 +30,27 @@ struct ServeRun {
         MetricsSystem.bootstrap(metrics)
         let directory = configuration.directory
         let tokens = (http: try serve.http.token(), receivers: try serve.receivers.token())
+        let tls = try serve.http.tls()
+        let anchorKey = try serve.anchors.key(outside: directory)
         let lock = try lockDirectory()
-        let stopper = await Stopper()
+        let launch = NodeLaunch()
+        let stopper = await Stopper(launch)
         let server = try await startServer()
         let urls = server.map { [$0.url] } ?? serve.connection.servers
         let buses = try await connect(urls)
-        let node = try await startNode(buses)
-        await recordSettings(node, buses)
+        launch.announceBy { node, listeners in
+            Announcement(node: node, urls: urls, serve: serve, isEmbedded: server != nil).ready(listeners)
+        }
         var services: [any Service] = []
         if let server { services.append(ServerService(server: server)) }
-        services.append(NodeService(node: node, buses: buses))
-        let announcement = Announcement(node: node, urls: urls, serve: serve, isEmbedded: server != nil)
-        let board = ListenerBoard(listenerNames) { urls in announcement.ready(urls) }
-        services += try listenerServices(node, buses, tokens, board)
+        services.append(
+            NodeService(launch: launch, buses: buses) {
+                let node = try await startNode(buses, anchorKey)
+                await recordSettings(node, buses)
+                return node
+            })
+        let board = ListenerBoard(listenerNames) { urls in launch.listens(urls) }
+        services += try listenerServices(launch, buses, tokens, tls, board)
         await board.start()
         let group = serviceGroup(services)
         await stopper.stop(group)
@@ -112,10 +120,11 @@ struct ServeRun {
         }
     }
 
-    private func startNode(_ buses: NodeBuses) async throws(CommandFailure) -> Node {
+    private func startNode(_ buses: NodeBuses, _ anchorKey: AnchorKey?) async throws(CommandFailure) -> Node {
         var environment = NodeEnvironment(
             intakeBus: buses.intake, answerBus: buses.answers, clock: WallClock { PosixStorage().now() },
             logger: logger)
+        environment.anchorKey = anchorKey
         do throws(BusError) {
             if let stream = serve.node.stream {
                 try await JetStreamAdministration(buses.answers).ensureStream(
@@ -140,7 +149,7 @@ struct ServeRun {
     private func recordSettings(_ node: Node, _ buses: NodeBuses) async {
         guard configuration.mode != .core else { return }
         let change = configuration.registry
-        guard change.staleAfter != nil || change.evictAfter != nil || change.allowLoopback != nil,
+        guard change != RegistryConfiguration(reason: change.reason),
             let (type, facts) = EventCodec.encode(.policy(.registryConfigured(change)))
         else { return }
         let subject = "\(configuration.prefix).events.policy.\(SubjectToken.escape(node.id)).\(type.name)"
@@ -157,8 +166,9 @@ struct ServeRun {
     }
 
     private func listenerServices(
-        _ node: Node, _ buses: NodeBuses, _ tokens: (http: String?, receivers: String?), _ board: ListenerBoard
-    ) throws(CommandFailure) -> [any Service] {
+        _ launch: NodeLaunch, _ buses: NodeBuses, _ tokens: (http: String?, receivers: String?), _ tls: ListenerTLS?,
+        _ board: ListenerBoard
+    ) throws -> [any Service] {
         if listenerNames.isEmpty { return [] }
         let inbox: OutcomeInbox
         do throws(BusError) {
@@ -170,7 +180,7 @@ struct ServeRun {
             try await inbox.outcome(of: message, timeout: timeout)
         }
         let delivery = SpanDelivery(prefix: configuration.prefix, outcome: outcome)
-        return httpServices(node, buses, tokens.http, outcome, board)
+        return try httpServices(launch, buses, (tokens.http, tls), outcome, board)
             + ListenerServices(
                 options: serve.receivers, bus: buses.answers, prefix: configuration.prefix, delivery: delivery,
                 token: tokens.receivers, board: board, logger: logger
@@ -178,17 +188,23 @@ struct ServeRun {
     }
 
     private func httpServices(
-        _ node: Node, _ buses: NodeBuses, _ token: String?, _ outcome: @escaping Receivers.PublishWithOutcome,
-        _ board: ListenerBoard
-    ) -> [any Service] {
+        _ launch: NodeLaunch, _ buses: NodeBuses, _ guarding: (token: String?, tls: ListenerTLS?),
+        _ outcome: @escaping Receivers.PublishWithOutcome, _ board: ListenerBoard
+    ) throws -> [any Service] {
         guard let address = serve.http.listen.address else { return [] }
+        var configuration = HTTPFaceConfiguration(
+            host: address.host, port: address.port, prefix: configuration.prefix, token: guarding.token)
+        configuration.tls = guarding.tls
         let face = HTTPFace(
-            HTTPFaceConfiguration(
-                host: address.host, port: address.port, prefix: configuration.prefix, token: token),
-            bus: buses.answers, metrics: metrics, isReady: { node.isReady }, outcome: outcome)
+            configuration, bus: buses.answers, metrics: metrics, unreadiness: { launch.unreadiness }, outcome: outcome)
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
-        return [face.service(logger: quiet) { port in await board.report("http", address.url(scheme: "http", port)) }]
+        let scheme = guarding.tls == nil ? "http" : "https"
+        return [
+            try face.service(logger: quiet) { port in
+                await board.report("http", address.url(scheme: scheme, port))
+            }
+        ]
     }
 
     private func serviceGroup(_ services: [any Service]) -> ServiceGroup {
@@ -219,8 +235,10 @@ struct NodeBuses: Sendable {
 private actor Stopper {
     private var group: ServiceGroup?
     private var signalCount = 0
+    private let launch: NodeLaunch
 
-    init() async {
+    init(_ launch: NodeLaunch) async {
+        self.launch = launch
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         Task { for await _ in signals { await self.received() } }
     }
@@ -229,9 +247,9 @@ private actor Stopper {
 
     private func received() async {
         signalCount += 1
-        guard signalCount == 1, let group else {
+        guard signalCount == 1, let group, launch.node != nil else {
             // Before the node runs there is nothing to put back: its log recovers, its server ends with the process.
-            Glibc.exit(group == nil ? ExitStatus.success.rawValue : ExitStatus.failed.rawValue)
+            Glibc.exit(launch.node == nil ? ExitStatus.success.rawValue : ExitStatus.failed.rawValue)
         }
         await group.triggerGracefulShutdown()
     }
@@ -255,11 +273,14 @@ private struct ServerService: Service {
 
 /// The node as a service.
 private struct NodeService: Service {
-    let node: Node
+    let launch: NodeLaunch
     let buses: NodeBuses
+    let start: @Sendable () async throws -> Node
 
     func run() async throws {
         do {
+            let node = try await start()
+            launch.started(node)
             try await withGracefulShutdownHandler {
                 try await node.waitForEnd()
             } onGracefulShutdown: {

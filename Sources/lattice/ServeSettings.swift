@@ -7,14 +7,20 @@ import EventStore
 /// What `--print-config` prints; secrets are not in it.
 struct ServeSettings: Encodable, Sendable {
     var allowLoopback: Bool?
+    var anchorInterval: String
+    var anchorKey: String?
     var bytesPerSecond: UInt64
     var checkpointInterval: String
     var checkpointRecords: UInt64
     var credentials: String
     var data: String
+    var diskPressure: String
     var embeddedServer: Bool
+    var endpointNetworks: [String]
     var evictAfter: String?
     var http: String
+    var httpCert: String?
+    var httpKey: String?
     var httpTokenFile: String?
     var inboxPrefix: String
     var insecure: Bool
@@ -40,11 +46,17 @@ struct ServeSettings: Encodable, Sendable {
 
     enum CodingKeys: String, CodingKey {
         case allowLoopback = "allow_loopback"
+        case anchorInterval = "anchor_interval"
+        case anchorKey = "anchor_key"
         case bytesPerSecond = "bytes_per_second"
         case checkpointInterval = "checkpoint_interval"
         case checkpointRecords = "checkpoint_records"
+        case diskPressure = "disk_pressure"
         case embeddedServer = "embedded_server"
+        case endpointNetworks = "endpoint_networks"
         case evictAfter = "evict_after"
+        case httpCert = "http_cert"
+        case httpKey = "http_key"
         case httpTokenFile = "http_token_file"
         case inboxPrefix = "inbox_prefix"
         case logLevel = "log_level"
@@ -65,14 +77,20 @@ struct ServeSettings: Encodable, Sendable {
     init(_ serve: Serve) {
         let node = serve.nodeConfiguration
         allowLoopback = node.registry.allowLoopback
+        anchorInterval = serve.anchors.anchorInterval.defaultValueDescription
+        anchorKey = serve.anchors.anchorKey
         bytesPerSecond = UInt64(node.bytesPerSecond)
         checkpointInterval = serve.log.checkpointInterval.defaultValueDescription
         checkpointRecords = node.checkpointRecords
         credentials = serve.connection.credentialsKind
         data = node.directory
+        diskPressure = serve.log.diskPressure.text
         embeddedServer = serve.connection.servers.isEmpty
+        endpointNetworks = node.registry.endpointNetworks
         evictAfter = serve.node.evictAfter?.defaultValueDescription
         http = serve.http.listen.text
+        httpCert = serve.http.httpCert
+        httpKey = serve.http.httpKey
         httpTokenFile = serve.http.httpTokenFile
         inboxPrefix = serve.connection.inboxPrefix
         insecure = serve.http.insecure
@@ -108,6 +126,8 @@ extension Serve {
         configuration.retention = RetentionLimits(age: log.retentionAge.value, byteCount: log.retentionBytes.value)
         configuration.checkpointRecords = log.checkpointRecords
         configuration.checkpointInterval = log.checkpointInterval.value
+        configuration.diskPressure = log.diskPressure.thresholds
+        if anchors.anchorKey != nil { configuration.anchorInterval = anchors.anchorInterval.value }
         configuration.bytesPerSecond = Int(node.bytesPerSecond.value)
         configuration.registry = registryConfiguration
         configuration.version = Lattice.version
@@ -119,6 +139,7 @@ extension Serve {
         let isEmbedded = connection.servers.isEmpty
         return RegistryConfiguration(
             staleAfter: node.staleAfter?.value, evictAfter: node.evictAfter?.value,
-            allowLoopback: node.allowLoopback ?? (isEmbedded ? true : nil), reason: "lattice serve")
+            allowLoopback: node.allowLoopback ?? (isEmbedded ? true : nil),
+            endpointNetworks: node.endpointNetworks?.networks ?? [], reason: "lattice serve")
     }
 }

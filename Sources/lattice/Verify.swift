@@ -22,9 +22,21 @@ struct Verify: AsyncParsableCommand {
 
               lattice verify
               lattice verify --data /var/lib/lattice --json
+
+            With --anchor the log is held against signed heads that were kept elsewhere (`lattice anchors`): a log that \
+            somebody has written anew, with correct checksums and hashes, is found, and so is one that was cut short. \
+            A contradiction, a wrong signature, or no anchor of this log at all ends with status 1.
+
+              lattice verify --anchor anchors.jsonl --anchor-public anchor.key.pub
             """)
 
     @OptionGroup var log: LogOptions
+
+    @Option(help: ArgumentHelp("Anchors, a JSON object a line; - is standard input.", valueName: "file"))
+    var anchor: String?
+
+    @Option(help: ArgumentHelp("The public key the anchors must be signed with.", valueName: "file"))
+    var anchorPublic: String?
 
     @Flag(help: "Print one line of JSON.")
     var json = false
@@ -43,9 +55,10 @@ struct Verify: AsyncParsableCommand {
         var checkpointsVerified: [UInt64] = []
         var checkpointsDiffering: [UInt64] = []
         var checkpointsUnreadable: [UInt64] = []
+        var anchors: AnchorFinding?
 
         enum CodingKeys: String, CodingKey {
-            case records, segments
+            case records, segments, anchors
             case logID = "log_id"
             case firstSequence = "first_sequence"
             case lastSequence = "last_sequence"
@@ -57,6 +70,13 @@ struct Verify: AsyncParsableCommand {
             case checkpointsVerified = "checkpoints_verified"
             case checkpointsDiffering = "checkpoints_differing"
             case checkpointsUnreadable = "checkpoints_unreadable"
+        }
+    }
+
+    func validate() throws {
+        if (anchor == nil) != (anchorPublic == nil) {
+            throw ValidationError(
+                "--anchor and --anchor-public are given together: a signature proves what its key does")
         }
     }
 
@@ -73,17 +93,33 @@ struct Verify: AsyncParsableCommand {
             headHash: report.headHash?.description, headSequence: report.headSequence?.rawValue,
             unanchoredRecords: report.unanchoredFrameCount, unanchoredBytes: report.unanchoredByteCount,
             tornBytes: report.tornByteCount)
-        try verifyCheckpoints(&finding)
+        var heads: [SegmentHead] = []
+        if let anchor, let anchorPublic {
+            let check = try AnchorFinding.check(anchor, publicKeyFile: anchorPublic, report)
+            finding.anchors = check.finding
+            heads = check.heads
+        }
+        try verifyCheckpoints(&finding, heads)
         show(finding)
-        if !finding.checkpointsDiffering.isEmpty { throw CommandFailure(.failed) }
+        if !finding.checkpointsDiffering.isEmpty || finding.anchors?.isGood == false { throw CommandFailure(.failed) }
     }
 
     /// Each checkpoint against a fold from the log's beginning, or from the oldest checkpoint of a trimmed log.
-    private func verifyCheckpoints(_ finding: inout Finding) throws {
+    private func verifyCheckpoints(_ finding: inout Finding, _ heads: [SegmentHead]) throws {
         let reader = try log.reader()
         let store = log.checkpoints
         var state = MeshState()
         var isStarted = reader.firstRetained <= SequenceNumber(1)
+        var heads = heads.sorted { $0.sequence < $1.sequence }[...]
+        /// Digests of anchors up to a sequence against the replay, where there is one.
+        func verifyHeads(through last: SequenceNumber) throws {
+            while let head = heads.first, head.sequence <= last {
+                heads.removeFirst()
+                guard isStarted, head.sequence >= state.moment.sequence else { continue }
+                try fold(&state, reader, through: head.sequence)
+                finding.anchors?.note(head, state.digests())
+            }
+        }
         for sequence in (try? store.list()) ?? [] where sequence <= reader.lastSequence {
             guard let checkpoint = try? store.load(sequence),
                 let recorded = CheckpointCodec.state(of: checkpoint, indexKey: 0)
@@ -91,6 +127,7 @@ struct Verify: AsyncParsableCommand {
                 finding.checkpointsUnreadable.append(sequence.rawValue)
                 continue
             }
+            try verifyHeads(through: sequence)
             guard isStarted else {
                 // Nothing before it is left: it is what the rest is held against.
                 state = recorded
@@ -105,12 +142,14 @@ struct Verify: AsyncParsableCommand {
                 finding.checkpointsDiffering.append(sequence.rawValue)
             }
         }
+        try verifyHeads(through: reader.lastSequence)
     }
 
     private func fold(_ state: inout MeshState, _ reader: LogReader, through last: SequenceNumber) throws {
         let bar = ProgressBar("checkpoints")
         defer { bar.finish() }
         let start = state.moment.sequence.next
+        if start > last { return }
         var cursor = try readingLog { () throws(EventStoreError) in try reader.frames(from: start, through: last) }
         while let batch = try readingLog({ () throws(EventStoreError) in try cursor.nextBatch() }) {
             for frame in batch {
@@ -130,6 +169,7 @@ struct Verify: AsyncParsableCommand {
         if let hash = finding.headHash { Terminal.say("  head of the hash chain: \(hash)") }
         Terminal.say(
             "  behind the chain's head: \(finding.unanchoredRecords) records, \(finding.unanchoredBytes) bytes")
+        finding.anchors?.show(lastSequence: finding.lastSequence)
         if finding.tornBytes > 0 {
             Terminal.say("  torn tail: \(finding.tornBytes) bytes that the next start cuts off")
         }

@@ -163,7 +163,8 @@ enum Oracle {
             guardLastInstance: message.hasGuardLastInstanceNs ? Nanoseconds(message.guardLastInstanceNs) : nil,
             guardWindows: message.hasGuardWindows ? message.guardWindows : nil,
             panicBasisPoints: message.hasPanicBasisPoints ? message.panicBasisPoints : nil,
-            allowLoopback: message.hasAllowLoopback ? message.allowLoopback : nil, reason: message.reason)
+            allowLoopback: message.hasAllowLoopback ? message.allowLoopback : nil,
+            endpointNetworks: message.endpointNetworks, reason: message.reason)
     }
 }
 

@@ -207,6 +207,7 @@ extension SplitMix64 {
             if oneIn(2) { $0.guardWindows = small() }
             if oneIn(2) { $0.panicBasisPoints = small() }
             if oneIn(2) { $0.allowLoopback = oneIn(2) }
+            if oneIn(2) { $0.endpointNetworks = (0..<Int(small() % 4)).map { _ in text(atMost: 256) } }
             $0.reason = text(atMost: 4_096)
         }
     }

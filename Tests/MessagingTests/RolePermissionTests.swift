@@ -50,7 +50,7 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
             user: "node", inbox: "_INBOX.node",
             mayPublish: [
                 "_INBOX.checkout.1", "lattice.changes.registry.checkout", "lattice.rejected",
-                "lattice.queries.node.status",
+                "lattice.queries.node.status", "lattice.anchors",
             ],
             mayNotPublish: [
                 "lattice.events.registry.checkout.registered", "lattice.events.clock.tick",
@@ -75,7 +75,11 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
                 "lattice.changes.registry.checkout",
             ],
             mayHear: ["_INBOX.viewer.>"],
-            mayNotHear: ["_INBOX.>", "_INBOX.alice.>", "lattice.events.>", "lattice.queries.>"]),
+            mayNotHear: ["_INBOX.>", "_INBOX.alice.>", "lattice.events.>", "lattice.queries.>", "lattice.anchors"]),
+        RoleExpectation(
+            user: "archivist", mayPublish: [],
+            mayNotPublish: ["lattice.anchors", "lattice.queries.node.status", "lattice.rejected"],
+            mayHear: ["lattice.anchors"], mayNotHear: ["lattice.events.>", "_INBOX.>", ">"]),
         RoleExpectation(
             user: "alice", inbox: "_INBOX.alice",
             mayPublish: [
@@ -86,7 +90,9 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
                 "lattice.events.policy.bob.guard_released", "lattice.events.registry.checkout.registered",
                 "lattice.events.clock.tick",
             ],
-            mayHear: ["_INBOX.alice.>", "lattice.events.>", "lattice.rejected", "lattice.changes.>"],
+            mayHear: [
+                "_INBOX.alice.>", "lattice.events.>", "lattice.rejected", "lattice.changes.>", "lattice.anchors",
+            ],
             mayNotHear: [">", "_INBOX.>"]),
     ]
 }

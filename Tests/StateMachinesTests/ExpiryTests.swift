@@ -367,6 +367,9 @@ import Testing
             RegistryConfiguration(guardMeshBasisPoints: .max),
             RegistryConfiguration(guardLastInstance: Nanoseconds(-1)),
             RegistryConfiguration(guardWindows: .max), RegistryConfiguration(panicBasisPoints: 10_001),
+            RegistryConfiguration(endpointNetworks: ["10.0.0.0/33"]),
+            RegistryConfiguration(endpointNetworks: ["10.0.0.0/8", "office"]),
+            RegistryConfiguration(endpointNetworks: Array(repeating: "10.0.0.0/8", count: 257)),
         ] {
             story.happens(configured(change), refused: [0: .invalidSetting])
         }
@@ -380,9 +383,10 @@ import Testing
                 RegistryConfiguration(
                     staleAfter: .seconds(1), evictAfter: .seconds(2), guardServiceBasisPoints: 0,
                     guardMeshBasisPoints: 3, guardLastInstance: .zero, guardWindows: 4, panicBasisPoints: 5,
-                    allowLoopback: true)))
+                    allowLoopback: true, endpointNetworks: ["10.0.0.0/8", "fd00::/8"])))
         let restored = ServiceRegistry(checkpoint: story.registry.encodeCheckpoint())
         #expect(restored?.settings == story.registry.settings)
         #expect(restored?.settings.guardWindows == 4 && restored?.settings.allowLoopback == true)
+        #expect(restored?.settings.endpointNetworks.map(\.description) == ["10.0.0.0/8", "fd00::/8"])
     }
 }

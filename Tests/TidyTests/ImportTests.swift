@@ -45,7 +45,8 @@ private struct ImportRights {
             everywhere: [
                 "EventModel", "Messaging", "Logging", "Metrics", "CoreMetrics", "Synchronization",
                 "ServiceLifecycle",
-                "Hummingbird", "HTTPTypes", "NIOCore", "FoundationEssentials",
+                "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "NIOSSL", "HTTPTypes", "NIOCore",
+                "FoundationEssentials",
             ]),
         // What sends spans: the translation knows no network, the faces know no machine and no log.
         "Receivers": ImportRights(

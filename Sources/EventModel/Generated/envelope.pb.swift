@@ -27,235 +27,259 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
-package nonisolated struct Lattice_V1_EventRecord: Sendable {
+package nonisolated struct Lattice_V1_EventRecord: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var sequence: UInt64 = 0
+  package var sequence: UInt64 {
+    get {_storage._sequence}
+    set {_uniqueStorage()._sequence = newValue}
+  }
 
-  package var recordedAt: Int64 = 0
+  package var recordedAt: Int64 {
+    get {_storage._recordedAt}
+    set {_uniqueStorage()._recordedAt = newValue}
+  }
 
   /// Behind `<prefix>.events.`
-  package var subject: String = String()
+  package var subject: String {
+    get {_storage._subject}
+    set {_uniqueStorage()._subject = newValue}
+  }
 
-  package var messageID: String = String()
+  package var messageID: String {
+    get {_storage._messageID}
+    set {_uniqueStorage()._messageID = newValue}
+  }
 
-  package var eventType: UInt32 = 0
+  package var eventType: UInt32 {
+    get {_storage._eventType}
+    set {_uniqueStorage()._eventType = newValue}
+  }
 
-  package var schemaVersion: UInt32 = 0
+  package var schemaVersion: UInt32 {
+    get {_storage._schemaVersion}
+    set {_uniqueStorage()._schemaVersion = newValue}
+  }
 
-  package var attachment: Data = Data()
+  package var attachment: Data {
+    get {_storage._attachment}
+    set {_uniqueStorage()._attachment = newValue}
+  }
 
-  package var event: Lattice_V1_EventRecord.OneOf_Event? = nil
+  package var event: OneOf_Event? {
+    get {return _storage._event}
+    set {_uniqueStorage()._event = newValue}
+  }
 
   package var registered: Lattice_V1_Registered {
     get {
-      if case .registered(let v)? = event {return v}
+      if case .registered(let v)? = _storage._event {return v}
       return Lattice_V1_Registered()
     }
-    set {event = .registered(newValue)}
+    set {_uniqueStorage()._event = .registered(newValue)}
   }
 
   package var deregistered: Lattice_V1_Deregistered {
     get {
-      if case .deregistered(let v)? = event {return v}
+      if case .deregistered(let v)? = _storage._event {return v}
       return Lattice_V1_Deregistered()
     }
-    set {event = .deregistered(newValue)}
+    set {_uniqueStorage()._event = .deregistered(newValue)}
   }
 
   package var heartbeat: Lattice_V1_Heartbeats {
     get {
-      if case .heartbeat(let v)? = event {return v}
+      if case .heartbeat(let v)? = _storage._event {return v}
       return Lattice_V1_Heartbeats()
     }
-    set {event = .heartbeat(newValue)}
+    set {_uniqueStorage()._event = .heartbeat(newValue)}
   }
 
   package var healthReported: Lattice_V1_HealthReported {
     get {
-      if case .healthReported(let v)? = event {return v}
+      if case .healthReported(let v)? = _storage._event {return v}
       return Lattice_V1_HealthReported()
     }
-    set {event = .healthReported(newValue)}
+    set {_uniqueStorage()._event = .healthReported(newValue)}
   }
 
   package var loadReported: Lattice_V1_LoadReported {
     get {
-      if case .loadReported(let v)? = event {return v}
+      if case .loadReported(let v)? = _storage._event {return v}
       return Lattice_V1_LoadReported()
     }
-    set {event = .loadReported(newValue)}
+    set {_uniqueStorage()._event = .loadReported(newValue)}
   }
 
   package var healthSwept: Lattice_V1_HealthSwept {
     get {
-      if case .healthSwept(let v)? = event {return v}
+      if case .healthSwept(let v)? = _storage._event {return v}
       return Lattice_V1_HealthSwept()
     }
-    set {event = .healthSwept(newValue)}
+    set {_uniqueStorage()._event = .healthSwept(newValue)}
   }
 
   package var instanceSelected: Lattice_V1_InstancesSelected {
     get {
-      if case .instanceSelected(let v)? = event {return v}
+      if case .instanceSelected(let v)? = _storage._event {return v}
       return Lattice_V1_InstancesSelected()
     }
-    set {event = .instanceSelected(newValue)}
+    set {_uniqueStorage()._event = .instanceSelected(newValue)}
   }
 
   package var tick: Lattice_V1_Tick {
     get {
-      if case .tick(let v)? = event {return v}
+      if case .tick(let v)? = _storage._event {return v}
       return Lattice_V1_Tick()
     }
-    set {event = .tick(newValue)}
+    set {_uniqueStorage()._event = .tick(newValue)}
   }
 
   package var nodeResumed: Lattice_V1_NodeResumed {
     get {
-      if case .nodeResumed(let v)? = event {return v}
+      if case .nodeResumed(let v)? = _storage._event {return v}
       return Lattice_V1_NodeResumed()
     }
-    set {event = .nodeResumed(newValue)}
+    set {_uniqueStorage()._event = .nodeResumed(newValue)}
   }
 
   package var intakeGap: Lattice_V1_IntakeGap {
     get {
-      if case .intakeGap(let v)? = event {return v}
+      if case .intakeGap(let v)? = _storage._event {return v}
       return Lattice_V1_IntakeGap()
     }
-    set {event = .intakeGap(newValue)}
+    set {_uniqueStorage()._event = .intakeGap(newValue)}
   }
 
   package var leadershipClaimed: Lattice_V1_LeadershipClaimed {
     get {
-      if case .leadershipClaimed(let v)? = event {return v}
+      if case .leadershipClaimed(let v)? = _storage._event {return v}
       return Lattice_V1_LeadershipClaimed()
     }
-    set {event = .leadershipClaimed(newValue)}
+    set {_uniqueStorage()._event = .leadershipClaimed(newValue)}
   }
 
   package var semanticsActivated: Lattice_V1_SemanticsActivated {
     get {
-      if case .semanticsActivated(let v)? = event {return v}
+      if case .semanticsActivated(let v)? = _storage._event {return v}
       return Lattice_V1_SemanticsActivated()
     }
-    set {event = .semanticsActivated(newValue)}
+    set {_uniqueStorage()._event = .semanticsActivated(newValue)}
   }
 
   package var registryConfigured: Lattice_V1_RegistryConfigured {
     get {
-      if case .registryConfigured(let v)? = event {return v}
+      if case .registryConfigured(let v)? = _storage._event {return v}
       return Lattice_V1_RegistryConfigured()
     }
-    set {event = .registryConfigured(newValue)}
+    set {_uniqueStorage()._event = .registryConfigured(newValue)}
   }
 
   package var guardReleased: Lattice_V1_GuardReleased {
     get {
-      if case .guardReleased(let v)? = event {return v}
+      if case .guardReleased(let v)? = _storage._event {return v}
       return Lattice_V1_GuardReleased()
     }
-    set {event = .guardReleased(newValue)}
+    set {_uniqueStorage()._event = .guardReleased(newValue)}
   }
 
   /// Kept as it came, not understood by this version.
   package var opaque: Data {
     get {
-      if case .opaque(let v)? = event {return v}
+      if case .opaque(let v)? = _storage._event {return v}
       return Data()
     }
-    set {event = .opaque(newValue)}
+    set {_uniqueStorage()._event = .opaque(newValue)}
   }
 
   package var added: Lattice_V1_MirrorsAdded {
     get {
-      if case .added(let v)? = event {return v}
+      if case .added(let v)? = _storage._event {return v}
       return Lattice_V1_MirrorsAdded()
     }
-    set {event = .added(newValue)}
+    set {_uniqueStorage()._event = .added(newValue)}
   }
 
   package var removed: Lattice_V1_MirrorsChanged {
     get {
-      if case .removed(let v)? = event {return v}
+      if case .removed(let v)? = _storage._event {return v}
       return Lattice_V1_MirrorsChanged()
     }
-    set {event = .removed(newValue)}
+    set {_uniqueStorage()._event = .removed(newValue)}
   }
 
   package var enabled: Lattice_V1_MirrorsChanged {
     get {
-      if case .enabled(let v)? = event {return v}
+      if case .enabled(let v)? = _storage._event {return v}
       return Lattice_V1_MirrorsChanged()
     }
-    set {event = .enabled(newValue)}
+    set {_uniqueStorage()._event = .enabled(newValue)}
   }
 
   package var disabled: Lattice_V1_MirrorsChanged {
     get {
-      if case .disabled(let v)? = event {return v}
+      if case .disabled(let v)? = _storage._event {return v}
       return Lattice_V1_MirrorsChanged()
     }
-    set {event = .disabled(newValue)}
+    set {_uniqueStorage()._event = .disabled(newValue)}
   }
 
   package var shadowsAllowed: Lattice_V1_ShadowsAllowed {
     get {
-      if case .shadowsAllowed(let v)? = event {return v}
+      if case .shadowsAllowed(let v)? = _storage._event {return v}
       return Lattice_V1_ShadowsAllowed()
     }
-    set {event = .shadowsAllowed(newValue)}
+    set {_uniqueStorage()._event = .shadowsAllowed(newValue)}
   }
 
   package var captured: Lattice_V1_RequestsCaptured {
     get {
-      if case .captured(let v)? = event {return v}
+      if case .captured(let v)? = _storage._event {return v}
       return Lattice_V1_RequestsCaptured()
     }
-    set {event = .captured(newValue)}
+    set {_uniqueStorage()._event = .captured(newValue)}
   }
 
   package var dispatched: Lattice_V1_RequestsDispatched {
     get {
-      if case .dispatched(let v)? = event {return v}
+      if case .dispatched(let v)? = _storage._event {return v}
       return Lattice_V1_RequestsDispatched()
     }
-    set {event = .dispatched(newValue)}
+    set {_uniqueStorage()._event = .dispatched(newValue)}
   }
 
   package var compared: Lattice_V1_ResponsesCompared {
     get {
-      if case .compared(let v)? = event {return v}
+      if case .compared(let v)? = _storage._event {return v}
       return Lattice_V1_ResponsesCompared()
     }
-    set {event = .compared(newValue)}
+    set {_uniqueStorage()._event = .compared(newValue)}
   }
 
   package var drained: Lattice_V1_MirrorDrained {
     get {
-      if case .drained(let v)? = event {return v}
+      if case .drained(let v)? = _storage._event {return v}
       return Lattice_V1_MirrorDrained()
     }
-    set {event = .drained(newValue)}
+    set {_uniqueStorage()._event = .drained(newValue)}
   }
 
   package var contentsErased: Lattice_V1_ContentsErased {
     get {
-      if case .contentsErased(let v)? = event {return v}
+      if case .contentsErased(let v)? = _storage._event {return v}
       return Lattice_V1_ContentsErased()
     }
-    set {event = .contentsErased(newValue)}
+    set {_uniqueStorage()._event = .contentsErased(newValue)}
   }
 
   package var spans: Lattice_V1_SpansReceived {
     get {
-      if case .spans(let v)? = event {return v}
+      if case .spans(let v)? = _storage._event {return v}
       return Lattice_V1_SpansReceived()
     }
-    set {event = .spans(newValue)}
+    set {_uniqueStorage()._event = .spans(newValue)}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -292,6 +316,8 @@ package nonisolated struct Lattice_V1_EventRecord: Sendable {
   }
 
   package init() {}
+
+  fileprivate var _storage = unsafe _StorageClass.defaultInstance
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -302,502 +328,552 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
   package static let protoMessageName: String = _protobuf_package + ".EventRecord"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}subject\0\u{3}message_id\0\u{3}event_type\0\u{3}schema_version\0\u{1}attachment\0\u{2}\u{9}registered\0\u{1}deregistered\0\u{1}heartbeat\0\u{3}health_reported\0\u{3}load_reported\0\u{3}health_swept\0\u{3}instance_selected\0\u{2}\u{a}tick\0\u{3}node_resumed\0\u{3}intake_gap\0\u{3}leadership_claimed\0\u{4}\u{d}semantics_activated\0\u{3}registry_configured\0\u{3}guard_released\0\u{2}\u{e}opaque\0\u{2}\u{10}added\0\u{1}removed\0\u{1}enabled\0\u{1}disabled\0\u{3}shadows_allowed\0\u{1}captured\0\u{1}dispatched\0\u{1}compared\0\u{1}drained\0\u{3}contents_erased\0\u{2}\u{7}spans\0\u{c}A\u{1}\u{1}\u{c}B\u{1}\u{1}")
 
+  fileprivate class _StorageClass {
+    var _sequence: UInt64 = 0
+    var _recordedAt: Int64 = 0
+    var _subject: String = String()
+    var _messageID: String = String()
+    var _eventType: UInt32 = 0
+    var _schemaVersion: UInt32 = 0
+    var _attachment: Data = Data()
+    var _event: Lattice_V1_EventRecord.OneOf_Event?
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _sequence = source._sequence
+      _recordedAt = source._recordedAt
+      _subject = source._subject
+      _messageID = source._messageID
+      _eventType = source._eventType
+      _schemaVersion = source._schemaVersion
+      _attachment = source._attachment
+      _event = source._event
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.sequence) }()
-      case 2: try { try decoder.decodeSingularInt64Field(value: &self.recordedAt) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.subject) }()
-      case 4: try { try decoder.decodeSingularStringField(value: &self.messageID) }()
-      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.eventType) }()
-      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.schemaVersion) }()
-      case 7: try { try decoder.decodeSingularBytesField(value: &self.attachment) }()
-      case 16: try {
-        var v: Lattice_V1_Registered?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .registered(let m) = current {v = m}
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt64Field(value: &_storage._sequence) }()
+        case 2: try { try decoder.decodeSingularInt64Field(value: &_storage._recordedAt) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._subject) }()
+        case 4: try { try decoder.decodeSingularStringField(value: &_storage._messageID) }()
+        case 5: try { try decoder.decodeSingularUInt32Field(value: &_storage._eventType) }()
+        case 6: try { try decoder.decodeSingularUInt32Field(value: &_storage._schemaVersion) }()
+        case 7: try { try decoder.decodeSingularBytesField(value: &_storage._attachment) }()
+        case 16: try {
+          var v: Lattice_V1_Registered?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .registered(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .registered(v)
+          }
+        }()
+        case 17: try {
+          var v: Lattice_V1_Deregistered?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .deregistered(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .deregistered(v)
+          }
+        }()
+        case 18: try {
+          var v: Lattice_V1_Heartbeats?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .heartbeat(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .heartbeat(v)
+          }
+        }()
+        case 19: try {
+          var v: Lattice_V1_HealthReported?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .healthReported(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .healthReported(v)
+          }
+        }()
+        case 20: try {
+          var v: Lattice_V1_LoadReported?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .loadReported(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .loadReported(v)
+          }
+        }()
+        case 21: try {
+          var v: Lattice_V1_HealthSwept?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .healthSwept(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .healthSwept(v)
+          }
+        }()
+        case 22: try {
+          var v: Lattice_V1_InstancesSelected?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .instanceSelected(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .instanceSelected(v)
+          }
+        }()
+        case 32: try {
+          var v: Lattice_V1_Tick?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .tick(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .tick(v)
+          }
+        }()
+        case 33: try {
+          var v: Lattice_V1_NodeResumed?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .nodeResumed(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .nodeResumed(v)
+          }
+        }()
+        case 34: try {
+          var v: Lattice_V1_IntakeGap?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .intakeGap(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .intakeGap(v)
+          }
+        }()
+        case 35: try {
+          var v: Lattice_V1_LeadershipClaimed?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .leadershipClaimed(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .leadershipClaimed(v)
+          }
+        }()
+        case 48: try {
+          var v: Lattice_V1_SemanticsActivated?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .semanticsActivated(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .semanticsActivated(v)
+          }
+        }()
+        case 49: try {
+          var v: Lattice_V1_RegistryConfigured?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .registryConfigured(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .registryConfigured(v)
+          }
+        }()
+        case 50: try {
+          var v: Lattice_V1_GuardReleased?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .guardReleased(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .guardReleased(v)
+          }
+        }()
+        case 64: try {
+          var v: Data?
+          try decoder.decodeSingularBytesField(value: &v)
+          if let v = v {
+            if _storage._event != nil {try decoder.handleConflictingOneOf()}
+            _storage._event = .opaque(v)
+          }
+        }()
+        case 80: try {
+          var v: Lattice_V1_MirrorsAdded?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .added(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .added(v)
+          }
+        }()
+        case 81: try {
+          var v: Lattice_V1_MirrorsChanged?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .removed(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .removed(v)
+          }
+        }()
+        case 82: try {
+          var v: Lattice_V1_MirrorsChanged?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .enabled(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .enabled(v)
+          }
+        }()
+        case 83: try {
+          var v: Lattice_V1_MirrorsChanged?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .disabled(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .disabled(v)
+          }
+        }()
+        case 84: try {
+          var v: Lattice_V1_ShadowsAllowed?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .shadowsAllowed(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .shadowsAllowed(v)
+          }
+        }()
+        case 85: try {
+          var v: Lattice_V1_RequestsCaptured?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .captured(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .captured(v)
+          }
+        }()
+        case 86: try {
+          var v: Lattice_V1_RequestsDispatched?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .dispatched(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .dispatched(v)
+          }
+        }()
+        case 87: try {
+          var v: Lattice_V1_ResponsesCompared?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .compared(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .compared(v)
+          }
+        }()
+        case 88: try {
+          var v: Lattice_V1_MirrorDrained?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .drained(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .drained(v)
+          }
+        }()
+        case 89: try {
+          var v: Lattice_V1_ContentsErased?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .contentsErased(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .contentsErased(v)
+          }
+        }()
+        case 96: try {
+          var v: Lattice_V1_SpansReceived?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .spans(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .spans(v)
+          }
+        }()
+        default: break
         }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .registered(v)
-        }
-      }()
-      case 17: try {
-        var v: Lattice_V1_Deregistered?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .deregistered(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .deregistered(v)
-        }
-      }()
-      case 18: try {
-        var v: Lattice_V1_Heartbeats?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .heartbeat(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .heartbeat(v)
-        }
-      }()
-      case 19: try {
-        var v: Lattice_V1_HealthReported?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .healthReported(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .healthReported(v)
-        }
-      }()
-      case 20: try {
-        var v: Lattice_V1_LoadReported?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .loadReported(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .loadReported(v)
-        }
-      }()
-      case 21: try {
-        var v: Lattice_V1_HealthSwept?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .healthSwept(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .healthSwept(v)
-        }
-      }()
-      case 22: try {
-        var v: Lattice_V1_InstancesSelected?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .instanceSelected(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .instanceSelected(v)
-        }
-      }()
-      case 32: try {
-        var v: Lattice_V1_Tick?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .tick(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .tick(v)
-        }
-      }()
-      case 33: try {
-        var v: Lattice_V1_NodeResumed?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .nodeResumed(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .nodeResumed(v)
-        }
-      }()
-      case 34: try {
-        var v: Lattice_V1_IntakeGap?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .intakeGap(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .intakeGap(v)
-        }
-      }()
-      case 35: try {
-        var v: Lattice_V1_LeadershipClaimed?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .leadershipClaimed(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .leadershipClaimed(v)
-        }
-      }()
-      case 48: try {
-        var v: Lattice_V1_SemanticsActivated?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .semanticsActivated(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .semanticsActivated(v)
-        }
-      }()
-      case 49: try {
-        var v: Lattice_V1_RegistryConfigured?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .registryConfigured(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .registryConfigured(v)
-        }
-      }()
-      case 50: try {
-        var v: Lattice_V1_GuardReleased?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .guardReleased(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .guardReleased(v)
-        }
-      }()
-      case 64: try {
-        var v: Data?
-        try decoder.decodeSingularBytesField(value: &v)
-        if let v = v {
-          if self.event != nil {try decoder.handleConflictingOneOf()}
-          self.event = .opaque(v)
-        }
-      }()
-      case 80: try {
-        var v: Lattice_V1_MirrorsAdded?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .added(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .added(v)
-        }
-      }()
-      case 81: try {
-        var v: Lattice_V1_MirrorsChanged?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .removed(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .removed(v)
-        }
-      }()
-      case 82: try {
-        var v: Lattice_V1_MirrorsChanged?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .enabled(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .enabled(v)
-        }
-      }()
-      case 83: try {
-        var v: Lattice_V1_MirrorsChanged?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .disabled(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .disabled(v)
-        }
-      }()
-      case 84: try {
-        var v: Lattice_V1_ShadowsAllowed?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .shadowsAllowed(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .shadowsAllowed(v)
-        }
-      }()
-      case 85: try {
-        var v: Lattice_V1_RequestsCaptured?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .captured(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .captured(v)
-        }
-      }()
-      case 86: try {
-        var v: Lattice_V1_RequestsDispatched?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .dispatched(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .dispatched(v)
-        }
-      }()
-      case 87: try {
-        var v: Lattice_V1_ResponsesCompared?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .compared(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .compared(v)
-        }
-      }()
-      case 88: try {
-        var v: Lattice_V1_MirrorDrained?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .drained(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .drained(v)
-        }
-      }()
-      case 89: try {
-        var v: Lattice_V1_ContentsErased?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .contentsErased(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .contentsErased(v)
-        }
-      }()
-      case 96: try {
-        var v: Lattice_V1_SpansReceived?
-        var hadOneofValue = false
-        if let current = self.event {
-          hadOneofValue = true
-          if case .spans(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.event = .spans(v)
-        }
-      }()
-      default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.sequence != 0 {
-      try visitor.visitSingularUInt64Field(value: self.sequence, fieldNumber: 1)
-    }
-    if self.recordedAt != 0 {
-      try visitor.visitSingularInt64Field(value: self.recordedAt, fieldNumber: 2)
-    }
-    if !self.subject.isEmpty {
-      try visitor.visitSingularStringField(value: self.subject, fieldNumber: 3)
-    }
-    if !self.messageID.isEmpty {
-      try visitor.visitSingularStringField(value: self.messageID, fieldNumber: 4)
-    }
-    if self.eventType != 0 {
-      try visitor.visitSingularUInt32Field(value: self.eventType, fieldNumber: 5)
-    }
-    if self.schemaVersion != 0 {
-      try visitor.visitSingularUInt32Field(value: self.schemaVersion, fieldNumber: 6)
-    }
-    if !self.attachment.isEmpty {
-      try visitor.visitSingularBytesField(value: self.attachment, fieldNumber: 7)
-    }
-    switch self.event {
-    case .registered?: try {
-      guard case .registered(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-    }()
-    case .deregistered?: try {
-      guard case .deregistered(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
-    }()
-    case .heartbeat?: try {
-      guard case .heartbeat(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
-    }()
-    case .healthReported?: try {
-      guard case .healthReported(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
-    }()
-    case .loadReported?: try {
-      guard case .loadReported(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
-    }()
-    case .healthSwept?: try {
-      guard case .healthSwept(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
-    }()
-    case .instanceSelected?: try {
-      guard case .instanceSelected(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
-    }()
-    case .tick?: try {
-      guard case .tick(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
-    }()
-    case .nodeResumed?: try {
-      guard case .nodeResumed(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
-    }()
-    case .intakeGap?: try {
-      guard case .intakeGap(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
-    }()
-    case .leadershipClaimed?: try {
-      guard case .leadershipClaimed(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 35)
-    }()
-    case .semanticsActivated?: try {
-      guard case .semanticsActivated(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 48)
-    }()
-    case .registryConfigured?: try {
-      guard case .registryConfigured(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 49)
-    }()
-    case .guardReleased?: try {
-      guard case .guardReleased(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
-    }()
-    case .opaque?: try {
-      guard case .opaque(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularBytesField(value: v, fieldNumber: 64)
-    }()
-    case .added?: try {
-      guard case .added(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
-    }()
-    case .removed?: try {
-      guard case .removed(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
-    }()
-    case .enabled?: try {
-      guard case .enabled(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
-    }()
-    case .disabled?: try {
-      guard case .disabled(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
-    }()
-    case .shadowsAllowed?: try {
-      guard case .shadowsAllowed(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 84)
-    }()
-    case .captured?: try {
-      guard case .captured(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 85)
-    }()
-    case .dispatched?: try {
-      guard case .dispatched(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 86)
-    }()
-    case .compared?: try {
-      guard case .compared(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 87)
-    }()
-    case .drained?: try {
-      guard case .drained(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 88)
-    }()
-    case .contentsErased?: try {
-      guard case .contentsErased(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 89)
-    }()
-    case .spans?: try {
-      guard case .spans(let v)? = self.event else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 96)
-    }()
-    case nil: break
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._sequence != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._sequence, fieldNumber: 1)
+      }
+      if _storage._recordedAt != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._recordedAt, fieldNumber: 2)
+      }
+      if !_storage._subject.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._subject, fieldNumber: 3)
+      }
+      if !_storage._messageID.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._messageID, fieldNumber: 4)
+      }
+      if _storage._eventType != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._eventType, fieldNumber: 5)
+      }
+      if _storage._schemaVersion != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._schemaVersion, fieldNumber: 6)
+      }
+      if !_storage._attachment.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._attachment, fieldNumber: 7)
+      }
+      switch _storage._event {
+      case .registered?: try {
+        guard case .registered(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+      }()
+      case .deregistered?: try {
+        guard case .deregistered(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      }()
+      case .heartbeat?: try {
+        guard case .heartbeat(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+      }()
+      case .healthReported?: try {
+        guard case .healthReported(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+      }()
+      case .loadReported?: try {
+        guard case .loadReported(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+      }()
+      case .healthSwept?: try {
+        guard case .healthSwept(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+      }()
+      case .instanceSelected?: try {
+        guard case .instanceSelected(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+      }()
+      case .tick?: try {
+        guard case .tick(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
+      }()
+      case .nodeResumed?: try {
+        guard case .nodeResumed(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
+      }()
+      case .intakeGap?: try {
+        guard case .intakeGap(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
+      }()
+      case .leadershipClaimed?: try {
+        guard case .leadershipClaimed(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 35)
+      }()
+      case .semanticsActivated?: try {
+        guard case .semanticsActivated(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 48)
+      }()
+      case .registryConfigured?: try {
+        guard case .registryConfigured(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 49)
+      }()
+      case .guardReleased?: try {
+        guard case .guardReleased(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
+      }()
+      case .opaque?: try {
+        guard case .opaque(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularBytesField(value: v, fieldNumber: 64)
+      }()
+      case .added?: try {
+        guard case .added(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
+      }()
+      case .removed?: try {
+        guard case .removed(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
+      }()
+      case .enabled?: try {
+        guard case .enabled(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
+      }()
+      case .disabled?: try {
+        guard case .disabled(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
+      }()
+      case .shadowsAllowed?: try {
+        guard case .shadowsAllowed(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 84)
+      }()
+      case .captured?: try {
+        guard case .captured(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 85)
+      }()
+      case .dispatched?: try {
+        guard case .dispatched(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 86)
+      }()
+      case .compared?: try {
+        guard case .compared(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 87)
+      }()
+      case .drained?: try {
+        guard case .drained(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 88)
+      }()
+      case .contentsErased?: try {
+        guard case .contentsErased(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 89)
+      }()
+      case .spans?: try {
+        guard case .spans(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 96)
+      }()
+      case nil: break
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lattice_V1_EventRecord, rhs: Lattice_V1_EventRecord) -> Bool {
-    if lhs.sequence != rhs.sequence {return false}
-    if lhs.recordedAt != rhs.recordedAt {return false}
-    if lhs.subject != rhs.subject {return false}
-    if lhs.messageID != rhs.messageID {return false}
-    if lhs.eventType != rhs.eventType {return false}
-    if lhs.schemaVersion != rhs.schemaVersion {return false}
-    if lhs.attachment != rhs.attachment {return false}
-    if lhs.event != rhs.event {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._sequence != rhs_storage._sequence {return false}
+        if _storage._recordedAt != rhs_storage._recordedAt {return false}
+        if _storage._subject != rhs_storage._subject {return false}
+        if _storage._messageID != rhs_storage._messageID {return false}
+        if _storage._eventType != rhs_storage._eventType {return false}
+        if _storage._schemaVersion != rhs_storage._schemaVersion {return false}
+        if _storage._attachment != rhs_storage._attachment {return false}
+        if _storage._event != rhs_storage._event {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

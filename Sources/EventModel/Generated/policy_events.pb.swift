@@ -121,6 +121,10 @@ package nonisolated struct Lattice_V1_RegistryConfigured: Sendable {
   /// Clears the value of `allowLoopback`. Subsequent reads from it will return its default value.
   package mutating func clearAllowLoopback() {self._allowLoopback = nil}
 
+  /// Networks in which the addresses of endpoints must lie: 10.0.0.0/8, fd00::/8. Empty leaves them as they are;
+  /// 0.0.0.0/0 and ::/0 permit every address again. At most 256.
+  package var endpointNetworks: [String] = []
+
   package var reason: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -194,7 +198,7 @@ nonisolated extension Lattice_V1_SemanticsActivated: SwiftProtobuf.Message, Swif
 
 nonisolated extension Lattice_V1_RegistryConfigured: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RegistryConfigured"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}stale_after_ns\0\u{3}evict_after_ns\0\u{3}guard_service_basis_points\0\u{3}guard_mesh_basis_points\0\u{3}guard_last_instance_ns\0\u{3}guard_windows\0\u{3}panic_basis_points\0\u{3}allow_loopback\0\u{2}\u{7}reason\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}stale_after_ns\0\u{3}evict_after_ns\0\u{3}guard_service_basis_points\0\u{3}guard_mesh_basis_points\0\u{3}guard_last_instance_ns\0\u{3}guard_windows\0\u{3}panic_basis_points\0\u{3}allow_loopback\0\u{3}endpoint_networks\0\u{2}\u{6}reason\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -210,6 +214,7 @@ nonisolated extension Lattice_V1_RegistryConfigured: SwiftProtobuf.Message, Swif
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self._guardWindows) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self._panicBasisPoints) }()
       case 8: try { try decoder.decodeSingularBoolField(value: &self._allowLoopback) }()
+      case 9: try { try decoder.decodeRepeatedStringField(value: &self.endpointNetworks) }()
       case 15: try { try decoder.decodeSingularStringField(value: &self.reason) }()
       default: break
       }
@@ -245,6 +250,9 @@ nonisolated extension Lattice_V1_RegistryConfigured: SwiftProtobuf.Message, Swif
     try { if let v = self._allowLoopback {
       try visitor.visitSingularBoolField(value: v, fieldNumber: 8)
     } }()
+    if !self.endpointNetworks.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.endpointNetworks, fieldNumber: 9)
+    }
     if !self.reason.isEmpty {
       try visitor.visitSingularStringField(value: self.reason, fieldNumber: 15)
     }
@@ -260,6 +268,7 @@ nonisolated extension Lattice_V1_RegistryConfigured: SwiftProtobuf.Message, Swif
     if lhs._guardWindows != rhs._guardWindows {return false}
     if lhs._panicBasisPoints != rhs._panicBasisPoints {return false}
     if lhs._allowLoopback != rhs._allowLoopback {return false}
+    if lhs.endpointNetworks != rhs.endpointNetworks {return false}
     if lhs.reason != rhs.reason {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

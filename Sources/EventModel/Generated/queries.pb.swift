@@ -775,6 +775,24 @@ package nonisolated struct Lattice_V1_NodeStatus: @unchecked Sendable {
     set {_uniqueStorage()._machines = newValue}
   }
 
+  package var diskTotalBytes: UInt64 {
+    get {_storage._diskTotalBytes}
+    set {_uniqueStorage()._diskTotalBytes = newValue}
+  }
+
+  /// What the room on the disk no longer permits: none, captures, spans, all_but_registry. Core mode refuses it with
+  /// disk_pressure; over a stream it is only reported.
+  package var diskPressure: String {
+    get {_storage._diskPressure}
+    set {_uniqueStorage()._diskPressure = newValue}
+  }
+
+  /// The last sequence that a signed head published since the start stands for; 0: none.
+  package var anchoredSequence: UInt64 {
+    get {_storage._anchoredSequence}
+    set {_uniqueStorage()._anchoredSequence = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1917,7 +1935,7 @@ nonisolated extension Lattice_V1_NodeQuery: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}node_id\0\u{1}version\0\u{1}mode\0\u{3}sync_policy\0\u{3}first_sequence\0\u{3}durable_sequence\0\u{3}log_bytes\0\u{1}segments\0\u{3}checkpoint_sequence\0\u{3}semantics_version\0\u{1}leader\0\u{3}leader_id\0\u{3}leader_epoch\0\u{3}accepted_messages\0\u{3}accepted_events\0\u{3}refused_events\0\u{3}rejected_messages\0\u{3}duplicate_messages\0\u{1}gaps\0\u{3}backward_clock_steps\0\u{3}eviction_suspended\0\u{1}intake\0\u{3}started_at\0\u{3}disk_free_bytes\0\u{3}retention_days_left\0\u{1}machines\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}node_id\0\u{1}version\0\u{1}mode\0\u{3}sync_policy\0\u{3}first_sequence\0\u{3}durable_sequence\0\u{3}log_bytes\0\u{1}segments\0\u{3}checkpoint_sequence\0\u{3}semantics_version\0\u{1}leader\0\u{3}leader_id\0\u{3}leader_epoch\0\u{3}accepted_messages\0\u{3}accepted_events\0\u{3}refused_events\0\u{3}rejected_messages\0\u{3}duplicate_messages\0\u{1}gaps\0\u{3}backward_clock_steps\0\u{3}eviction_suspended\0\u{1}intake\0\u{3}started_at\0\u{3}disk_free_bytes\0\u{3}retention_days_left\0\u{1}machines\0\u{4}\u{d}disk_total_bytes\0\u{3}disk_pressure\0\u{3}anchored_sequence\0")
 
   fileprivate class _StorageClass {
     var _asOf: Lattice_V1_AsOf? = nil
@@ -1947,6 +1965,9 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
     var _diskFreeBytes: UInt64 = 0
     var _retentionDaysLeft: Double = 0
     var _machines: [Lattice_V1_MachineDigest] = []
+    var _diskTotalBytes: UInt64 = 0
+    var _diskPressure: String = String()
+    var _anchoredSequence: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1984,6 +2005,9 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
       _diskFreeBytes = source._diskFreeBytes
       _retentionDaysLeft = source._retentionDaysLeft
       _machines = source._machines
+      _diskTotalBytes = source._diskTotalBytes
+      _diskPressure = source._diskPressure
+      _anchoredSequence = source._anchoredSequence
     }
   }
 
@@ -2029,6 +2053,9 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
         case 25: try { try decoder.decodeSingularUInt64Field(value: &_storage._diskFreeBytes) }()
         case 26: try { try decoder.decodeSingularDoubleField(value: &_storage._retentionDaysLeft) }()
         case 27: try { try decoder.decodeRepeatedMessageField(value: &_storage._machines) }()
+        case 40: try { try decoder.decodeSingularUInt64Field(value: &_storage._diskTotalBytes) }()
+        case 41: try { try decoder.decodeSingularStringField(value: &_storage._diskPressure) }()
+        case 42: try { try decoder.decodeSingularUInt64Field(value: &_storage._anchoredSequence) }()
         default: break
         }
       }
@@ -2122,6 +2149,15 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
       if !_storage._machines.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._machines, fieldNumber: 27)
       }
+      if _storage._diskTotalBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._diskTotalBytes, fieldNumber: 40)
+      }
+      if !_storage._diskPressure.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._diskPressure, fieldNumber: 41)
+      }
+      if _storage._anchoredSequence != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._anchoredSequence, fieldNumber: 42)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2158,6 +2194,9 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
         if _storage._diskFreeBytes != rhs_storage._diskFreeBytes {return false}
         if _storage._retentionDaysLeft != rhs_storage._retentionDaysLeft {return false}
         if _storage._machines != rhs_storage._machines {return false}
+        if _storage._diskTotalBytes != rhs_storage._diskTotalBytes {return false}
+        if _storage._diskPressure != rhs_storage._diskPressure {return false}
+        if _storage._anchoredSequence != rhs_storage._anchoredSequence {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -2,7 +2,7 @@
 
 /// The allow-list of one source service.
 package struct ShadowAllowList: Sendable, Hashable {
-    /// As they were written: `host:port`, `*.suffix:port`, `a.b.c.d/bits:port`; the port may be `*`.
+    /// As they were written: `host:port`, `*.suffix:port`, `a.b.c.d/bits:port`, `[a::b/bits]:port`; the port may be `*`.
     package let entries: [String]
     package let allowLoopback: Bool
 
@@ -42,7 +42,7 @@ private struct ShadowRule {
     private enum Host {
         case name(String)
         case suffix(String)
-        case network(UInt32, mask: UInt32)
+        case network(IPNetwork)
     }
 
     private let host: Host
@@ -55,12 +55,9 @@ private struct ShadowRule {
         if host.hasPrefix("*.") {
             guard host.utf8.count > 2, !host.dropFirst().contains("*") else { return nil }
             self.host = .suffix(String(host.dropFirst()))
-        } else if let slash = host.firstIndex(of: "/") {
-            guard let address = Self.address(host[..<slash]), let bits = UInt32(host[host.index(after: slash)...]),
-                bits <= 32
-            else { return nil }
-            let mask = bits == 0 ? 0 : UInt32.max << (32 - bits)
-            self.host = .network(address & mask, mask: mask)
+        } else if host.contains("/") {
+            guard let network = IPNetwork(Self.withoutBrackets(host)) else { return nil }
+            self.host = .network(network)
         } else {
             guard !host.contains("*") else { return nil }
             self.host = .name(host)
@@ -71,19 +68,13 @@ private struct ShadowRule {
         guard self.port == "*" || self.port == port else { return false }
         return switch self.host {
         case .name(let name): host.utf8.elementsEqual(name.utf8)
-        case .suffix(let suffix): Self.address(host[...]) == nil && host.hasSuffix(suffix) && host != suffix
-        case .network(let network, let mask): Self.address(host[...]).map { $0 & mask == network } ?? false
+        case .suffix(let suffix): IPAddress(host) == nil && host.hasSuffix(suffix) && host != suffix
+        case .network(let network): IPAddress(Self.withoutBrackets(host)).map(network.contains) ?? false
         }
     }
 
-    private static func address(_ text: Substring) -> UInt32? {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 4 else { return nil }
-        var address: UInt32 = 0
-        for part in parts {
-            guard part.utf8.allSatisfy({ $0 &- 0x30 < 10 }), let octet = UInt8(part) else { return nil }
-            address = address << 8 | UInt32(octet)
-        }
-        return address
+    /// An IPv6 address stands in brackets before a port.
+    private static func withoutBrackets(_ host: String) -> String {
+        host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
     }
 }

@@ -2,17 +2,37 @@
 
 /// Judges `host:port`.
 package enum EndpointRule {
+    /// What a registry makes of an endpoint.
+    package enum Verdict: Sendable, Hashable {
+        case accepted
+        /// No `host:port`, or an address that is never a service's.
+        case invalid
+        /// An address in none of the configured networks.
+        case outsideNetworks
+    }
+
     /// Whether an endpoint has a host and a port and its address, if it is one, may be a service's.
     ///
     /// Refused are: unspecified, link-local, the clouds' metadata addresses, multicast and broadcast, IPv6 forms that
-    /// carry an IPv4 address (mapped, translated, 6to4), other spellings of IPv4, and loopback unless it is allowed. A name is taken; whoever connects resolves it and judges the address.
+    /// carry an IPv4 address (mapped, translated, 6to4), other spellings of IPv4, and loopback unless it is allowed. A
+    /// name is taken; whoever connects resolves it and judges the address.
     package static func accepts(_ endpoint: String, allowLoopback: Bool) -> Bool {
-        guard let (host, port) = split(endpoint), isNumber(port), let number = UInt16(port), number > 0
-        else { return false }
-        if host.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }) { return false }
-        if let address = IPv4(host) { return address.isService(allowLoopback: allowLoopback) }
-        if host.contains(":") { return acceptsIPv6(host, allowLoopback: allowLoopback) }
-        return acceptsName(host, allowLoopback: allowLoopback)
+        judge(endpoint, networks: [], allowLoopback: allowLoopback) == .accepted
+    }
+
+    /// The same, and the address must lie in one of the networks, if there are any. Loopback, where it is allowed, need
+    /// not; a name is taken, and whoever resolves it asks again with the address.
+    package static func judge(_ endpoint: String, networks: [IPNetwork], allowLoopback: Bool) -> Verdict {
+        guard let (host, port) = split(endpoint), isNumber(port), let number = UInt16(port), number > 0,
+            !host.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F })
+        else { return .invalid }
+        guard let address = IPAddress(host) else {
+            return !host.contains(":") && acceptsName(host, allowLoopback: allowLoopback) ? .accepted : .invalid
+        }
+        if address.isLoopback { return allowLoopback ? .accepted : .invalid }
+        if !address.isService { return .invalid }
+        let isInside = networks.isEmpty || networks.contains { $0.contains(address) }
+        return isInside ? .accepted : .outsideNetworks
     }
 
     private static func split(_ endpoint: String) -> (host: String, port: String)? {
@@ -48,77 +68,28 @@ package enum EndpointRule {
         guard isName, let last = labels.last, !isNumber(last), !last.hasPrefix("0x") else { return false }
         return allowLoopback || last != "localhost"
     }
-
-    private static func acceptsIPv6(_ host: String, allowLoopback: Bool) -> Bool {
-        guard let groups = IPv6Groups.parse(host) else { return false }
-        let first = groups[0]
-        if groups.allSatisfy({ $0 == 0 }) { return false }
-        if groups[0..<7].allSatisfy({ $0 == 0 }) && groups[7] == 1 { return allowLoopback }
-        // ::/96 and ::ffff:0:0/96 carry IPv4 addresses; 64:ff9b::/96 translates to them.
-        if groups[0..<5].allSatisfy({ $0 == 0 }) { return false }
-        if first == 0x0064 && groups[1] == 0xFF9B { return false }
-        // 6to4 carries an IPv4 address too; the last one is the metadata service of EC2.
-        if first == 0x2002 || groups == [0xFD00, 0x0EC2, 0, 0, 0, 0, 0, 0x0254] { return false }
-        let isLinkLocal = first & 0xFFC0 == 0xFE80
-        let isMulticast = first & 0xFF00 == 0xFF00
-        return !isLinkLocal && !isMulticast
-    }
 }
 
-/// A dotted quad.
-private struct IPv4 {
-    /// Metadata services outside the link-local network: Alibaba, Azure, Oracle.
-    private static let metadata: [[UInt8]] = [[100, 100, 100, 200], [168, 63, 129, 16], [192, 0, 0, 192]]
+extension IPAddress {
+    /// Metadata services outside the link-local network: Alibaba, Azure, Oracle; of EC2 over IPv6.
+    private static let metadata: Set<IPAddress> = [
+        .v4(0x6464_64C8), .v4(0xA83F_8110), .v4(0xC000_00C0), .v6(0xFD00_0EC2_0000_0000_0000_0000_0000_0254),
+    ]
 
-    let octets: [UInt8]
-
-    init?(_ text: String) {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 4 else { return nil }
-        var octets: [UInt8] = []
-        for part in parts {
-            let isPlain = part == "0" || !part.hasPrefix("0")
-            guard isPlain, part.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let octet = UInt8(part) else {
-                return nil
-            }
-            octets.append(octet)
+    /// Whether the address may be a service's at all; loopback is not asked about here.
+    fileprivate var isService: Bool {
+        if Self.metadata.contains(self) { return false }
+        switch self {
+        case .v4(let address):
+            // Unspecified, link-local, multicast and above.
+            return address >> 24 != 0 && address >> 16 != 0xA9FE && address >> 24 < 224
+        case .v6(let address):
+            let first = UInt16(truncatingIfNeeded: address >> 112)
+            // ::/96 and ::ffff:0:0/96 carry IPv4 addresses, so do 64:ff9b::/32, which translates, and 6to4.
+            let carriesIPv4 = address >> 48 == 0 || address >> 96 == 0x0064_FF9B || first == 0x2002
+            let isLinkLocal = first & 0xFFC0 == 0xFE80
+            let isMulticast = first & 0xFF00 == 0xFF00
+            return !carriesIPv4 && !isLinkLocal && !isMulticast
         }
-        self.octets = octets
-    }
-
-    func isService(allowLoopback: Bool) -> Bool {
-        if IPv4.metadata.contains(octets) { return false }
-        return switch octets[0] {
-        case 0: false
-        case 127: allowLoopback
-        case 169: octets[1] != 254
-        case 224...255: false
-        default: true
-        }
-    }
-}
-
-/// The eight groups of an IPv6 address (RFC 4291, section 2.2), without zone and embedded IPv4 forms.
-private enum IPv6Groups {
-    static func parse(_ text: String) -> [UInt16]? {
-        let halves = text.split(separator: "::", omittingEmptySubsequences: false)
-        guard halves.count <= 2 else { return nil }
-        guard let head = groups(halves[0]) else { return nil }
-        if halves.count == 1 { return head.count == 8 ? head : nil }
-        guard let tail = groups(halves[1]), head.count + tail.count < 8 else { return nil }
-        return head + Array(repeating: 0, count: 8 - head.count - tail.count) + tail
-    }
-
-    private static func groups(_ text: Substring) -> [UInt16]? {
-        if text.isEmpty { return [] }
-        var result: [UInt16] = []
-        for part in text.split(separator: ":", omittingEmptySubsequences: false) {
-            guard (1...4).contains(part.utf8.count), part.allSatisfy(\.isHexDigit), let group = UInt16(part, radix: 16)
-            else {
-                return nil
-            }
-            result.append(group)
-        }
-        return result
     }
 }

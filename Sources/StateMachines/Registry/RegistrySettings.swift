@@ -20,6 +20,11 @@ package struct RegistrySettings: Sendable, Hashable {
     package var panicBasisPoints: UInt32 = 5_000
     /// Whether endpoints on loopback are taken.
     package var allowLoopback = false
+    /// Where the addresses of endpoints must lie; empty: anywhere that a service may be.
+    package var endpointNetworks: [IPNetwork] = []
+    /// The most networks there may be, and bytes of the text of one.
+    package static let networksMaximum = 256
+    private static let networkBytes = 64
 
     package init() {}
 
@@ -34,7 +39,23 @@ package struct RegistrySettings: Sendable, Hashable {
         if let value = change.guardWindows { result.guardWindows = value }
         if let value = change.panicBasisPoints { result.panicBasisPoints = value }
         if let value = change.allowLoopback { result.allowLoopback = value }
+        if !change.endpointNetworks.isEmpty {
+            guard let networks = Self.networks(change.endpointNetworks) else { return nil }
+            result.endpointNetworks = networks
+        }
         return result.isInRange ? result : nil
+    }
+
+    /// Nil where a text is no network.
+    private static func networks(_ texts: [String]) -> [IPNetwork]? {
+        guard texts.count <= networksMaximum, texts.allSatisfy({ $0.utf8.count <= networkBytes }) else { return nil }
+        let networks = texts.compactMap { IPNetwork($0) }
+        return networks.count == texts.count ? networks : nil
+    }
+
+    /// Whether an endpoint is taken under these settings.
+    package func judge(_ endpoint: String) -> EndpointRule.Verdict {
+        EndpointRule.judge(endpoint, networks: endpointNetworks, allowLoopback: allowLoopback)
     }
 
     private var isInRange: Bool {
@@ -63,6 +84,7 @@ package struct RegistrySettings: Sendable, Hashable {
         writer.field(6, guardWindows)
         writer.field(7, panicBasisPoints)
         writer.field(8, allowLoopback)
+        for network in endpointNetworks { writer.element(9, network.description) }
     }
 
     /// The settings of a checkpoint; nil where there can be none such.
@@ -75,6 +97,7 @@ package struct RegistrySettings: Sendable, Hashable {
         guardLastInstance = .zero
         guardWindows = 0
         panicBasisPoints = 0
+        var networks: [String] = []
         while let field = reader.next() {
             switch field.number {
             case 1: staleAfter = Nanoseconds(field.signed)
@@ -85,9 +108,12 @@ package struct RegistrySettings: Sendable, Hashable {
             case 6: guardWindows = UInt32(truncatingIfNeeded: field.value)
             case 7: panicBasisPoints = UInt32(truncatingIfNeeded: field.value)
             case 8: allowLoopback = field.value != 0
+            case 9: networks.append(reader.text(field))
             default: return nil
             }
         }
+        guard let known = Self.networks(networks) else { return nil }
+        endpointNetworks = known
         guard reader.isComplete, isInRange else { return nil }
     }
 }

@@ -114,7 +114,11 @@ package struct ServiceRegistry: StateMachine {
     ) -> RefusalReason? {
         if event.weight > Limits.weight { return .weightOutOfRange }
         if event.occurredAt - moment.logTime > Limits.timeAhead { return .timeAhead }
-        if !EndpointRule.accepts(event.endpoint, allowLoopback: settings.allowLoopback) { return .invalidEndpoint }
+        switch settings.judge(event.endpoint) {
+        case .accepted: break
+        case .invalid: return .invalidEndpoint
+        case .outsideNetworks: return .endpointOutsideNetworks
+        }
         if let slot = instances.slot(of: event.instanceID), let row = instances[slot] {
             if !row.instance.serviceName.equalsInBytes(service) { return .wrongService }
             if event.incarnation < row.instance.incarnation { return .staleIncarnation }

@@ -84,7 +84,8 @@ import Testing
         ("evilstaging:80", ["*.staging:80"], false), ("A.Staging:80", ["*.STAGING:80"], true),
         ("10.0.0.1.staging:80", ["10.0.0.0/8:80"], false), ("169.254.169.254:80", ["0.0.0.0/0:*"], false),
         ("127.0.0.1:80", ["127.0.0.1:80"], false), ("[2001:db8::1]:80", ["[2001:db8::1]:80"], true),
-        ("x:80", [], false),
+        ("[2001:db8::1]:80", ["[2001:db8::/32]:80"], true), ("[2001:db9::1]:80", ["[2001:db8::/32]:80"], false),
+        ("10.0.0.1:80", ["[::/0]:80"], false), ("x:80", [], false),
     ])
     func `takes what it names and nothing else`(_ example: (String, [String], Bool)) {
         let list = ShadowAllowList(entries: example.1, allowLoopback: false)
@@ -93,6 +94,7 @@ import Testing
 
     @Test(arguments: [
         "*", "*:80", "a", "a:0", "a:x", "*.:80", "*.a*:80", "10.0.0.0/33:80", "10.0.0/8:80", "a*b:80", ":80",
+        "[2001:db8::/129]:80", "[2001:db8/32]:80",
     ])
     func `refuses entries that are none`(_ entry: String) {
         #expect(ShadowAllowList(entries: [entry], allowLoopback: false) == nil)

@@ -1,0 +1,33 @@
+// TLS of the HTTP listener: certificate and key from files, read once at the start.
+
+import NIOSSL
+
+/// What a listener proves itself with.
+package struct ListenerTLS: Sendable {
+    let configuration: TLSConfiguration
+
+    /// Reads a certificate chain and its key (PEM). TLS 1.2 is the oldest version that is spoken. Throws `Failure` where
+    /// a file can not be read, is no PEM, or the key is not the certificate's.
+    package init(certificateFile: String, keyFile: String) throws(Failure) {
+        do {
+            let chain = try NIOSSLCertificate.fromPEMFile(certificateFile)
+            guard !chain.isEmpty else { throw Failure(description: "there is no certificate in \(certificateFile)") }
+            let key = try NIOSSLPrivateKey(file: keyFile, format: .pem)
+            var configuration = TLSConfiguration.makeServerConfiguration(
+                certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
+            configuration.minimumTLSVersion = .tlsv12
+            // A key of another certificate is found here and not by the first client.
+            _ = try NIOSSLContext(configuration: configuration)
+            self.configuration = configuration
+        } catch let failure as Failure {
+            throw failure
+        } catch {
+            throw Failure(description: "\(certificateFile) and \(keyFile) do not make a TLS listener: \(error)")
+        }
+    }
+
+    /// Why there is no TLS, for the operator.
+    package struct Failure: Error, Sendable, CustomStringConvertible {
+        package let description: String
+    }
+}
