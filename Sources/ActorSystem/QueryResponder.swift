@@ -10,12 +10,14 @@ import Synchronization
 /// A question taken apart.
 private enum Question {
     case registry(RegistryQueryName, RegistryQuery)
+    case trace(TraceQueryName, TraceQuery)
     case node(NodeQueryName, NodeQuery)
     case mirror(MirrorQueryName, MirrorQuery)
 
     var position: ReadPosition {
         switch self {
         case .registry(_, let query): query.position
+        case .trace(_, let query): query.position
         case .node(_, let query): query.position
         case .mirror(_, let query): query.position
         }
@@ -218,6 +220,7 @@ final class QueryResponder: Sendable {
         case .registry: return await answerLive([asked])[0]
         case .mirror(let name, let query):
             return message(try await context.mirror.answer(name, query), name.answer, asked)
+        case .trace(let name, let query): return try await answer(name, query, .live(context.sequencer), asked)
         case .node(.status, _): return message(await context.status().encode(), .nodeStatus, asked)
         case .node(.digest, _): return message(await context.sequencer.digests().encode(), .digestAnswer, asked)
         case .node(.outcome, let query):
@@ -247,6 +250,7 @@ final class QueryResponder: Sendable {
             return message(try state.registry.answer(name, seeded), name.answer, asked)
         case .mirror(let name, let query):
             return message(try await context.mirror.answer(name, query, in: state.mirror), name.answer, asked)
+        case .trace(let name, let query): return try await answer(name, query, .past(state.tracing), asked)
         case .node(.digest, _):
             var copy = state
             let answer = DigestAnswer(asOf: state.moment.asOf, machines: copy.digests())
@@ -254,6 +258,14 @@ final class QueryResponder: Sendable {
         case .node(.status, _): throw QueryError(.invalidArgument, "status is of now; ask digest for the past")
         case .node(.outcome, _): throw QueryError(.invalidArgument, "outcome takes `sequence`, not a position")
         }
+    }
+
+    private func answer(
+        _ name: TraceQueryName, _ query: TraceQuery, _ source: TraceSource, _ asked: Asked
+    ) async throws(QueryError) -> Message {
+        let responder = TraceResponder(reader: context.traveller.reader)
+        let (asOf, reply) = try await responder.reply(name, query, from: source)
+        return message(reply.encode(asOf: asOf), name.answer, asked)
     }
 
     // MARK: In and out
@@ -274,6 +286,13 @@ final class QueryResponder: Sendable {
                 name,
                 try decoding { () throws(DecodeError) in
                     try RegistryQuery.decode(try binary(message, isJSON, .registryQuery)[...])
+                })
+        case "trace":
+            guard let name = TraceQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }
+            return .trace(
+                name,
+                try decoding { () throws(DecodeError) in
+                    try TraceQuery.decode(try binary(message, isJSON, .traceQuery)[...])
                 })
         case "node":
             guard let name = NodeQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }

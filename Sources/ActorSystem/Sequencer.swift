@@ -184,6 +184,15 @@ actor Sequencer {
         return DigestAnswer(asOf: admission.moment.asOf, machines: state.digests())
     }
 
+    /// Asks every part of the trace collector behind the same batch.
+    func readTracing<Answer: Sendable>(
+        _ body: @escaping @Sendable (borrowing TraceCollector) -> Answer
+    ) async -> (asOf: AsOf, parts: [Answer]) {
+        await enter()
+        defer { turnstile.leave() }
+        return (appliedMoment.asOf, await hosts.readTracing(body))
+    }
+
     /// A copy of everything at one position; nil once a record has come that this version must not pass.
     func cut() async -> MeshState? {
         await enter()

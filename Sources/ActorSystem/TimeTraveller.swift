@@ -6,7 +6,7 @@ package import StateMachines
 
 /// Folds a log up to a position. Offline tools use it on a directory, the node for `at_sequence` and `at_time`.
 package struct TimeTraveller: Sendable {
-    private let reader: LogReader
+    let reader: LogReader
     private let checkpoints: CheckpointStore
     private let indexKey: UInt64
 

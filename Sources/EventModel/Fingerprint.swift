@@ -76,6 +76,21 @@ extension Digest {
     package static func of(_ bytes: [UInt8]) -> Digest { of(bytes.span, range: 0..<bytes.count) }
 }
 
+/// The fingerprint that decides between two spans of one key and as many tags (decision 18).
+package enum ContentHash {
+    /// SipHash-1-3 of some bytes under the key 00 01 02 … 0f; the same on every machine.
+    package static func of(_ bytes: borrowing Span<UInt8>, range: Range<Int>) -> UInt64 {
+        var state = SipState(key0: 0x0706_0504_0302_0100, key1: 0x0f0e_0d0c_0b0a_0908, wide: false)
+        state.absorb(bytes, range: range, rounds: 1)
+        state.v2 ^= 0xFF
+        for _ in 0..<3 { state.round() }
+        return state.folded
+    }
+
+    /// SipHash-1-3 of some bytes.
+    package static func of(_ bytes: [UInt8]) -> UInt64 { of(bytes.span, range: 0..<bytes.count) }
+}
+
 /// Hashing for look-up tables, keyed so that nobody outside can prepare collisions. Never part of a digest.
 package enum TableHash {
     /// SipHash-1-3 of some bytes under a key of this process.

@@ -73,6 +73,9 @@ public struct SpanBatch: Sendable, Hashable {
 
     /// The spans as values.
     public var spans: [TraceSpan] { SpanDecoding.spans(self) }
+
+    /// One of the spans as a value; nil where there are fewer.
+    package func span(at index: Int) -> TraceSpan? { SpanDecoding.span(self, at: index) }
 }
 
 /// What the machines look at in one span, its texts still in the batch.
@@ -142,20 +145,16 @@ package struct SpanCursor: Sendable {
 }
 
 extension SpanView {
-    /// Walks over the span's tags until one says stop.
-    package func forEachTag(
-        in bytes: borrowing Span<UInt8>, _ body: (_ key: Range<Int>, _ text: Range<Int>) -> Bool
-    ) {
-        var cursor = WireCursor(self.body)
-        while let field = cursor.next(in: bytes) {
-            if field.number != 9 { continue }
-            var (key, text) = (0..<0, 0..<0)
-            var inner = WireCursor(field.range)
-            while let part = inner.next(in: bytes) {
-                if part.number == 1 { key = part.range }
-                if part.number >= 2 && part.number <= 7 { text = part.number == 2 ? part.range : 0..<0 }
-            }
-            if !body(key, text) { return }
+    /// The key and the text of a tag; the text is empty where the value is none.
+    package static func tag(
+        in bytes: borrowing Span<UInt8>, _ range: Range<Int>
+    ) -> (key: Range<Int>, text: Range<Int>) {
+        var (key, text) = (0..<0, 0..<0)
+        var inner = WireCursor(range)
+        while let part = inner.next(in: bytes) {
+            if part.number == 1 { key = part.range }
+            if part.number >= 2 && part.number <= 7 { text = part.number == 2 ? part.range : 0..<0 }
         }
+        return (key, text)
     }
 }

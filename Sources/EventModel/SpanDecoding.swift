@@ -14,6 +14,22 @@ enum SpanDecoding {
         return bodies.map { span(bytes, $0, batch.serviceName, resource) }
     }
 
+    static func span(_ batch: SpanBatch, at index: Int) -> TraceSpan? {
+        let bytes = Array(batch.facts)
+        var body: Range<Int>?
+        var count = 0
+        var resource: [SpanTag] = []
+        var cursor = WireCursor(0..<bytes.count)
+        while let field = cursor.next(in: bytes.span) {
+            if field.number == 2 {
+                if count == index { body = field.range }
+                count += 1
+            }
+            if field.number == 3 { resource.append(tag(bytes, field.range)) }
+        }
+        return body.map { span(bytes, $0, batch.serviceName, resource) }
+    }
+
     private static func span(
         _ bytes: [UInt8], _ range: Range<Int>, _ service: String, _ resource: [SpanTag]
     ) -> TraceSpan {

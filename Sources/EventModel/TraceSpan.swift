@@ -218,10 +218,19 @@ public struct TraceSpan: Sendable, Hashable {
         (tags.first { $0.key == name } ?? resource.first { $0.key == name })?.value
     }
 
-    /// Where it ran, as far as it says; nil: unknown.
-    public var host: String? {
-        for name in ["ip", "host.ip", "net.host.ip", "host.name", "hostname", "host.id"] {
-            if let value = tag(name)?.description, !value.isEmpty { return value }
+    /// The tags that say where a span ran, the first that has a text counts.
+    public static let hostTags = ["ip", "host.ip", "net.host.ip", "host.name", "hostname", "host.id"]
+
+    /// Where it ran, as far as it says, its own tags before the process's; nil: unknown.
+    public var host: String? { Self.host(tags) ?? Self.host(resource) }
+
+    private static func host(_ tags: [SpanTag]) -> String? {
+        for name in hostTags {
+            for tag in tags where tag.key == name {
+                if case .string(let value) = tag.value, (1...Limits.identifierBytes).contains(value.utf8.count) {
+                    return value
+                }
+            }
         }
         return nil
     }

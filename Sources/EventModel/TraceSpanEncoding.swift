@@ -9,7 +9,14 @@ extension TraceSpan {
     }
 
     /// The fingerprint that decides between two spans of one key and as many tags (decision 18).
-    package var contentHash: Digest { .of(encoded) }
+    package var contentHash: UInt64 { ContentHash.of(encoded) }
+}
+
+extension SpanTag {
+    /// The tag as a field of another message.
+    package func write(_ number: Int, _ writer: inout WireWriter) {
+        writer.message(number) { inner in SpanEncoding.write(self, &inner) }
+    }
 }
 
 /// Writes spans and their parts.

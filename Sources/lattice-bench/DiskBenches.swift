@@ -70,14 +70,24 @@ struct LogFixture {
 /// `replay`.
 struct ReplayBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "replay", abstract: "Heartbeats a second from disk into the registry, one core.")
+        commandName: "replay",
+        abstract: "Events a second from disk into the folded state.",
+        discussion: """
+            registry: heartbeats into the registry, one core. trace: spans with 6 tags into traces and all projections, \
+            by the recovery of a node, on all cores.
+            """)
+
+    enum Family: String, ExpressibleByArgument, CaseIterable { case registry, trace }
 
     @OptionGroup var common: CommonOptions
-    @Option(help: "Events in the log.") var events = 10_000_000
-    @Option(help: "Heartbeats a frame.") var batch = 64
+    @Option(help: "Which events.") var family = Family.registry
+    @Option(help: "Events in the log; of traces 2,000,000 unless said otherwise.") var events = 10_000_000
+    @Option(help: "Events a frame.") var batch = 64
     @Option(help: "Instances in the registry.") var instances = 10_000
+    @Option(help: "Actors that share the partitions of traces.") var parts = 2
 
     func run() async throws {
+        if family == .trace { return try await replaySpans() }
         var report = Report("replay", common)
         report.condition("events", "\(events) in frames of \(batch)")
         report.condition("instances", "\(instances)")
@@ -95,6 +105,29 @@ struct ReplayBench: AsyncParsableCommand {
             _ = state.digests()
         }
         try FileManager.default.removeItem(atPath: (directory as NSString).deletingLastPathComponent)
+        report.finish()
+    }
+}
+
+extension ReplayBench {
+    /// A node recovers a log of spans that has no checkpoint.
+    private func replaySpans() async throws {
+        let count = events == 10_000_000 ? 1_920_000 : events
+        let mesh = SpanMesh(batch: batch)
+        var report = Report("replay", common)
+        report.condition("family", "trace")
+        report.condition("events", "\(count) spans of \(mesh.bytesPerSpan) bytes in frames of \(batch), traces of 8")
+        report.condition("parts", "\(parts)")
+        for _ in 0..<common.runs {
+            let stage = try await Stage.open(common)
+            try mesh.build(stage.directory + "/data", spans: count)
+            let start = ContinuousClock.now
+            let running = try await stage.startNode({ $0.traceParts = parts })
+            let seconds = start.duration(to: .now).inSeconds
+            report.run([("events_per_second", Double(count / batch * batch) / seconds)])
+            await running.stop()
+            await stage.close()
+        }
         report.finish()
     }
 }

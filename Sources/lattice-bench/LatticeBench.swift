@@ -14,7 +14,7 @@ struct LatticeBench: AsyncParsableCommand {
             """,
         subcommands: [
             IngestBench.self, ReplayBench.self, PublishBench.self, QueryBench.self, LogBench.self, StartBench.self,
-            MemoryBench.self, OTLPBench.self,
+            MemoryBench.self, SpansBench.self, CriticalPathBench.self, SearchBench.self, OTLPBench.self,
         ])
 }
 

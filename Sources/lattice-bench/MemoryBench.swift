@@ -6,7 +6,7 @@ import Foundation
 import Messaging
 import NATSMessaging
 
-/// `memory --instances 100000`.
+/// `memory --instances 100000` or `memory --spans 1000000`.
 struct MemoryBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "memory", abstract: "Resident memory of `lattice serve` (the executable beside this one).")
@@ -14,7 +14,10 @@ struct MemoryBench: AsyncParsableCommand {
     @OptionGroup var common: CommonOptions
     @Option(help: "Instances in the registry.") var instances = 100_000
 
+    @Option(help: "Measure the memory of so many resident spans instead.") var spans = 0
+
     func run() async throws {
+        if spans > 0 { return try await measureSpans() }
         var report = Report("memory", common)
         report.condition("instances", "\(instances), each beating twice")
         report.condition("process", "lattice serve alone, after a checkpoint of all of it")
@@ -45,6 +48,34 @@ struct MemoryBench: AsyncParsableCommand {
         }
         let last = try await node.acceptedMessages(bus)
         while try await node.checkpointSequence(bus) < last { try await Task.sleep(for: .milliseconds(50)) }
+    }
+}
+
+extension MemoryBench {
+    /// What a node's resident memory grows by for each span that it retains.
+    private func measureSpans() async throws {
+        var report = Report("memory", common)
+        let mesh = SpanMesh(batch: 64)
+        report.condition("spans", "\(spans), 6 tags, \(mesh.bytesPerSpan) bytes each, traces of 8")
+        report.condition("process", "lattice serve alone, with one checkpoint written before the spans")
+        for _ in 0..<common.runs {
+            let stage = try await Stage.open(common)
+            let node = try await NodeProcess.start(stage)
+            let bus = try await stage.connect("publisher", atOnce: true)
+            let before = try node.megabytes("VmRSS")
+            for first in stride(from: 0, to: spans / 64, by: 64) {
+                let chunk = (first..<min(first + 64, spans / 64)).map { mesh.message($0) }
+                try bus.publish(contentsOf: chunk.dropLast())
+                if let last = chunk.last { _ = try await bus.request(last, timeout: .seconds(30)) }
+            }
+            let after = try node.megabytes("VmRSS")
+            let bytes = (after - before) * 1_048_576 / Double(spans / 64 * 64)
+            report.run([("bytes_per_span", bytes), ("resident_mb", after)])
+            await bus.close()
+            node.end()
+            await stage.close()
+        }
+        report.finish()
     }
 }
 

@@ -34,8 +34,9 @@ struct AnomalyBaseline: Sendable {
 
     /// median + k × max(1.4826 × MAD, 5 % of the median, 1 ms), in integers and saturating.
     static func limit(median: Int64, deviation: Int64, factor: Int64) -> Int64 {
-        let scaled = deviation / 10_000 * 14_826 + deviation % 10_000 * 14_826 / 10_000
-        let width = max(deviation > Int64.max / 2 ? .max : scaled, median / 20, floor)
+        let isHuge = deviation > Int64.max / 2
+        let scaled = isHuge ? .max : deviation / 10_000 * 14_826 + deviation % 10_000 * 14_826 / 10_000
+        let width = max(scaled, median / 20, floor)
         let (product, overflow) = width.multipliedReportingOverflow(by: factor)
         let (sum, isTooMuch) = median.addingReportingOverflow(product)
         return overflow || isTooMuch ? .max : sum

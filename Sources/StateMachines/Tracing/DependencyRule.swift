@@ -29,7 +29,7 @@ package struct LinkCall<Name: Hashable & Sendable>: Sendable, Hashable {
 }
 
 /// Links of one span; at most two.
-package struct LinkSet<Name: Hashable & Sendable>: Sendable {
+package struct LinkSet<Name: Hashable & Sendable>: Sendable, Hashable {
     package var first: LinkCall<Name>?
     /// A call to this span's own service whose span is missing.
     package var second: LinkCall<Name>?

@@ -13,6 +13,8 @@ package struct NameTable: Sendable {
         /// Names that are only ever called: databases, brokers, services without spans.
         package var peers = 1_000
         package var operationsPerService = 200
+        /// Hosts that spans ran on; further ones count as unknown.
+        package var hosts = 10_000
 
         package init() {}
     }
@@ -30,6 +32,9 @@ package struct NameTable: Sendable {
     private(set) var operations = [Operation(node: 0, name: NameTable.other)]
     private var nodeByName: [Digest: UInt16] = [:]
     private var operationByName: [Digest: UInt32] = [:]
+    /// Host 0 is not known.
+    private(set) var hosts = [""]
+    private var hostByName: [Digest: UInt16] = [:]
     /// For each node: how many operations, and its own `__other__`.
     private var operationCounts = [0]
     private var otherOperations: [UInt32?] = [0]
@@ -88,6 +93,31 @@ package struct NameTable: Sendable {
         let other = appendOperation(node, Self.other, nil)
         otherOperations[Int(node)] = other
         return other
+    }
+
+    /// The number of the host that a span ran on; 0 where there are too many.
+    mutating func host(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) -> UInt16 {
+        let key = Digest.of(bytes, range: range)
+        if let known = hostByName[key] { return known }
+        if hosts.count > min(bounds.hosts, Int(UInt16.max) - 1) { return 0 }
+        return appendHost(Self.text(bytes, range), key)
+    }
+
+    private mutating func appendHost(_ name: String, _ key: Digest) -> UInt16 {
+        let host = UInt16(hosts.count)
+        hosts.append(name)
+        hostByName[key] = host
+        var writer = WireWriter()
+        writer.varint(3)
+        writer.field(1, Int(host))
+        writer.field(2, name)
+        sum = sum &+ .of(writer.bytes)
+        return host
+    }
+
+    /// The number of a node by its name; nil: nobody was ever called so.
+    func node(named name: String) -> UInt16? {
+        name == Self.other ? 0 : nodeByName[Digest.of(Array(name.utf8))]
     }
 
     private static func text(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) -> String {
@@ -150,6 +180,7 @@ package struct NameTable: Sendable {
                 inner.field(3, otherOperations[Int(operation.node)] == UInt32(index))
             }
         }
+        for host in hosts.dropFirst() { writer.element(4, host) }
     }
 
     init?(_ nested: CheckpointReader, bounds: Bounds) {
@@ -160,6 +191,10 @@ package struct NameTable: Sendable {
             case 1: overflowCount = field.value
             case 2: guard restoreNode(reader.nested(field)) else { return nil }
             case 3: guard restoreOperation(reader.nested(field)) else { return nil }
+            case 4:
+                let (name, key) = (reader.text(field), Digest.of(reader.bytes(field)))
+                guard hostByName[key] == nil, hosts.count <= bounds.hosts else { return nil }
+                _ = appendHost(name, key)
             default: return nil
             }
         }

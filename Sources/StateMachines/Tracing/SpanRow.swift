@@ -18,14 +18,24 @@ struct SpanRow: Sendable, Hashable {
     var service: UInt16
     /// The node it names as the other side, plus one; zero: none.
     var peer: UInt16
-    var kind: UInt8
-    var status: UInt8
+    /// Where it ran; zero: not known.
+    var host: UInt16
+    /// Kind and status, four bits each.
+    var kindAndStatus: UInt8
     var tagCount: UInt8
 
+    static func packed(_ kind: SpanKind, _ status: SpanStatus) -> UInt8 {
+        UInt8(kind.rawValue) << 4 | UInt8(status.rawValue)
+    }
+
+    var kind: UInt8 { kindAndStatus >> 4 }
+    var status: UInt8 { kindAndStatus & 15 }
     var isServerHalf: Bool { kind == UInt8(SpanKind.server.rawValue) }
     var isError: Bool { status != UInt8(SpanStatus.ok.rawValue) }
     var spanKind: SpanKind { SpanKind(rawValue: UInt32(kind)) ?? .internal }
     var spanStatus: SpanStatus { SpanStatus(rawValue: UInt32(status)) ?? .ok }
+    /// Saturating.
+    var end: Int64 { start.addingReportingOverflow(duration).overflow ? .max : start + duration }
 
     /// Decision 18: more tags, then the larger hash.
     func wins(over other: SpanRow) -> Bool {
@@ -50,6 +60,7 @@ struct SpanRow: Sendable, Hashable {
         writer.field(11, UInt32(kind))
         writer.field(12, UInt32(status))
         writer.field(13, UInt32(tagCount))
+        writer.field(14, UInt32(host))
     }
 }
 
@@ -89,9 +100,15 @@ struct TraceRow: Sendable {
     var lastSeen: Timestamp
     /// Stands once it was given (decision 20).
     var verdict: TraceVerdict?
-    var index: TraceIndex?
+    /// The earliest start and the latest end of its spans.
+    private(set) var start = Int64.max
+    private(set) var end = Int64.min
+    private(set) var errorCount: Int32 = 0
+    private(set) var index: TraceIndex?
     var digest = Digest.zero
     var isDirty = false
+    /// It had a record since it was last looked at, and has no verdict.
+    var isUnsettled = false
 
     init(id: TraceID, at time: Timestamp) {
         self.id = id
@@ -148,6 +165,7 @@ struct TraceRow: Sendable {
 
     mutating func append(_ row: SpanRow) {
         rows.append(row)
+        include(row)
         if index != nil {
             index?.add(row, rows.count - 1)
         } else if rows.count > Self.scanned {
@@ -155,10 +173,18 @@ struct TraceRow: Sendable {
         }
     }
 
+    private mutating func include(_ row: SpanRow) {
+        start = min(start, row.start)
+        end = max(end, row.end)
+        errorCount += row.isError ? 1 : 0
+    }
+
     mutating func replace(_ place: Int, with row: SpanRow) {
         let isMoved = rows[place].parentID != row.parentID
         rows[place] = row
         if isMoved && index != nil { index = TraceIndex(rows) }
+        (start, end, errorCount) = (.max, .min, 0)
+        for row in rows { include(row) }
     }
 
     /// The first root by start and id.

@@ -50,8 +50,7 @@ package enum TraceAnalysis {
 
     private static func wins(_ span: TraceSpan, over other: TraceSpan) -> Bool {
         if span.tags.count != other.tags.count { return span.tags.count > other.tags.count }
-        let (left, right) = (span.contentHash, other.contentHash)
-        return (left.high, left.low) > (right.high, right.low)
+        return span.contentHash > other.contentHash
     }
 
     private static func structureWarnings(_ tree: TraceTree) -> [SpanWarning] {
@@ -88,7 +87,6 @@ struct ByteName: Hashable, Sendable {
 
     static func == (left: Self, right: Self) -> Bool { left.text.equalsInBytes(right.text) }
 
-    func hash(into hasher: inout Hasher) {
-        for byte in text.utf8 { hasher.combine(byte) }
-    }
+    /// Equal bytes are equal text, which has one hash.
+    func hash(into hasher: inout Hasher) { hasher.combine(text) }
 }

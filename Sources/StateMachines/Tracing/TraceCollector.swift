@@ -73,6 +73,7 @@ package struct TraceCollector: StateMachine {
     private mutating func take(_ batch: SpanBatch, _ outcome: inout Outcome) {
         let bytes = batch.facts.span
         let service = names.service(batch.serviceName)
+        let host = SpanTagNames(ofBatch: bytes).host.map { names.host(bytes, $0) } ?? 0
         var cursor = batch.makeCursor()
         var index = 0
         while let view = cursor.next(in: bytes) {
@@ -82,15 +83,17 @@ package struct TraceCollector: StateMachine {
                 continue
             }
             let operation = names.operation(service, bytes, view.operation)
-            let peer = PeerRule.peer(of: view, in: bytes).map { names.peer(bytes, $0) + 1 } ?? 0
+            let tags = SpanTagNames(view, in: bytes)
+            let peer = tags.peer.map { names.peer(bytes, $0) + 1 } ?? 0
             if !view.parentID.isValid { baseline.add(operation, view.end - view.start) }
+            let ownHost = tags.host.map { names.host(bytes, $0) } ?? host
             guard let place = place(of: view.traceID) else { continue }
             let row = SpanRow(
                 spanID: view.spanID.rawValue, parentID: view.parentID.rawValue, start: view.start,
-                duration: view.end - view.start, hash: Digest.of(bytes, range: view.body).high,
+                duration: view.end - view.start, hash: ContentHash.of(bytes, range: view.body),
                 sequence: moment.sequence.rawValue, index: UInt32(index), operation: operation, service: service,
-                peer: peer, kind: UInt8(view.kind.rawValue), status: UInt8(view.status?.rawValue ?? 1),
-                tagCount: UInt8(view.tagCount))
+                peer: peer, host: ownHost,
+                kindAndStatus: SpanRow.packed(view.kind, view.status ?? .ok), tagCount: UInt8(view.tagCount))
             switch partitions[place].take(row, of: view.traceID, at: moment.logTime, settings, &series) {
             case .added, .duplicate: outcome.accepted += 1
             case .full: outcome.refuse(index, .tooManySpans)
@@ -224,31 +227,3 @@ package struct TraceCollector: StateMachine {
 
 /// Creates a collector (Task 3, `create_collector`).
 package func createCollector(_ settings: TraceSettings = TraceSettings()) -> TraceCollector { TraceCollector(settings) }
-
-/// Whom a span calls, by its own field or by its tags.
-enum PeerRule {
-    private static let keys: [[UInt8]] = [
-        "peer.service", "messaging.system", "db.system.name", "db.system", "server.address", "net.peer.name",
-    ].map { Array($0.utf8) }
-
-    /// Where the name stands; nil: it names nobody. Tags speak for clients, producers and consumers only.
-    static func peer(of view: SpanView, in bytes: borrowing Span<UInt8>) -> Range<Int>? {
-        if !view.peer.isEmpty { return view.peer }
-        switch view.kind {
-        case .client, .producer, .consumer: break
-        case .server, .internal: return nil
-        }
-        var best = keys.count
-        var found: Range<Int>?
-        view.forEachTag(in: bytes) { key, text in
-            if text.isEmpty || text.count > Limits.identifierBytes { return true }
-            for (rank, name) in keys.enumerated() where rank < best && name.count == key.count {
-                if (0..<name.count).allSatisfy({ bytes[key.lowerBound + $0] == name[$0] }) {
-                    (best, found) = (rank, text)
-                }
-            }
-            return best > 0
-        }
-        return found
-    }
-}

@@ -63,7 +63,9 @@ struct TracePartition: Sendable {
     /// In the order in which they were first seen.
     private var queue: Deque<TraceID> = []
     /// Traces without a verdict that had a record since they were last looked at.
-    private var unsettled: Set<TraceID> = []
+    private var unsettled: [TraceID] = []
+    /// Room for the work of one span; never part of the state.
+    private var neighbourhood: [(place: Int, links: LinkSet<UInt16>)] = []
     private(set) var spanCount = 0
     private(set) var edges: Set<UInt32> = []
     private let number: Int
@@ -84,7 +86,11 @@ struct TracePartition: Sendable {
         let slot = Int(slotByID[id] ?? makeTrace(id, at: time))
         traces[slot]!.lastSeen = time
         touch(slot)
-        if traces[slot]!.verdict == nil { unsettled.insert(id) } else { counters.lateSpans += 1 }
+        if traces[slot]!.verdict == nil {
+            watch(slot)
+        } else {
+            counters.lateSpans += 1
+        }
         if let place = traces[slot]!.place(row.spanID, isServerHalf: row.isServerHalf) {
             counters.duplicates += 1
             guard row.wins(over: traces[slot]!.rows[place]) else { return .duplicate }
@@ -106,18 +112,32 @@ struct TracePartition: Sendable {
         return .added
     }
 
-    /// Puts a row in; what its neighbours stood for before is taken back and counted anew (decision 19).
+    /// Puts a row in; what its neighbours stood for before is taken back where it has changed (decision 19).
     private mutating func change(
         _ slot: Int, _ place: Int?, _ row: SpanRow, _ series: inout SeriesTable, _ settings: TraceSettings
     ) {
         let earlier = place.map { traces[slot]!.rows[$0] }
-        let before = traces[slot]!.neighbours(of: row, earlier)
-        for neighbour in before { count(slot, neighbour, isAdded: false, &series, settings) }
+        var around = neighbourhood
+        around.removeAll(keepingCapacity: true)
+        // The scratch is borrowed: two owners would copy it at each span.
+        neighbourhood = []
+        traces[slot]!.listNeighbours(of: row, earlier, &around)
         if let earlier { Self.countOperation(earlier, isAdded: false, &series) }
         if let place { traces[slot]!.replace(place, with: row) } else { traces[slot]!.append(row) }
         Self.countOperation(row, isAdded: true, &series)
-        if place == nil { count(slot, traces[slot]!.rows.count - 1, isAdded: true, &series, settings) }
-        for neighbour in before { count(slot, neighbour, isAdded: true, &series, settings) }
+        if place == nil {
+            let own = traces[slot]!.rows.count - 1
+            count(row, traces[slot]!.links(of: own), isAdded: true, &series, settings)
+        }
+        for (neighbour, before) in around {
+            let after = traces[slot]!.links(of: neighbour)
+            let isSelf = neighbour == place
+            if after == before && !isSelf { continue }
+            let current = traces[slot]!.rows[neighbour]
+            count(isSelf ? earlier ?? current : current, before, isAdded: false, &series, settings)
+            count(current, after, isAdded: true, &series, settings)
+        }
+        neighbourhood = around
     }
 
     private static func countOperation(_ row: SpanRow, isAdded: Bool, _ series: inout SeriesTable) {
@@ -128,10 +148,9 @@ struct TracePartition: Sendable {
     }
 
     private mutating func count(
-        _ slot: Int, _ place: Int, isAdded: Bool, _ series: inout SeriesTable, _ settings: TraceSettings
+        _ row: SpanRow, _ links: LinkSet<UInt16>, isAdded: Bool, _ series: inout SeriesTable,
+        _ settings: TraceSettings
     ) {
-        let row = traces[slot]!.rows[place]
-        let links = traces[slot]!.links(of: place)
         let window = SeriesKey.window(of: row.start)
         for link in [links.first, links.second] {
             guard let link else { continue }
@@ -183,7 +202,6 @@ struct TracePartition: Sendable {
         guard let slot = slotByID.removeValue(forKey: id), let row = traces[Int(slot)] else { return }
         sum = sum &- row.digest
         spanCount -= row.rows.count
-        unsettled.remove(id)
         traces[Int(slot)] = nil
         free.append(slot)
     }
@@ -198,16 +216,27 @@ struct TracePartition: Sendable {
 
     /// Judges the traces for which nothing came for a while; the verdict stands (decision 20).
     mutating func settle(at time: Timestamp, _ settings: TraceSettings, _ judge: (TraceRow) -> TraceVerdict?) {
-        var settled: [TraceID] = []
+        var waiting: [TraceID] = []
         for id in unsettled {
-            guard let slot = slotByID[id], let row = traces[Int(slot)] else { continue }
-            if time - row.lastSeen < settings.settleAfter { continue }
-            settled.append(id)
-            guard let verdict = judge(row) else { continue }
-            traces[Int(slot)]!.verdict = verdict
-            touch(Int(slot))
+            // What was removed meanwhile, or is listed twice since it came again, is passed over.
+            guard let slot = slotByID[id].map({ Int($0) }), traces[slot]?.isUnsettled ?? false else { continue }
+            if time - traces[slot]!.lastSeen < settings.settleAfter {
+                waiting.append(id)
+                continue
+            }
+            traces[slot]!.isUnsettled = false
+            guard let verdict = judge(traces[slot]!) else { continue }
+            traces[slot]!.verdict = verdict
+            touch(slot)
         }
-        for id in settled { unsettled.remove(id) }
+        unsettled = waiting
+    }
+
+    /// Lists a trace among those that are to be judged.
+    private mutating func watch(_ slot: Int) {
+        if traces[slot]!.isUnsettled { return }
+        traces[slot]!.isUnsettled = true
+        unsettled.append(traces[slot]!.id)
     }
 
     // MARK: Digest and checkpoint
@@ -239,7 +268,7 @@ struct TracePartition: Sendable {
         for id in queue {
             guard let row = trace(id) else { continue }
             writer.message(3) { inner in row.write(&inner) }
-            if unsettled.contains(id) { writer.field(4, true) }
+            if row.isUnsettled { writer.field(4, true) }
         }
     }
 
@@ -259,8 +288,8 @@ struct TracePartition: Sendable {
                 queue.append(row.id)
                 spanCount += row.rows.count
             case 4:
-                guard let last = queue.last else { return nil }
-                unsettled.insert(last)
+                guard let slot = queue.last.flatMap({ slotByID[$0] }) else { return nil }
+                watch(Int(slot))
             default: return nil
             }
         }
@@ -269,21 +298,33 @@ struct TracePartition: Sendable {
     }
 }
 
+/// A row and the links that it stands for.
+private typealias Neighbour = (place: Int, links: LinkSet<UInt16>)
+
 extension TraceRow {
-    /// The rows whose links may change when a row is put in: the other half, the parents, the children.
-    fileprivate func neighbours(of row: SpanRow, _ earlier: SpanRow?) -> [Int] {
-        var found: [Int] = []
-        var others = [row.spanID, row.parentID, earlier?.parentID ?? 0]
-        forEach(spanID: row.spanID) { others.append(rows[$0].parentID) }
-        let ids = Set(others)
-        for id in ids where id != 0 {
-            forEach(spanID: id) { found.append($0) }
+    /// The rows whose links may change when a row is put in, with their links as they are: the other half, the parents,
+    /// the children.
+    fileprivate func listNeighbours(of row: SpanRow, _ earlier: SpanRow?, _ found: inout [Neighbour]) {
+        var halves: (UInt64, UInt64) = (0, 0)
+        forEach(spanID: row.spanID) { halves = (rows[$0].parentID, halves.0) }
+        let ids = (row.spanID, row.parentID, earlier?.parentID ?? 0, halves.0, halves.1)
+        func isListed(_ id: UInt64) -> Bool { id == ids.0 || id == ids.1 || id == ids.2 || id == ids.3 || id == ids.4 }
+        if index == nil {
+            for place in rows.indices {
+                let id = rows[place].spanID
+                if isListed(id) || rows[place].parentID == row.spanID { found.append((place, links(of: place))) }
+            }
+            return
+        }
+        var seen: [UInt64] = [0]
+        for id in [ids.0, ids.1, ids.2, ids.3, ids.4] where !seen.contains(id) {
+            seen.append(id)
+            forEach(spanID: id) { found.append(($0, links(of: $0))) }
         }
         forEach(parentID: row.spanID) { place in
-            if !ids.contains(rows[place].spanID) { found.append(place) }
+            if !isListed(rows[place].spanID) { found.append((place, links(of: place))) }
             return true
         }
-        return found
     }
 
     fileprivate func links(of place: Int) -> LinkSet<UInt16> {
@@ -348,21 +389,24 @@ enum TraceRowReader {
 
     private static func span(_ nested: CheckpointReader, _ names: NameTable) -> SpanRow? {
         var reader = nested
-        var numbers = [UInt64](repeating: 0, count: 14)
+        var numbers = [UInt64](repeating: 0, count: 15)
         while let field = reader.next() {
-            guard (1...13).contains(field.number) else { return nil }
+            guard (1...14).contains(field.number) else { return nil }
             numbers[field.number] = field.value
         }
+        guard let kind = SpanKind(rawValue: UInt32(truncatingIfNeeded: numbers[11])),
+            let status = SpanStatus(rawValue: UInt32(truncatingIfNeeded: numbers[12]))
+        else { return nil }
         let row = SpanRow(
             spanID: numbers[1], parentID: numbers[2], start: Int64(bitPattern: numbers[3]),
             duration: Int64(bitPattern: numbers[4]), hash: numbers[5], sequence: numbers[6],
             index: UInt32(truncatingIfNeeded: numbers[7]), operation: UInt32(truncatingIfNeeded: numbers[8]),
             service: UInt16(truncatingIfNeeded: numbers[9]), peer: UInt16(truncatingIfNeeded: numbers[10]),
-            kind: UInt8(truncatingIfNeeded: numbers[11]), status: UInt8(truncatingIfNeeded: numbers[12]),
+            host: UInt16(truncatingIfNeeded: numbers[14]), kindAndStatus: SpanRow.packed(kind, status),
             tagCount: UInt8(truncatingIfNeeded: numbers[13]))
         let isKnown =
             Int(row.operation) < names.operations.count && Int(row.service) < names.nodes.count
-            && Int(row.peer) <= names.nodes.count
+            && Int(row.peer) <= names.nodes.count && Int(row.host) < names.hosts.count
         return reader.isComplete && isKnown && row.spanID != 0 && row.start > 0 && row.duration >= 0 ? row : nil
     }
 }

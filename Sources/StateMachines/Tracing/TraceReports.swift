@@ -15,6 +15,13 @@ package struct TraceSeries: Sendable {
         }
     }
 
+    /// The windows that touch a time range, both ends included; zero: no bound. Nil: all windows.
+    package static func windows(from: Timestamp, to: Timestamp) -> ClosedRange<Int64>? {
+        if from == .zero && to == .zero { return nil }
+        let first = SeriesKey.window(of: from.rawValue)
+        return first...max(first, to == .zero ? .max : SeriesKey.window(of: to.rawValue))
+    }
+
     /// Adds what another part counted.
     package mutating func merge(_ other: TraceSeries) {
         for (key, histogram) in other.histograms { histograms[key, default: LatencyHistogram()].merge(histogram) }

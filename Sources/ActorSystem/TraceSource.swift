@@ -1,0 +1,34 @@
+// Where questions about traces are asked: all parts of the live collector behind the same batch, or a state of the past.
+
+import EventModel
+import StateMachines
+
+/// A collector to be read at one position.
+enum TraceSource: Sendable {
+    case live(Sequencer)
+    case past(TraceCollector)
+
+    /// Asks every part; the answers are true for one position.
+    func read<Answer: Sendable>(
+        _ body: @escaping @Sendable (borrowing TraceCollector) -> Answer
+    ) async -> (asOf: AsOf, parts: [Answer]) {
+        switch self {
+        case .live(let sequencer): await sequencer.readTracing(body)
+        case .past(let collector): (collector.moment.asOf, [body(collector)])
+        }
+    }
+}
+
+extension MachineHosts {
+    /// Asks every part of the collector.
+    func readTracing<Answer: Sendable>(
+        _ body: @escaping @Sendable (borrowing TraceCollector) -> Answer
+    ) async -> [Answer] {
+        await withTaskGroup(of: (Int, Answer).self) { group in
+            for (index, host) in tracing.enumerated() { group.addTask { (index, await host.read(body)) } }
+            var answers: [(index: Int, answer: Answer)] = []
+            for await answer in group { answers.append((answer.0, answer.1)) }
+            return answers.sorted { $0.index < $1.index }.map(\.answer)
+        }
+    }
+}
