@@ -32,6 +32,7 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup(title: "Node") var node: NodeOptions
     @OptionGroup(title: "Log") var log: DurabilityOptions
     @OptionGroup(title: "HTTP") var http: HTTPOptions
+    @OptionGroup(title: "Mirrors") var mirrors: MirrorOptions
 
     @Option(
         help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"),

@@ -1,6 +1,7 @@
 // One run of a node: the parts are started in order and ended in reverse.
 
 import ActorSystem
+import Dispatcher
 import EventModel
 import EventStore
 import Glibc
@@ -34,11 +35,12 @@ struct ServeRun {
         let server = try await startServer()
         let urls = server.map { [$0.url] } ?? serve.connection.servers
         let buses = try await connect(urls)
-        let node = try await startNode(buses)
+        let shadows = try ShadowSetUp(serve).sender()
+        let node = try await startNode(buses, shadows)
         await recordSettings(node, buses)
         var services: [any Service] = []
         if let server { services.append(ServerService(server: server)) }
-        services.append(NodeService(node: node, buses: buses))
+        services.append(NodeService(node: node, buses: buses, shadows: shadows))
         let announcement = Announcement(node: node, urls: urls, serve: serve, isEmbedded: server != nil)
         services += try httpServices(node, buses, token, announcement)
         let group = serviceGroup(services)
@@ -109,10 +111,10 @@ struct ServeRun {
         }
     }
 
-    private func startNode(_ buses: NodeBuses) async throws(CommandFailure) -> Node {
+    private func startNode(_ buses: NodeBuses, _ shadows: HTTPShadowSender) async throws(CommandFailure) -> Node {
         var environment = NodeEnvironment(
             intakeBus: buses.intake, answerBus: buses.answers, clock: WallClock { PosixStorage().now() },
-            logger: logger)
+            logger: logger, shadows: shadows)
         do throws(BusError) {
             if let stream = serve.node.stream {
                 try await JetStreamAdministration(buses.answers).ensureStream(
@@ -240,6 +242,7 @@ private struct ServerService: Service {
 private struct NodeService: Service {
     let node: Node
     let buses: NodeBuses
+    let shadows: HTTPShadowSender
 
     func run() async throws {
         do {
@@ -249,9 +252,11 @@ private struct NodeService: Service {
                 Task { await node.stop() }
             }
         } catch {
+            await shadows.shutdown()
             await buses.close()
             throw error
         }
+        await shadows.shutdown()
         await buses.close()
     }
 }

@@ -26,6 +26,8 @@ struct ServeSettings: Encodable, Sendable {
     var queryTimeout: String
     var retentionAge: String
     var retentionBytes: UInt64
+    var shadowAuthentication: String
+    var shadowKey: String
     var staleAfter: String?
     var stream: String?
     var sync: String
@@ -47,6 +49,8 @@ struct ServeSettings: Encodable, Sendable {
         case queryTimeout = "query_timeout"
         case retentionAge = "retention_age"
         case retentionBytes = "retention_bytes"
+        case shadowAuthentication = "shadow_auth_dir"
+        case shadowKey = "shadow_key"
         case staleAfter = "stale_after"
         case tickInterval = "tick_interval"
         case tlsCA = "tls_ca"
@@ -76,6 +80,8 @@ struct ServeSettings: Encodable, Sendable {
         queryTimeout = "\(node.queryTimeout.rawValue / 1_000_000_000)s"
         retentionAge = serve.log.retentionAge.defaultValueDescription
         retentionBytes = node.retention.byteCount ?? 0
+        shadowAuthentication = ShadowSetUp(serve).credentialsDirectory
+        shadowKey = ShadowSetUp(serve).keyPath
         staleAfter = serve.node.staleAfter?.defaultValueDescription
         stream = serve.node.stream
         sync = serve.log.sync.text

@@ -89,12 +89,16 @@ struct Client: Sendable {
 
     private func question(_ name: String, _ json: String, as encoding: Encoding) throws -> (Message, MessageKind) {
         let parts = name.split(separator: ".").map(String.init)
-        let isNode = parts[0] == "node"
-        let answer = isNode ? NodeQueryName(rawValue: parts[1])?.answer : RegistryQueryName(rawValue: parts[1])?.answer
+        let (kind, answer): (MessageKind, MessageKind?) =
+            switch parts[0] {
+            case "node": (.nodeQuery, NodeQueryName(rawValue: parts[1])?.answer)
+            case "mirror": (.mirrorQuery, MirrorQueryName(rawValue: parts[1])?.answer)
+            default: (.registryQuery, RegistryQueryName(rawValue: parts[1])?.answer)
+            }
         var message = Message(subject: "\(prefix).queries.\(name)", payload: Array(json.utf8))
         if encoding == .protobuf {
             message.payload = try JSONTranscoder.binary(
-                fromJSON: message.payload, kind: isNode ? .nodeQuery : .registryQuery)
+                fromJSON: message.payload, kind: kind)
             message.headers = [MessageHeader("Content-Type", "application/protobuf")]
         }
         return (message, answer ?? .errorAnswer)

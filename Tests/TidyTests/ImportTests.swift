@@ -47,6 +47,14 @@ private struct ImportRights {
                 "ServiceLifecycle",
                 "Hummingbird", "HTTPTypes", "NIOCore", "FoundationEssentials",
             ]),
+        // Speaks HTTP to shadows: values in, values out.
+        "Dispatcher": ImportRights(
+            everywhere: [
+                "EventModel", "AsyncHTTPClient", "Crypto", "NIOCore", "NIOHTTP1", "NIOHTTPCompression",
+                "Synchronization",
+                "Dispatch",
+                "FoundationEssentials",
+            ]),
         "lattice": nil,
         "lattice-bench": nil,
     ]
