@@ -32,7 +32,8 @@ struct Lattice: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            Serve.self, Publish.self, Query.self, Tail.self, Replay.self, Verify.self, LogCommand.self,
+            Serve.self, Publish.self, Query.self, MirrorCommand.self, Erase.self, Tail.self, Replay.self, Verify.self,
+            LogCommand.self,
         ])
 
     static func main() async {
