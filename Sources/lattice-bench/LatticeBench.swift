@@ -14,7 +14,7 @@ struct LatticeBench: AsyncParsableCommand {
             """,
         subcommands: [
             IngestBench.self, ReplayBench.self, PublishBench.self, QueryBench.self, LogBench.self, StartBench.self,
-            MemoryBench.self,
+            MemoryBench.self, ShouldMirrorBench.self, CaptureBench.self, CompareBench.self, ShadowBench.self,
         ])
 }
 
