@@ -101,6 +101,7 @@ let package = Package(
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),
         .testTarget(name: "StateMachinesTests", dependencies: ["StateMachines", "EventModel"], swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
+        .testTarget(name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel"], swiftSettings: strict),
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
         .testTarget(
