@@ -129,14 +129,15 @@ struct RawHTTPMessage {
         let lines = head.split(separator: "\r\n", omittingEmptySubsequences: false)
         guard let first = lines.first, !first.isEmpty else { return nil }
         startLine = String(first)
-        headers = []
+        var found: [HeaderField] = []
         for line in lines.dropFirst() {
             guard let colon = line.firstIndex(of: ":") else { return nil }
             let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
-            headers.append(HeaderField(name: String(line[..<colon]), value: String(value)))
+            found.append(HeaderField(name: String(line[..<colon]), value: String(value)))
         }
+        headers = found
         let rest = bytes[end.upperBound...]
-        func value(_ name: String) -> String? { headers.first { $0.name.lowercased() == name }?.value }
+        func value(_ name: String) -> String? { found.first { $0.name.lowercased() == name }?.value }
         if value("transfer-encoding")?.lowercased().contains("chunked") == true {
             body = Self.unchunked(rest)
         } else {
