@@ -20,6 +20,8 @@ let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
@@ -49,6 +51,8 @@ let package = Package(
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
         .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.30.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
@@ -92,6 +96,13 @@ let package = Package(
                 .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
             ], swiftSettings: strict),
+        // Speaks HTTP to shadows for the node; knows neither machines nor the log.
+        .target(
+            name: "Dispatcher",
+            dependencies: [
+                "EventModel", crypto, httpClient, nioCore, .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
+            ], swiftSettings: strict),
         // Faces for what reads spans: Jaeger's query API.
         .target(
             name: "QueryAPI",
@@ -102,19 +113,21 @@ let package = Package(
             name: "lattice",
             dependencies: [
                 "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", "HTTPFace",
-                "Receivers", "QueryAPI", arguments, logging, metrics, lifecycle, signals, protobuf, nioCore,
+                "Receivers", "QueryAPI", "Dispatcher", yams, arguments, logging, metrics, lifecycle, signals, protobuf,
+                nioCore,
             ], swiftSettings: strict),
         .executableTarget(
             name: "lattice-bench",
             dependencies: [
                 "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", "Receivers",
-                arguments, logging, lifecycle, nioCore, .product(name: "NIOPosix", package: "swift-nio"),
+                "Dispatcher", arguments, logging, lifecycle, nioCore, .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
         // Tests.
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),
         .testTarget(name: "StateMachinesTests", dependencies: ["StateMachines", "EventModel"], swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
+        .testTarget(name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel"], swiftSettings: strict),
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
         .testTarget(
@@ -124,8 +137,9 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "ActorSystem", "NATSMessaging", "Messaging", "EventModel", "EventStore", "StateMachines", logging,
-            ],
+                "ActorSystem", "NATSMessaging", "Messaging", "EventModel", "EventStore", "StateMachines", "Dispatcher",
+                logging,
+            ], exclude: ["shadow.py"],
             swiftSettings: strict),
         .testTarget(
             name: "KillTests", dependencies: ["lattice"], exclude: ["publisher.py"],

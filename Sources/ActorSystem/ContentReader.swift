@@ -33,7 +33,7 @@ package struct ReadComparison: Sendable {
 /// Reads records of the mirror with their attachments; used beside the writer or offline.
 package struct ContentReader: Sendable {
     private let reader: LogReader
-    private let vault: ContentVault
+    let vault: ContentVault
 
     package init(reader: LogReader, vault: ContentVault) {
         self.reader = reader

@@ -32,7 +32,8 @@ package final class Node: Sendable {
     private let hosts: MachineHosts
     private let sequencer: Sequencer
     private let checkpoints: CheckpointStore
-    private let vault: ContentVault
+    private let contents: ContentReader
+    private let outbox: Outbox
     private let startedAt: Timestamp
     private let anchorer: Anchorer?
     private let progress = Mutex(Progress())
@@ -82,10 +83,13 @@ package final class Node: Sendable {
         reader = opened.reader
         recovery = opened.report
         hosts = MachineHosts(indexKey: configuration.indexKey, traceParts: configuration.traceParts)
-        sequencer = Sequencer(hosts: hosts, voice: voice, leaderID: configuration.mode == .core ? nil : id)
+        startedAt = environment.clock.now()
+        let leaderID = configuration.mode == .core ? nil : id
+        outbox = Outbox(nodeID: id, isStream: leaderID != nil, startedAt: startedAt)
+        sequencer = Sequencer(hosts: hosts, voice: voice, gate: outbox.gate, leaderID: leaderID)
         checkpoints = CheckpointStore(
             directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept)
-        vault = ContentVault.of(dataDirectory: configuration.directory)
+        contents = ContentReader(reader: reader, vault: ContentVault.of(dataDirectory: configuration.directory))
         startedAt = environment.clock.now()
         anchorer = Anchorer(nodeID: id, prefix: configuration.prefix, environment)
     }
@@ -110,7 +114,7 @@ package final class Node: Sendable {
                     StagedRecord(record: EventRecord($0), replyTo: "", wantsJSON: false)
                 }
                 // It may have ended between the record and the deed.
-                for staged in records { try vault.erase(staged.record) }
+                for staged in records { try contents.vault.erase(staged.record) }
                 await sequencer.process(records, isLive: false)
                 if let sequence = batch.lastSequence { report(sequence, last) }
             }
@@ -142,6 +146,7 @@ package final class Node: Sendable {
         } catch {
             throw NodeFailure(error.code.rawValue, error.message)
         }
+        outbox.open(configuration, environment, hosts.mirror, contents)
         await recordStart()
         try await writer.begin(IntakeOrigin(bus: environment.intakeBus, stream: environment.stream))
         progress.withLock { progress in
@@ -160,8 +165,7 @@ package final class Node: Sendable {
         let context = QueryContext(
             sequencer: sequencer, hosts: hosts,
             mirror: MirrorResponder(
-                host: hosts.mirror, contents: ContentReader(reader: reader, vault: vault),
-                gate: TravellerGate(capacity: configuration.travellersMaximum)),
+                host: hosts.mirror, contents: contents, gate: TravellerGate(capacity: configuration.travellersMaximum)),
             traveller: TimeTraveller(reader: reader, checkpoints: checkpoints, indexKey: configuration.indexKey),
             timeout: configuration.queryTimeout,
             status: { [weak self] in
@@ -344,6 +348,7 @@ package final class Node: Sendable {
             defer { progress.isStopping = true }
             return !progress.isStopping
         }
+        if isFirst { await outbox.close() }
         if isFirst { writer.control.send(.stop) }
         _ = await result()
     }

@@ -55,6 +55,8 @@ package struct NodeConfiguration: Sendable {
     package var registry = RegistryConfiguration()
     /// Seeds look-up tables; without influence on any answer.
     package var indexKey: UInt64 = UInt64.random(in: .min ... .max)
+    /// How much may be under way to shadows.
+    package var outbox = OutboxLimits()
     /// Told to whoever asks for the status.
     package var version = "dev"
 

@@ -1,5 +1,6 @@
 // Where a node is put: the buses, the stream, the clock and the log of its words.
 
+package import EventModel
 package import EventStore
 package import Logging
 package import Messaging
@@ -15,15 +16,18 @@ package struct NodeEnvironment: Sendable {
     package var logger: Logger
     /// Signs heads of the log; without it none are published.
     package var anchorKey: AnchorKey?
+    /// Sends copies to shadows; nil: what is owed to them expires.
+    package var shadows: (any ShadowSender)?
 
     package init(
         intakeBus: any MessageBus, answerBus: any MessageBus, stream: (any StreamSource)? = nil, clock: WallClock,
-        logger: Logger
+        logger: Logger, shadows: (any ShadowSender)? = nil
     ) {
         self.intakeBus = intakeBus
         self.answerBus = answerBus
         self.stream = stream
         self.clock = clock
         self.logger = logger
+        self.shadows = shadows
     }
 }

@@ -41,6 +41,7 @@ actor Sequencer {
     private(set) var stopReason: String?
     let hosts: MachineHosts
     private let voice: Voice
+    private let gate: OutboxGate
     /// Over a stream: who speaks for a record is its leader, so that each has one; nil: whoever orders.
     private let leaderID: String?
     /// Admission runs ahead of the machines while a batch is with them; this does not.
@@ -48,7 +49,8 @@ actor Sequencer {
     /// The last applied sequence, for whoever must not wait for the actor.
     nonisolated let applied = Atomic<UInt64>(0)
 
-    init(hosts: MachineHosts, voice: Voice, leaderID: String?) {
+    init(hosts: MachineHosts, voice: Voice, gate: OutboxGate, leaderID: String?) {
+        self.gate = gate
         self.hosts = hosts
         self.voice = voice
         self.leaderID = leaderID
@@ -89,6 +91,7 @@ actor Sequencer {
         }
         let answers = await hosts.apply(admitted)
         settle(records, verdicts, answers)
+        if isLive { gate.applied(admitted) }
     }
 
     /// What admission said of one record, and whether this node tells its publisher.

@@ -15,6 +15,7 @@ struct LatticeBench: AsyncParsableCommand {
         subcommands: [
             IngestBench.self, ReplayBench.self, PublishBench.self, QueryBench.self, LogBench.self, StartBench.self,
             MemoryBench.self, SpansBench.self, CriticalPathBench.self, SearchBench.self, OTLPBench.self,
+            MemoryBench.self, ShouldMirrorBench.self, CaptureBench.self, CompareBench.self, ShadowBench.self,
         ])
 }
 

@@ -38,7 +38,8 @@ struct Stage {
     }
 
     func startNode(
-        _ configure: (inout NodeConfiguration) -> Void = { _ in }, stream: (any StreamSource)? = nil
+        _ configure: (inout NodeConfiguration) -> Void = { _ in }, stream: (any StreamSource)? = nil,
+        shadows: (any ShadowSender)? = nil
     ) async throws -> RunningNode {
         var configuration = NodeConfiguration(directory: directory + "/data")
         configuration.bytesPerSecond = 0
@@ -46,7 +47,8 @@ struct Stage {
         let intake = try await connect("intake", atOnce: false)
         let answers = try await connect("answers", atOnce: true)
         let environment = NodeEnvironment(
-            intakeBus: intake, answerBus: answers, stream: stream, clock: .system, logger: logger)
+            intakeBus: intake, answerBus: answers, stream: stream, clock: .system, logger: logger,
+            shadows: shadows)
         let node = try await Node.start(configuration, environment)
         return RunningNode(node: node, buses: [intake, answers])
     }

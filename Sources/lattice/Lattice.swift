@@ -32,8 +32,9 @@ struct Lattice: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            Serve.self, Publish.self, Query.self, Tail.self, TraceCommand.self, ServicesCommand.self,
-            DependenciesCommand.self, ImportCommand.self, Replay.self, Verify.self, AnchorsCommand.self, Backup.self,
+            Serve.self, Publish.self, Query.self, TraceCommand.self, ServicesCommand.self, DependenciesCommand.self,
+            ImportCommand.self, MirrorCommand.self, Erase.self, Tail.self, Replay.self, Verify.self,
+            AnchorsCommand.self, Backup.self,
             LogCommand.self,
         ])
 

@@ -35,6 +35,8 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup(title: "HTTP") var http: HTTPOptions
     @OptionGroup(title: "Receivers of spans") var receivers: ReceiverOptions
 
+    @OptionGroup(title: "Mirrors") var mirrors: MirrorOptions
+
     @OptionGroup(title: "Anchors") var anchors: AnchorOptions
 
     @Option(

@@ -1,6 +1,7 @@
 // One run of a node: the parts are started in order and ended in reverse.
 
 import ActorSystem
+import Dispatcher
 import EventModel
 import EventStore
 import Glibc
@@ -38,14 +39,15 @@ struct ServeRun {
         let server = try await startServer()
         let urls = server.map { [$0.url] } ?? serve.connection.servers
         let buses = try await connect(urls)
+        let shadows = try ShadowSetUp(serve).sender()
         launch.announceBy { node, listeners in
             Announcement(node: node, urls: urls, serve: serve, isEmbedded: server != nil).ready(listeners)
         }
         var services: [any Service] = []
         if let server { services.append(ServerService(server: server)) }
         services.append(
-            NodeService(launch: launch, buses: buses) {
-                let node = try await startNode(buses, anchorKey)
+            NodeService(launch: launch, buses: buses, shadows: shadows) {
+                let node = try await startNode(buses, anchorKey, shadows)
                 await recordSettings(node, buses)
                 return node
             })
@@ -120,10 +122,12 @@ struct ServeRun {
         }
     }
 
-    private func startNode(_ buses: NodeBuses, _ anchorKey: AnchorKey?) async throws(CommandFailure) -> Node {
+    private func startNode(
+        _ buses: NodeBuses, _ anchorKey: AnchorKey?, _ shadows: HTTPShadowSender
+    ) async throws(CommandFailure) -> Node {
         var environment = NodeEnvironment(
             intakeBus: buses.intake, answerBus: buses.answers, clock: WallClock { PosixStorage().now() },
-            logger: logger)
+            logger: logger, shadows: shadows)
         environment.anchorKey = anchorKey
         do throws(BusError) {
             if let stream = serve.node.stream {
@@ -275,6 +279,7 @@ private struct ServerService: Service {
 private struct NodeService: Service {
     let launch: NodeLaunch
     let buses: NodeBuses
+    let shadows: HTTPShadowSender
     let start: @Sendable () async throws -> Node
 
     func run() async throws {
@@ -287,9 +292,11 @@ private struct NodeService: Service {
                 Task { await node.stop() }
             }
         } catch {
+            await shadows.shutdown()
             await buses.close()
             throw error
         }
+        await shadows.shutdown()
         await buses.close()
     }
 }

@@ -36,6 +36,8 @@ struct ServeSettings: Encodable, Sendable {
     var receiverTokenFile: String?
     var retentionAge: String
     var retentionBytes: UInt64
+    var shadowAuthentication: String
+    var shadowKey: String
     var staleAfter: String?
     var stream: String?
     var sync: String
@@ -67,6 +69,8 @@ struct ServeSettings: Encodable, Sendable {
         case receiverTokenFile = "receiver_token_file"
         case retentionAge = "retention_age"
         case retentionBytes = "retention_bytes"
+        case shadowAuthentication = "shadow_auth_dir"
+        case shadowKey = "shadow_key"
         case staleAfter = "stale_after"
         case tickInterval = "tick_interval"
         case tlsCA = "tls_ca"
@@ -106,6 +110,8 @@ struct ServeSettings: Encodable, Sendable {
         receiverTokenFile = serve.receivers.receiverTokenFile
         retentionAge = serve.log.retentionAge.defaultValueDescription
         retentionBytes = node.retention.byteCount ?? 0
+        shadowAuthentication = ShadowSetUp(serve).credentialsDirectory
+        shadowKey = ShadowSetUp(serve).keyPath
         staleAfter = serve.node.staleAfter?.defaultValueDescription
         stream = serve.node.stream
         sync = serve.log.sync.text

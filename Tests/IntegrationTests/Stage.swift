@@ -148,7 +148,7 @@ final class Stage: Sendable {
     @discardableResult
     func node(
         in folder: String = "data", clock: TestClock? = nil, wallClock: WallClock = .system, stream: String? = nil,
-        _ configure: (inout NodeConfiguration) -> Void = { _ in }
+        shadows: (any ShadowSender)? = nil, _ configure: (inout NodeConfiguration) -> Void = { _ in }
     ) async throws -> RunningNode {
         let path = folder.hasPrefix("/") ? folder : directory.path + "/" + folder
         var configuration = NodeConfiguration(directory: path)
@@ -160,7 +160,8 @@ final class Stage: Sendable {
         let intake = try await connect("intake", atOnce: false)
         let answers = try await connect("answers")
         var environment = NodeEnvironment(
-            intakeBus: intake, answerBus: answers, clock: clock?.wallClock ?? wallClock, logger: logger)
+            intakeBus: intake, answerBus: answers, clock: clock?.wallClock ?? wallClock, logger: logger,
+            shadows: shadows)
         do {
             if let stream {
                 environment.stream = try JetStreamSource(bus: intake, stream: stream, options: .quick) {

@@ -66,6 +66,14 @@ private struct ImportRights {
                 "EventModel", "Messaging", "Logging", "ServiceLifecycle", "SwiftProtobuf", "Hummingbird", "HTTPTypes",
                 "NIOCore", "FoundationEssentials",
             ]),
+        // Speaks HTTP to shadows: values in, values out.
+        "Dispatcher": ImportRights(
+            everywhere: [
+                "EventModel", "AsyncHTTPClient", "Crypto", "NIOCore", "NIOHTTP1", "NIOHTTPCompression",
+                "Synchronization",
+                "Dispatch",
+                "FoundationEssentials",
+            ]),
         "lattice": nil,
         "lattice-bench": nil,
     ]

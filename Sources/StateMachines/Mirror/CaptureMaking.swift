@@ -42,6 +42,11 @@ package struct ObservedRequest: Sendable, Hashable {
 package struct MadeCapture: Sendable, Hashable {
     package var fact: RequestCapture
     package var content: CapturedContent
+
+    package init(fact: RequestCapture, content: CapturedContent) {
+        self.fact = fact
+        self.content = content
+    }
 }
 
 /// Makes a capture: redacts first, then cuts to `payloadLimit` bytes.
@@ -133,4 +138,12 @@ extension MirrorResult {
             diffSummary: comparison.map { $0.verdict == .different ? $0.summary : "" } ?? "",
             differences: comparison?.differingPaths ?? [])
     }
+}
+
+/// Captures of one source as a `captured` message's payload: what a producer publishes.
+package func captureMessage(_ captures: [MadeCapture], of sourceService: String) -> [UInt8] {
+    MirrorAttachment.message(
+        .captured(Batch(serviceName: sourceService, events: captures.map(\.fact))),
+        contents: MirrorAttachment.encode(captures.map(\.content))
+    ).payload
 }

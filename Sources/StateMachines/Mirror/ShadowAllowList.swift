@@ -1,5 +1,7 @@
 // Where the mirrors of one source may send to (operations.md, Attackers): what is not on the list is not allowed.
 
+import EventModel
+
 /// The allow-list of one source service.
 package struct ShadowAllowList: Sendable, Hashable {
     /// As they were written: `host:port`, `*.suffix:port`, `a.b.c.d/bits:port`, `[a::b/bits]:port`; the port may be `*`.

@@ -17,6 +17,13 @@ package struct ShadowDirective: Sendable, Hashable {
     package var cause: EventPosition { EventPosition(sequence: id.causeSequence, index: id.causeIndex) }
 }
 
+/// A mirror whose shadow is owed something, with what its sender must know.
+package struct OwedMirror: Sendable, Hashable {
+    package var configuration: MirrorConfiguration
+    /// Whether the shadow may be on this machine.
+    package var allowLoopback: Bool
+}
+
 /// How one mirror does.
 package struct MirrorStatistics: Sendable, Hashable {
     package var configuration: MirrorConfiguration
@@ -82,6 +89,20 @@ extension TrafficMirror {
     /// - Complexity: linear in the mirrors and in what is answered.
     package func owed(perMirror limit: Int) -> [ShadowDirective] {
         mirrors.filter { $0.isAllowed && !$0.pending.isEmpty }.flatMap { directives(of: $0.id, limit: limit) }
+    }
+
+    /// The mirrors of these directives, by id.
+    package func owedMirrors(_ directives: [ShadowDirective]) -> [OwedMirror] {
+        var found: [OwedMirror] = []
+        for directive in directives where found.last?.configuration.mirrorID != directive.id.mirrorID {
+            guard let index = mirrorPlace(directive.id.mirrorID).index else { continue }
+            let configuration = mirrors[index].configuration
+            found.append(
+                OwedMirror(
+                    configuration: configuration,
+                    allowLoopback: allowedShadows(of: configuration.sourceService).allowLoopback))
+        }
+        return found
     }
 
     /// What each mirror of a source would say of a request, in order of id.

@@ -1,0 +1,135 @@
+// One directive from the log to the shadow and back: contents, sending, comparison, and the events that tell of it.
+
+import Dispatch
+package import EventModel
+import EventStore
+import Messaging
+package import StateMachines
+
+/// Carries out directives; what it answers is what the log is told.
+final class DirectivePerformer: Sendable {
+    private let contents: ContentReader
+    private let sender: any ShadowSender
+    private let prefix: String
+    private let baselines = BaselineMemory()
+    private let queue = DispatchQueue(label: "lattice.outbox.read", qos: .utility)
+
+    init(contents: ContentReader, sender: any ShadowSender, prefix: String) {
+        self.contents = contents
+        self.sender = sender
+        self.prefix = prefix
+    }
+
+    /// Sends a copy and compares the answers; a copy that can not be sent is skipped, with the reason.
+    func perform(_ directive: ShadowDirective, _ mirror: OwedMirror) async -> [Message] {
+        let capture: ReadCapture
+        switch await read(directive) {
+        case .failure(let reason):
+            return [told(directive, ShadowAnswer(.skipped, reason: reason.text))]
+        case .success(let found): capture = found
+        }
+        let content = capture.recorded.content
+        let configuration = mirror.configuration
+        let answer = await sender.send(
+            ShadowRequest(
+                sourceService: directive.sourceService, requestID: capture.recorded.capture.requestID,
+                endpoint: directive.shadowEndpoint, method: capture.recorded.capture.method, target: content.target,
+                headers: content.requestHeaders, body: content.requestBody, timeout: directive.timeout,
+                authentication: directive.shadowAuthentication, allowWrites: configuration.allowWrites,
+                allowLoopback: mirror.allowLoopback))
+        var messages = [told(directive, answer)]
+        guard answer.outcome == .succeeded, let rules = try? configuration.comparisonRules() else { return messages }
+        let production = content.response(capture.recorded.capture)
+        let comparison = compareResponses(
+            production: production, shadow: ObservedResponse(shadow: answer), rules: rules)
+        messages.append(told(directive, comparison, isBaseline: false))
+        if let earlier = baselines.exchange(directive, capture.recorded, production) {
+            let noise = compareResponses(production: earlier, shadow: production, rules: rules)
+            messages.append(told(directive, noise, isBaseline: true))
+        }
+        return messages
+    }
+
+    // MARK: Contents
+
+    private struct Skip: Error {
+        var text: String
+    }
+
+    private func read(_ directive: ShadowDirective) async -> Result<ReadCapture, Skip> {
+        let contents = contents
+        let position = directive.cause
+        let found: Result<ReadCapture?, EventStoreError> = await withCheckedContinuation { continuation in
+            queue.async {
+                do throws(EventStoreError) {
+                    continuation.resume(returning: .success(try contents.capture(at: position)))
+                } catch {
+                    continuation.resume(returning: .failure(error))
+                }
+            }
+        }
+        switch found {
+        case .failure(let error):
+            if case .gone = error.code { return .failure(Skip(text: "gone")) }
+            return .failure(Skip(text: "unreadable"))
+        case .success(nil): return .failure(Skip(text: "gone"))
+        case .success(.some(let capture)):
+            if capture.recorded.isErased { return .failure(Skip(text: "erased")) }
+            if !capture.isReadable { return .failure(Skip(text: "no contents")) }
+            let kept = UInt64(capture.recorded.content.requestBody.count)
+            return kept < capture.recorded.capture.payloadLength
+                ? .failure(Skip(text: "truncated")) : .success(capture)
+        }
+    }
+
+    // MARK: Telling
+
+    private func told(_ directive: ShadowDirective, _ answer: ShadowAnswer) -> Message {
+        let dispatch = ShadowDispatch(
+            directive: directive.id, outcome: answer.outcome, status: answer.status, latency: answer.latency,
+            reason: answer.reason, isRedispatched: directive.isRedispatch)
+        return message(
+            .dispatched(Batch(serviceName: directive.sourceService, events: [dispatch])), contents: [], directive)
+    }
+
+    private func told(
+        _ directive: ShadowDirective, _ comparison: ResponseComparison, isBaseline: Bool
+    ) -> Message {
+        let event = comparison.event(for: directive.id, isBaseline: isBaseline)
+        let isTelling = comparison.verdict != .equal
+        let contents = isTelling ? MirrorAttachment.encode([comparison.content]) : []
+        return message(
+            .compared(Batch(serviceName: directive.sourceService, events: [event])), contents: contents, directive,
+            isBaseline ? "baseline" : "compared")
+    }
+
+    private func message(
+        _ event: MirrorEvent, contents: [UInt8], _ directive: ShadowDirective, _ kind: String = "dispatched"
+    ) -> Message {
+        let (type, payload) = MirrorAttachment.message(event, contents: contents)
+        let mirror = Digest.of(Array(directive.id.mirrorID.utf8))
+        let cause = directive.id
+        let round = directive.isRedispatch ? 2 : 1
+        return Message(
+            subject: "\(prefix).events.mirror.\(SubjectToken.escape(directive.sourceService)).\(type.name)",
+            headers: [
+                MessageHeader(
+                    "Nats-Msg-Id", "\(kind)-\(cause.causeSequence)-\(cause.causeIndex)-\(mirror)-\(round)"),
+                MessageHeader("Content-Type", "application/protobuf"),
+            ], payload: payload)
+    }
+}
+
+extension ObservedResponse {
+    /// A shadow's answer, redacted as production's was before it was captured.
+    package init(shadow answer: ShadowAnswer, rules: RedactionRules = .standard) {
+        switch rules.redact(body: answer.body, headers: answer.headers) {
+        case .kept(let body):
+            self.init(status: answer.status, headers: rules.redact(headers: answer.headers), body: body)
+        case .withheld:
+            self.init(
+                status: answer.status, headers: rules.redact(headers: answer.headers), body: [],
+                bodyLength: answer.body.count)
+        }
+    }
+}

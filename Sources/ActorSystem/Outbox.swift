@@ -1,0 +1,36 @@
+// The outbox of a node: closed in recovery, opened when it serves, closed before the intake.
+
+import EventModel
+import StateMachines
+import Synchronization
+
+/// Holds the gate from the node's beginning, and the runner once there is one.
+final class Outbox: Sendable {
+    let gate: OutboxGate
+    private let nodeID: String
+    private let runner = Mutex<OutboxRunner?>(nil)
+
+    init(nodeID: String, isStream: Bool, startedAt: Timestamp) {
+        self.nodeID = nodeID
+        gate = OutboxGate(nodeID: nodeID, isStream: isStream, startedAt: startedAt)
+    }
+
+    /// Whoever has a sender sends what is owed; without one it expires.
+    func open(
+        _ configuration: NodeConfiguration, _ environment: NodeEnvironment, _ host: MachineHost<TrafficMirror>,
+        _ contents: ContentReader
+    ) {
+        guard let sender = environment.shadows else { return }
+        let performer = DirectivePerformer(contents: contents, sender: sender, prefix: configuration.prefix)
+        let runner = OutboxRunner(
+            gate: gate, nodeID: nodeID, host: host, performer: performer, limits: configuration.outbox,
+            bus: environment.answerBus, logger: environment.logger)
+        self.runner.withLock { $0 = runner }
+        Task { await runner.run() }
+    }
+
+    /// Takes no more; what is under way is awaited for a while and told.
+    func close() async {
+        if let runner = runner.withLock({ $0 }) { await runner.close() }
+    }
+}

@@ -1,0 +1,184 @@
+// Captured requests sent again: from the log (`replay`), or from a file that holds all it needs (`check`).
+
+import ArgumentParser
+import Dispatcher
+import EventModel
+import EventStore
+import Foundation
+import StateMachines
+import SwiftProtobuf
+
+extension SpeedArgument: ExpressibleByArgument {
+    var defaultValueDescription: String { text }
+}
+
+/// What sending again shares.
+struct ReplayOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Where to send to.", valueName: "host:port")) var target: String
+    @Option(help: "1x, 10x, … or max.") var speed = SpeedArgument(argument: "1x")!
+    @Option(help: ArgumentHelp("So many of those compared may differ: 0.01 or 1%.", valueName: "share"))
+    var threshold = ShareArgument(argument: "0")!
+    @Option(help: "What the target has for one answer.") var deadline = DurationArgument(argument: "1s")!
+    @Option(help: "Requests under way at once (1 to 256).") var concurrency = 32
+    @Flag(help: "Send what is neither GET nor HEAD too.") var allowWrites = false
+    @Option(
+        help: ArgumentHelp(
+            "A field that is passed over: a name or a JSON Pointer with *. Repeatable.", valueName: "field"))
+    var ignore: [String] = []
+    @Option(
+        help: ArgumentHelp("The key of the shadow mark (default: the node's in the data directory).", valueName: "file")
+    )
+    var shadowKey: String?
+    @Option(help: "auto, always or never.") var color = ColourArgument.auto
+    @Flag(help: "Print the report as one line of JSON.") var json = false
+
+    func validate() throws {
+        guard (1...256).contains(concurrency) else { throw ValidationError("--concurrency is 1 to 256") }
+    }
+
+    func rules(_ more: MirrorConfiguration? = nil) throws(CommandFailure) -> ComparisonRules {
+        do throws(InvalidField) {
+            return try ComparisonRules(
+                ignoreFields: ignore + (more?.ignoreFields ?? []), unorderedArrays: more?.unorderedArrays ?? [],
+                comparedHeaders: more?.comparedHeaders ?? [])
+        } catch {
+            throw CommandFailure(.usage, "--ignore: \(error.reason)")
+        }
+    }
+
+    /// The key of the mark; without a file one that nobody else knows: the copy is marked all the same.
+    func key(_ path: String) throws(CommandFailure) -> [UInt8] {
+        if let content = FileManager.default.contents(atPath: shadowKey ?? path), content.count >= 16 {
+            return Array(content)
+        }
+        if let shadowKey { throw CommandFailure(.usage, "\(shadowKey) is no key of at least 16 bytes") }
+        return (0..<32).map { _ in UInt8.random(in: .min ... .max) }
+    }
+
+    /// Sends, reports, and ends with 1 where more differ than may.
+    func run(
+        _ exchanges: [CapturedExchange], leftOut: Int, _ rules: ComparisonRules, keyPath: String, allowLoopback: Bool
+    ) async throws {
+        var configuration = ShadowSenderConfiguration(
+            credentialsDirectory: "/nonexistent", markKey: try key(keyPath), now: { PosixStorage().now() })
+        configuration.placesPerShadow = concurrency
+        let sender = HTTPShadowSender(configuration)
+        let replay = ExchangeReplay(
+            sender: sender, target: target, timeout: deadline.value, allowWrites: allowWrites,
+            allowLoopback: allowLoopback, rules: rules, speed: speed, concurrency: concurrency)
+        let report = await replay.run(exchanges)
+        await sender.shutdown()
+        let analysis = report.analysis(threshold.basisPoints)
+        if json {
+            Terminal.say(JSONText.encode(ReplaySummary(report, analysis, leftOut: leftOut)))
+        } else {
+            ReplayText(colour: color).show(report, analysis, leftOut: leftOut)
+        }
+        if !analysis.passes { throw CommandFailure(.failed) }
+    }
+}
+
+struct MirrorReplay: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replay", abstract: "Send captured requests from the log to a target and compare the answers.",
+        discussion: """
+            The target must be on the service's allow-list; each request carries the shadow mark. Ends with 1 where \
+            more differ than the threshold, or nothing could be compared.
+
+              lattice mirror replay checkout --from 4000 --to 4711 --target checkout-next.staging:8080 --speed max
+              lattice mirror replay checkout --from 2026-11-24T08:00:00Z --to 2026-11-24T08:05:00Z --speed 10x \\
+                --target 10.1.0.7:8080 --ignore request_id
+            """)
+
+    @Argument(help: "The service whose requests were captured.") var service: String
+    @Option(help: ArgumentHelp("The first record.", valueName: "seq|time")) var from: PositionArgument
+    @Option(help: ArgumentHelp("The last record.", valueName: "seq|time")) var to: PositionArgument
+    @Option(help: "At most so many requests.") var limit = 100_000
+    @Option(help: "Compare by the rules of this mirror.") var rulesOf: String?
+    @OptionGroup var replay: ReplayOptions
+    @OptionGroup(title: "Connection") var client: ClientOptions
+
+    func run() async throws {
+        let node = try await client.connect(as: "lattice mirror replay")
+        let prepared: Prepared
+        do throws(CommandFailure) {
+            prepared = try await prepare(node)
+        } catch {
+            await node.close()
+            throw error
+        }
+        await node.close()
+        try await replay.run(
+            prepared.harvest.exchanges, leftOut: prepared.harvest.leftOutCount, prepared.rules,
+            keyPath: client.data + "/shadow.key", allowLoopback: prepared.allowLoopback)
+    }
+
+    private struct Prepared {
+        var harvest: CaptureHarvest
+        var rules: ComparisonRules
+        var allowLoopback: Bool
+    }
+
+    private func prepare(_ node: NodeClient) async throws(CommandFailure) -> Prepared {
+        let allowed = try await node.allowedShadows(of: service)
+        guard allowed.allows(replay.target) else {
+            throw CommandFailure(
+                .failed,
+                "\(Terminal.escaped(replay.target)) is not on the allow-list of \(Terminal.escaped(service)); "
+                    + "`lattice mirror allow` puts it there")
+        }
+        var configuration: MirrorConfiguration?
+        if let rulesOf { configuration = try await node.comparison(of: rulesOf) }
+        let range = CaptureRange(
+            service: service, first: try await node.sequence(of: from), last: try await node.sequence(of: to))
+        return Prepared(
+            harvest: try await node.captures(range, limit: limit), rules: try replay.rules(configuration),
+            allowLoopback: allowed.allowLoopback)
+    }
+}
+
+struct MirrorCheck: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Send the requests of a case file to a target and compare the answers.",
+        discussion: """
+            Needs no node: the file of `lattice mirror export` holds requests, expected answers and rules. Ends with \
+            1 where more differ than the threshold.
+
+              lattice mirror check checkout.case.json --target 127.0.0.1:8080 --loopback
+            """)
+
+    @Argument(help: "A file of `lattice mirror export`.") var file: String
+    @Flag(help: "The target may be on this machine.") var loopback = false
+    @OptionGroup var replay: ReplayOptions
+
+    func run() async throws {
+        let content = try RegressionCase.read(file)
+        var rules = MirrorConfiguration(mirrorID: "", sourceService: "", shadowEndpoint: "")
+        rules.ignoreFields = content.ignoreFields
+        rules.unorderedArrays = content.unorderedArrays
+        rules.comparedHeaders = content.comparedHeaders
+        try await replay.run(
+            content.exchanges(), leftOut: 0, try replay.rules(rules), keyPath: "", allowLoopback: loopback)
+    }
+}
+
+extension NodeClient {
+    /// Where a service's mirrors may send to.
+    func allowedShadows(of service: String) async throws(CommandFailure) -> ShadowAllowList {
+        var query = MirrorQuery()
+        query.sourceService = service
+        let payload = try await ask("mirror.mirrors", query.encode(), asJSON: false)
+        guard let answer = try? Lattice_V1_MirrorsAnswer(serializedBytes: payload),
+            let list = ShadowAllowList(entries: answer.allowedShadows, allowLoopback: answer.allowLoopback)
+        else { throw CommandFailure(.failed, "the answer is not understood; is the node of another version?") }
+        return list
+    }
+
+    /// The rules by which a mirror compares.
+    func comparison(of mirrorID: String) async throws(CommandFailure) -> MirrorConfiguration {
+        let mirror = try await mirror(mirrorID).mirror
+        return MirrorConfiguration(
+            mirrorID: mirrorID, sourceService: "", shadowEndpoint: "", ignoreFields: mirror.ignoreFields,
+            unorderedArrays: mirror.unorderedArrays, comparedHeaders: mirror.comparedHeaders)
+    }
+}
