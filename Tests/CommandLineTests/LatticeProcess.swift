@@ -73,7 +73,15 @@ final class LatticeProcess: Sendable {
         try process.run()
     }
 
-    deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+    deinit {
+        guard process.isRunning else { return }
+        // Who is killed writes no profile: where coverage is measured, a node may end in order first.
+        if ProcessInfo.processInfo.environment["LLVM_PROFILE_FILE"] != nil {
+            kill(process.processIdentifier, SIGTERM)
+            for _ in 0..<500 where process.isRunning { usleep(20_000) }
+        }
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    }
 
     private static func newFile(_ path: String) throws -> FileHandle {
         try Data().write(to: URL(fileURLWithPath: path))
