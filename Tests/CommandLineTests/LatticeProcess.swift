@@ -53,13 +53,6 @@ final class LatticeProcess: Sendable {
         preconditionFailure("the built lattice was not found beside the tests")
     }()
 
-    /// Where coverage is measured, the processes count too: into few files that each adds to, not one each.
-    private static let coverage: [(String, String)] = {
-        guard let file = ProcessInfo.processInfo.environment["LLVM_PROFILE_FILE"] else { return [] }
-        let directory = URL(fileURLWithPath: file).deletingLastPathComponent()
-        return [("LLVM_PROFILE_FILE", directory.appendingPathComponent("lattice-%4m.profraw").path)]
-    }()
-
     init(_ arguments: [String], in scratch: Scratch, environment: [String: String] = [:]) throws {
         let name = UUID().uuidString
         outputPath = scratch.path("\(name).out")
@@ -68,19 +61,27 @@ final class LatticeProcess: Sendable {
         process.executableURL = Self.executable
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: scratch.directory)
-        // Nothing of the machine on which the tests run may decide which node is asked.
-        let variables = ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR"].compactMap { name in
+        // Nothing of the machine on which the tests run may decide which node is asked. Where coverage is measured, the
+        // processes count too.
+        let variables = ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR", "LLVM_PROFILE_FILE"].compactMap { name in
             ProcessInfo.processInfo.environment[name].map { (name, $0) }
         }
-        process.environment = Dictionary(uniqueKeysWithValues: variables + Self.coverage)
-            .merging(environment) { $1 }
+        process.environment = Dictionary(uniqueKeysWithValues: variables).merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = try Self.newFile(outputPath)
         process.standardError = try Self.newFile(errorsPath)
         try process.run()
     }
 
-    deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+    deinit {
+        guard process.isRunning else { return }
+        // Who is killed writes no profile: where coverage is measured, a node may end in order first.
+        if ProcessInfo.processInfo.environment["LLVM_PROFILE_FILE"] != nil {
+            kill(process.processIdentifier, SIGTERM)
+            for _ in 0..<500 where process.isRunning { usleep(20_000) }
+        }
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    }
 
     private static func newFile(_ path: String) throws -> FileHandle {
         try Data().write(to: URL(fileURLWithPath: path))
