@@ -90,7 +90,6 @@ package final class Node: Sendable {
         checkpoints = CheckpointStore(
             directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept)
         contents = ContentReader(reader: reader, vault: ContentVault.of(dataDirectory: configuration.directory))
-        startedAt = environment.clock.now()
         anchorer = Anchorer(nodeID: id, prefix: configuration.prefix, environment)
     }
 

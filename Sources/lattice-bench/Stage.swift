@@ -4,6 +4,7 @@ import ActorSystem
 import EventModel
 import EventStore
 import Foundation
+import Glibc
 import Logging
 import Messaging
 import NATSMessaging
