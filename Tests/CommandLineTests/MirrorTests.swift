@@ -38,7 +38,7 @@ private final class PriceServer: Sendable {
         port = try #require(Int(String(decoding: line, as: UTF8.self)))
     }
 
-    deinit { if process.isRunning { process.terminate() } }
+    deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 }
 
 @Suite(.serialized) struct `Mirrors from the command line` {

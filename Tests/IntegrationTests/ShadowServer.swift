@@ -5,6 +5,7 @@ import EventModel
 import EventStore
 import Foundation
 import FoundationNetworking
+import Glibc
 import Messaging
 import NATSMessaging
 import StateMachines
@@ -32,15 +33,17 @@ final class ShadowServer: Sendable {
         port = found
     }
 
-    deinit { if process.isRunning { process.terminate() } }
+    deinit { end() }
 
     var endpoint: String { "127.0.0.1:\(port)" }
 
     /// Ends it; whoever connects now is refused.
     func kill() {
-        process.terminate()
-        process.waitUntilExit()
+        end()
+        while process.isRunning { Thread.sleep(forTimeInterval: 0.005) }
     }
+
+    private func end() { if process.isRunning { Glibc.kill(process.processIdentifier, SIGKILL) } }
 
     /// One answer, as a gateway would see it.
     func get(_ target: String) async throws -> ObservedResponse {
