@@ -4,7 +4,6 @@ import ActorSystem
 import EventModel
 import EventStore
 import Foundation
-import Glibc
 import Logging
 import Messaging
 import NATSMessaging
@@ -90,9 +89,5 @@ struct BenchError: Error, CustomStringConvertible {
 }
 
 extension WallClock {
-    static let system = WallClock {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
-    }
+    static let system = WallClock { PosixStorage().now() }
 }
