@@ -9,6 +9,13 @@ struct MirrorResponder: Sendable {
     let host: MachineHost<TrafficMirror>
     let contents: ContentReader
     let gate: TravellerGate
+
+    init(_ host: MachineHost<TrafficMirror>, _ contents: ContentReader, _ configuration: NodeConfiguration) {
+        self.host = host
+        self.contents = contents
+        gate = TravellerGate(capacity: configuration.travellersMaximum)
+    }
+
     /// Captures in one answer, where the asker names no limit, and their bytes: less than a message may have.
     private static let capturesMaximum = 1_000
     private static let bytesMaximum = 512 << 10

@@ -84,9 +84,8 @@ package final class Node: Sendable {
         recovery = opened.report
         hosts = MachineHosts(indexKey: configuration.indexKey, traceParts: configuration.traceParts)
         startedAt = environment.clock.now()
-        let leaderID = configuration.mode == .core ? nil : id
-        outbox = Outbox(nodeID: id, isStream: leaderID != nil, startedAt: startedAt)
-        sequencer = Sequencer(hosts: hosts, voice: voice, gate: outbox.gate, leaderID: leaderID)
+        outbox = Outbox(nodeID: id, isStream: configuration.mode != .core, startedAt: startedAt)
+        sequencer = Sequencer(hosts: hosts, voice: voice, gate: outbox.gate, leaderID: outbox.leaderID)
         checkpoints = CheckpointStore(
             directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept)
         contents = ContentReader(reader: reader, vault: ContentVault.of(dataDirectory: configuration.directory))
@@ -109,10 +108,7 @@ package final class Node: Sendable {
             }
             var cursor = try reader.frames(from: await sequencer.moment.sequence.next, through: last)
             while let batch = try cursor.nextBatch() {
-                let records = batch.map {
-                    StagedRecord(record: EventRecord($0), replyTo: "", wantsJSON: false)
-                }
-                // It may have ended between the record and the deed.
+                let records = batch.map { StagedRecord(record: EventRecord($0), replyTo: "", wantsJSON: false) }
                 for staged in records { try contents.vault.erase(staged.record) }
                 await sequencer.process(records, isLive: false)
                 if let sequence = batch.lastSequence { report(sequence, last) }
@@ -163,8 +159,7 @@ package final class Node: Sendable {
     private func makeResponder() -> QueryResponder {
         let context = QueryContext(
             sequencer: sequencer, hosts: hosts,
-            mirror: MirrorResponder(
-                host: hosts.mirror, contents: contents, gate: TravellerGate(capacity: configuration.travellersMaximum)),
+            mirror: MirrorResponder(hosts.mirror, contents, configuration),
             traveller: TimeTraveller(reader: reader, checkpoints: checkpoints, indexKey: configuration.indexKey),
             timeout: configuration.queryTimeout,
             status: { [weak self] in

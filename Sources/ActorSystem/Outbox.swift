@@ -10,8 +10,12 @@ final class Outbox: Sendable {
     private let nodeID: String
     private let runner = Mutex<OutboxRunner?>(nil)
 
+    /// Who must lead for records to be spoken of; nil where the node orders by itself.
+    let leaderID: String?
+
     init(nodeID: String, isStream: Bool, startedAt: Timestamp) {
         self.nodeID = nodeID
+        leaderID = isStream ? nodeID : nil
         gate = OutboxGate(nodeID: nodeID, isStream: isStream, startedAt: startedAt)
     }
 
