@@ -87,6 +87,11 @@ package struct LatencyHistogram: Sendable, Hashable {
         for (bin, count) in zip(other.bins, other.counts) { add(bin: bin, count: count) }
     }
 
+    /// Takes all values of another one back.
+    package mutating func subtract(_ other: LatencyHistogram) {
+        for (bin, count) in zip(other.bins, other.counts) { add(bin: bin, count: count == .min ? .max : -count) }
+    }
+
     /// The value that so many basis points of the values do not exceed (10,000: the largest); nil where there is none.
     package func percentile(basisPoints: UInt32) -> Nanoseconds? {
         let total = count

@@ -27,6 +27,15 @@ package struct TraceSeries: Sendable {
         for (key, histogram) in other.histograms { histograms[key, default: LatencyHistogram()].merge(histogram) }
     }
 
+    /// What was counted since an earlier position of the same log; windows that were forgotten since are left out.
+    package func subtracting(_ earlier: TraceSeries) -> TraceSeries {
+        var result = self
+        for (key, histogram) in earlier.histograms where result.histograms[key] != nil {
+            result.histograms[key]?.subtract(histogram)
+        }
+        return result
+    }
+
     private var sorted: [(key: SeriesKey, histogram: LatencyHistogram)] {
         histograms.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
