@@ -29,6 +29,8 @@ package enum CheckpointCodec {
             semanticsVersion: state.admission.semanticsVersion, codecVersion: version, createdAt: createdAt,
             sections: [])
         try store.save(head, sections: sections)
+        let rung = LadderRung(sequence: moment.sequence, recordedAt: moment.recordedAt, machines: digests)
+        try DigestLadder.append(rung, in: store.directory)
     }
 
     /// Whether this version can read a checkpoint.
