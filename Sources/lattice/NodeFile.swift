@@ -39,10 +39,11 @@ struct NodeFile: Codable, Sendable, Hashable {
 /// Values of this program as JSON.
 enum JSONText {
     /// One line, or several for a person; members in order of their names.
-    static func encode(_ value: some Encodable, isPretty: Bool = false) -> String {
+    static func encode(_ value: some Encodable, isPretty: Bool = false, isSnakeCase: Bool = false) -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         if isPretty { encoder.outputFormatting.insert(.prettyPrinted) }
+        if isSnakeCase { encoder.keyEncodingStrategy = .convertToSnakeCase }
         do {
             return String(decoding: try encoder.encode(value), as: UTF8.self)
         } catch {

@@ -53,10 +53,8 @@ struct PositionOptions: ParsableArguments {
 }
 
 /// A query to the registry: which one, with which fields.
-protocol RegistryQuestion: AsyncParsableCommand {
+protocol RegistryQuestion: PastQuery {
     static var name: RegistryQueryName { get }
-    var options: QueryOptions { get }
-    var position: PositionOptions { get }
     func fill(_ query: inout RegistryQuery)
 }
 

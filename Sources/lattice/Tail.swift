@@ -141,15 +141,22 @@ struct Tail: AsyncParsableCommand {
 /// A record as one line.
 enum RecordLine {
     static func show(_ frame: Frame, asJSON: Bool) {
+        if asJSON { Terminal.say(json(frame)) } else { Terminal.say(text(frame)) }
+    }
+
+    static func json(_ frame: Frame) -> String {
         let line = JSONTranscoder.recordJSON(
             sequence: frame.sequence, recordedAt: frame.recordedAt, subject: frame.subject,
             messageID: frame.messageID, eventType: frame.eventType, schemaVersion: frame.schemaVersion,
             facts: frame.facts, attachment: frame.attachment)
-        if asJSON { return Terminal.say(line) }
+        return String(decoding: line, as: UTF8.self)
+    }
+
+    static func text(_ frame: Frame) -> String {
         let subject = Terminal.escaped(String(decoding: frame.subject, as: UTF8.self))
         let type = EventType(rawValue: frame.eventType)
         let body = type.flatMap { try? JSONTranscoder.json(fromBinary: frame.facts, type: $0) }
         let text = body.map { Terminal.escaped(String(decoding: $0, as: UTF8.self)) } ?? "\(frame.facts.count) bytes"
-        Terminal.say("\(frame.sequence)  \(RFC3339Text.of(frame.recordedAt))  \(subject)  \(text)")
+        return "\(frame.sequence)  \(RFC3339Text.of(frame.recordedAt))  \(subject)  \(text)"
     }
 }

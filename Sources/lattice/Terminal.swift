@@ -16,6 +16,9 @@ enum Terminal {
     /// Writes bytes and a line's end to standard output.
     static func say(_ bytes: [UInt8]) { write(bytes + [0x0A]) }
 
+    /// Writes to standard output without ending the line.
+    static func write(_ text: String) { write(Array(text.utf8)) }
+
     /// Writes a line to standard error.
     static func complain(_ line: String) { try? FileHandle.standardError.write(contentsOf: Data((line + "\n").utf8)) }
 
@@ -29,6 +32,12 @@ enum Terminal {
             // Whoever read has gone (`| head`): nothing is left to do.
             Glibc.exit(ExitStatus.success.rawValue)
         }
+    }
+
+    /// The same for text of several lines.
+    static func escapedLines(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { escaped(String($0)) }
+            .joined(separator: "\n")
     }
 
     /// Text from elsewhere, safe to show: control characters (also those of C1, and the marks that turn the direction

@@ -28,6 +28,14 @@ struct Verify: AsyncParsableCommand {
             A contradiction, a wrong signature, or no anchor of this log at all ends with status 1.
 
               lattice verify --anchor anchors.jsonl --anchor-public anchor.key.pub
+
+            --against compares digests, O(log n) of them, with another log's directory, with a node, or with a file of \
+            digests, and finds the first record at which the two part; that, too, ends with status 1. A file knows some \
+            positions only; `lattice log digests --every 1` writes one that knows all between two points.
+
+              lattice verify --against /mnt/replica-2/lattice-data
+              lattice verify --against nats://10.0.0.7:4222
+              lattice verify --against digests-of-0.9.txt
             """)
 
     @OptionGroup var log: LogOptions
@@ -37,6 +45,13 @@ struct Verify: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("The public key the anchors must be signed with.", valueName: "file"))
     var anchorPublic: String?
+
+    @Option(help: ArgumentHelp("Find where this log parts from another one.", valueName: "dir|nats-url|file"))
+    var against: String?
+
+    @OptionGroup(title: "Connection, for --against a node") var connection: ConnectionOptions
+
+    @Option(help: ArgumentHelp("The first token of that node's subjects.", valueName: "text")) var prefix = "lattice"
 
     @Flag(help: "Print one line of JSON.")
     var json = false
@@ -56,6 +71,8 @@ struct Verify: AsyncParsableCommand {
         var checkpointsDiffering: [UInt64] = []
         var checkpointsUnreadable: [UInt64] = []
         var anchors: AnchorFinding?
+        var digestsVerified = 0
+        var digestsDiffering: [UInt64] = []
 
         enum CodingKeys: String, CodingKey {
             case records, segments, anchors
@@ -70,6 +87,8 @@ struct Verify: AsyncParsableCommand {
             case checkpointsVerified = "checkpoints_verified"
             case checkpointsDiffering = "checkpoints_differing"
             case checkpointsUnreadable = "checkpoints_unreadable"
+            case digestsVerified = "digests_verified"
+            case digestsDiffering = "digests_differing"
         }
     }
 
@@ -81,6 +100,7 @@ struct Verify: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if let against { return try await AgainstReport.run(log, against, connection, prefix, asJSON: json) }
         let directory = log.data
         let bar = ProgressBar("verify")
         let report = try readingLog { () throws(EventStoreError) in
@@ -101,7 +121,8 @@ struct Verify: AsyncParsableCommand {
         }
         try verifyCheckpoints(&finding, heads)
         show(finding)
-        if !finding.checkpointsDiffering.isEmpty || finding.anchors?.isGood == false { throw CommandFailure(.failed) }
+        let isEqual = finding.checkpointsDiffering.isEmpty && finding.digestsDiffering.isEmpty
+        if !isEqual || finding.anchors?.isGood == false { throw CommandFailure(.failed) }
     }
 
     /// Each checkpoint against a fold from the log's beginning, or from the oldest checkpoint of a trimmed log.
@@ -110,12 +131,14 @@ struct Verify: AsyncParsableCommand {
         let store = log.checkpoints
         var state = MeshState()
         var isStarted = reader.firstRetained <= SequenceNumber(1)
+        var rungs = (try? DigestLadder.read(store.directory + "/" + DigestLadder.fileName))?[...] ?? []
         var heads = heads.sorted { $0.sequence < $1.sequence }[...]
         /// Digests of anchors up to a sequence against the replay, where there is one.
         func verifyHeads(through last: SequenceNumber) throws {
             while let head = heads.first, head.sequence <= last {
                 heads.removeFirst()
                 guard isStarted, head.sequence >= state.moment.sequence else { continue }
+                try verify(&rungs, through: head.sequence, &state, reader, &finding)
                 try fold(&state, reader, through: head.sequence)
                 finding.anchors?.note(head, state.digests())
             }
@@ -134,6 +157,7 @@ struct Verify: AsyncParsableCommand {
                 isStarted = true
                 continue
             }
+            try verify(&rungs, through: sequence, &state, reader, &finding)
             try fold(&state, reader, through: sequence)
             var copy = recorded
             if copy.digests() == state.digests() {
@@ -143,6 +167,28 @@ struct Verify: AsyncParsableCommand {
             }
         }
         try verifyHeads(through: reader.lastSequence)
+        if isStarted { try verify(&rungs, through: reader.lastSequence, &state, reader, &finding) }
+    }
+
+    /// The digests that were kept from the state's position through another one.
+    private func verify(
+        _ rungs: inout ArraySlice<LadderRung>, through last: SequenceNumber, _ state: inout MeshState,
+        _ reader: LogReader, _ finding: inout Finding
+    ) throws {
+        while let rung = rungs.first, rung.sequence <= last {
+            rungs.removeFirst()
+            if rung.sequence < state.moment.sequence
+                || state.moment.sequence == .origin && rung.sequence < reader.firstRetained
+            {
+                continue
+            }
+            try fold(&state, reader, through: rung.sequence)
+            if rung.machines == state.digests() {
+                finding.digestsVerified += 1
+            } else {
+                finding.digestsDiffering.append(rung.sequence.rawValue)
+            }
+        }
     }
 
     private func fold(_ state: inout MeshState, _ reader: LogReader, through last: SequenceNumber) throws {
@@ -174,6 +220,11 @@ struct Verify: AsyncParsableCommand {
             Terminal.say("  torn tail: \(finding.tornBytes) bytes that the next start cuts off")
         }
         Terminal.say("  checkpoints equal to a replay: \(finding.checkpointsVerified.count)")
+        Terminal.say("  kept digests equal to a replay: \(finding.digestsVerified)")
+        for sequence in finding.digestsDiffering {
+            Terminal.complain(
+                "  the digest kept at \(sequence) DIFFERS from the replay: see `lattice verify --against`")
+        }
         for sequence in finding.checkpointsUnreadable {
             Terminal.say("  checkpoint \(sequence) can not be read; a start ignores it")
         }
