@@ -15,7 +15,8 @@ struct LatticeBench: AsyncParsableCommand {
         subcommands: [
             IngestBench.self, ReplayBench.self, PublishBench.self, QueryBench.self, LogBench.self, StartBench.self,
             MemoryBench.self, SpansBench.self, CriticalPathBench.self, SearchBench.self, OTLPBench.self,
-            MemoryBench.self, ShouldMirrorBench.self, CaptureBench.self, CompareBench.self, ShadowBench.self,
+            ShouldMirrorBench.self, CaptureBench.self, CompareBench.self, ShadowBench.self,
+            TravelBench.self, BisectBench.self, DiffBench.self, StepBench.self,
         ])
 }
 
