@@ -71,17 +71,21 @@ struct ReceiverNode {
 /// Spans as OTLP's JSON.
 enum OTLPExample {
     static let trace = "5b8efff798038103d269b633813fc60c"
+    /// When it began, Unix seconds: services and dependencies are told of the last hour.
+    static let seconds = Int(Date().timeIntervalSince1970) - 5
 
     /// - Parameter change: replaces members of the second span.
     static func request(service: String = "shop", note: String = "n", change: [String: Any] = [:]) throws -> Data {
         var second: [String: Any] = [
             "traceId": trace, "spanId": "eee19b7ec3c1b174", "parentSpanId": "eee19b7ec3c1b173", "name": "query",
-            "kind": 3, "startTimeUnixNano": "1795000000100000000", "endTimeUnixNano": "1795000000200000000",
+            "kind": 3, "startTimeUnixNano": "\(OTLPExample.seconds)100000000",
+            "endTimeUnixNano": "\(OTLPExample.seconds)200000000",
         ]
         for (key, value) in change { second[key] = value }
         let first: [String: Any] = [
             "traceId": trace, "spanId": "eee19b7ec3c1b173", "name": "GET /", "kind": 2,
-            "startTimeUnixNano": "1795000000000000000", "endTimeUnixNano": "1795000000300000000",
+            "startTimeUnixNano": "\(OTLPExample.seconds)000000000",
+            "endTimeUnixNano": "\(OTLPExample.seconds)300000000",
             "attributes": [["key": "note", "value": ["stringValue": note]]], "status": ["code": 2, "message": "boom"],
         ]
         let resource = ["attributes": [["key": "service.name", "value": ["stringValue": service]]]]

@@ -16,9 +16,9 @@ import Testing
 
     private static let jaeger = """
         {"data":[{"traceID":"abc","spans":[
-        {"traceID":"abc","spanID":"1","operationName":"GET /","startTime":1795000000000000,"duration":900000,
+        {"traceID":"abc","spanID":"1","operationName":"GET /","startTime":\(OTLPExample.seconds)000000,"duration":900000,
         "processID":"p1","tags":[{"key":"span.kind","type":"string","value":"server"}],"references":[],"logs":[]},
-        {"traceID":"abc","spanID":"2","operationName":"evil\\u001b[2J","startTime":1795000000100000,"duration":500000,
+        {"traceID":"abc","spanID":"2","operationName":"evil\\u001b[2J","startTime":\(OTLPExample.seconds)100000,"duration":500000,
         "processID":"p1","tags":[],"logs":[],"references":[{"refType":"CHILD_OF","traceID":"abc","spanID":"1"}]}],
         "processes":{"p1":{"serviceName":"shop","tags":[]}}}]}
         """
@@ -84,7 +84,8 @@ import Testing
         let lines = try await importing(node, "otlp.jsonl", otlp + "\n" + otlp + "\n")
         #expect(try lines.json["documents"] as? Int == 2 && lines.status == 0, "\(lines)")
         let zipkin = try await importing(
-            node, "zipkin.json", #"[{"traceId":"5","id":"5","timestamp":1795000000000000,"duration":1,"name":"z"}]"#)
+            node, "zipkin.json",
+            #"[{"traceId":"5","id":"5","timestamp":\#(OTLPExample.seconds)000000,"duration":1,"name":"z"}]"#)
         #expect(try zipkin.json["accepted"] as? Int == 1)
         let compared = try await node.node.lattice("trace", "compare", OTLPExample.trace, Self.other)
         #expect(compared.status == 0 && compared.output.contains("300ms -> 900ms"), "\(compared)")
@@ -118,9 +119,9 @@ import Testing
     @Test func `services and dependencies are tables, DOT, Mermaid and JSON`() async throws {
         let node = try await node()
         let spans = """
-            [{"traceId":"a1","id":"1","kind":"CLIENT","name":"get","timestamp":1795000000000000,"duration":5,
+            [{"traceId":"a1","id":"1","kind":"CLIENT","name":"get","timestamp":\(OTLPExample.seconds)000000,"duration":5,
               "localEndpoint":{"serviceName":"we\\"b"}},
-             {"traceId":"a1","id":"1","kind":"SERVER","name":"get","timestamp":1795000000000001,"duration":3,
+             {"traceId":"a1","id":"1","kind":"SERVER","name":"get","timestamp":\(OTLPExample.seconds)000001,"duration":3,
               "localEndpoint":{"serviceName":"api"},"shared":true}]
             """
         #expect(try await node.post("zipkin", "/api/v2/spans", Data(spans.utf8)).status == 202)
