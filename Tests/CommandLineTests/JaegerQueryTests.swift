@@ -40,7 +40,7 @@ import Testing
         let spans = try #require(trace["spans"] as? [[String: Any]])
         let root = try #require(spans.first { $0["operationName"] as? String == "GET /" })
         let child = try #require(spans.first { $0["operationName"] as? String == "query" })
-        #expect(root["startTime"] as? Int == 1_795_000_000_000_000 && root["duration"] as? Int == 300_000)
+        #expect(root["startTime"] as? Int == OTLPExample.seconds * 1_000_000 && root["duration"] as? Int == 300_000)
         let references = try #require(child["references"] as? [[String: String]])
         #expect(references == [["refType": "CHILD_OF", "traceID": OTLPExample.trace, "spanID": "eee19b7ec3c1b173"]])
         let tags = try #require(root["tags"] as? [[String: Any]])
