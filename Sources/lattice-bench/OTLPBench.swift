@@ -131,7 +131,8 @@ struct OTLPTemplate {
             inner.message(2) { $0.optionalField(3, 200) }
         }
         writer.message(9) { attribute("k8s.pod", "checkout-5f7", &$0) }
-        let rest = spanBytes - writer.bytes.count - 2 - 8
+        // Tags and lengths of the attribute, its key, its value and the text.
+        let rest = spanBytes - writer.bytes.count - 8 - "note".utf8.count
         writer.message(9) { attribute("note", String(repeating: "x", count: rest), &$0) }
         precondition(writer.bytes.count == spanBytes, "\(writer.bytes.count)")
         return writer.bytes
