@@ -58,8 +58,10 @@ let package = Package(
     targets: [
         // The vocabulary: every type that crosses a process boundary, and its codec.
         .target(name: "EventModel", dependencies: [protobuf], swiftSettings: strict),
+        // Rules that the core and the edges of a mesh must follow alike: selection, redaction, comparison.
+        .target(name: "MeshRules", dependencies: ["EventModel"], swiftSettings: strict),
         // The pure core: state computed from the log alone.
-        .target(name: "StateMachines", dependencies: ["EventModel", collections], swiftSettings: strict),
+        .target(name: "StateMachines", dependencies: ["EventModel", "MeshRules", collections], swiftSettings: strict),
         // The disk.
         .target(name: "CLogSupport"),
         .target(name: "EventStore", dependencies: ["EventModel", "CLogSupport", crypto], swiftSettings: strict),
@@ -74,7 +76,8 @@ let package = Package(
         .target(
             name: "ActorSystem",
             dependencies: [
-                "EventModel", "StateMachines", "EventStore", "Messaging", logging, metrics, lifecycle, collections,
+                "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", logging, metrics, lifecycle,
+                collections,
             ], swiftSettings: strict),
         .target(
             name: "HTTPFace",
@@ -112,20 +115,21 @@ let package = Package(
         .executableTarget(
             name: "lattice",
             dependencies: [
-                "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", "HTTPFace",
-                "Receivers", "QueryAPI", "Dispatcher", yams, arguments, logging, metrics, lifecycle, signals, protobuf,
+                "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
+                "HTTPFace", "Receivers", "QueryAPI", "Dispatcher", yams, arguments, logging, metrics, lifecycle, signals, protobuf,
                 nioCore,
             ], swiftSettings: strict),
         .executableTarget(
             name: "lattice-bench",
             dependencies: [
-                "EventModel", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem", "Receivers",
-                "Dispatcher", arguments, logging, lifecycle, nioCore, .product(name: "NIOPosix", package: "swift-nio"),
+                "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
+                "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore, .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
         // Tests.
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),
-        .testTarget(name: "StateMachinesTests", dependencies: ["StateMachines", "EventModel"], swiftSettings: strict),
+        .testTarget(
+            name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel"], swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
         .testTarget(name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel"], swiftSettings: strict),
         .testTarget(
@@ -137,8 +141,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "ActorSystem", "NATSMessaging", "Messaging", "EventModel", "EventStore", "StateMachines", "Dispatcher",
-                logging,
+                "ActorSystem", "NATSMessaging", "Messaging", "EventModel", "EventStore", "MeshRules", "StateMachines",
+                "Dispatcher", logging,
             ], exclude: ["shadow.py"],
             swiftSettings: strict),
         .testTarget(

@@ -2,6 +2,7 @@
 
 import DequeModule
 import EventModel
+import MeshRules
 import StateMachines
 import Synchronization
 

@@ -3,8 +3,9 @@
 import Dispatch
 package import EventModel
 import EventStore
+package import MeshRules
 import Messaging
-package import StateMachines
+import StateMachines
 
 /// Carries out directives; what it answers is what the log is told.
 final class DirectivePerformer: Sendable {

@@ -5,6 +5,7 @@ import ArgumentParser
 import EventModel
 import Messaging
 import NATSMessaging
+import MeshRules
 import StateMachines
 
 /// `should-mirror [--mirrors 10]`.

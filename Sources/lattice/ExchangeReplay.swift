@@ -4,6 +4,7 @@ import ActorSystem
 import Dispatcher
 import EventModel
 import Foundation
+import MeshRules
 import StateMachines
 
 /// How fast: as it was, so many times faster, or as fast as it goes.

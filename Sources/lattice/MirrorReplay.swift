@@ -5,6 +5,7 @@ import Dispatcher
 import EventModel
 import EventStore
 import Foundation
+import MeshRules
 import StateMachines
 import SwiftProtobuf
 

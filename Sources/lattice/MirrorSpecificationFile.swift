@@ -2,6 +2,7 @@
 
 import EventModel
 import Foundation
+import MeshRules
 import StateMachines
 import Yams
 

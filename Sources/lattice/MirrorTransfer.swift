@@ -4,6 +4,7 @@ import ArgumentParser
 import EventModel
 import Foundation
 import Messaging
+import MeshRules
 import StateMachines
 import SwiftProtobuf
 

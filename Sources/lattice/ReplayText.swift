@@ -1,6 +1,7 @@
 // The report of a replay, for people and for programs.
 
 import EventModel
+import MeshRules
 import StateMachines
 
 /// The report as JSON.

@@ -6,6 +6,7 @@ import EventModel
 import EventStore
 import Foundation
 import Messaging
+import MeshRules
 import StateMachines
 import Testing
 

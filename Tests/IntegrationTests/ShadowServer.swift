@@ -8,6 +8,7 @@ import FoundationNetworking
 import Glibc
 import Messaging
 import NATSMessaging
+import MeshRules
 import StateMachines
 
 /// A server of one temper, see shadow.py.

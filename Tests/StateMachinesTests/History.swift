@@ -2,6 +2,7 @@
 
 import EventModel
 
+@testable import MeshRules
 @testable import StateMachines
 
 /// Makes records, one after the other, the same for the same seed.

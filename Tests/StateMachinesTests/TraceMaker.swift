@@ -2,6 +2,7 @@
 
 import EventModel
 
+@testable import MeshRules
 @testable import StateMachines
 
 /// A span of trace 1 from letters: `span("b", in: "a", 10, 20)`.

@@ -20,8 +20,10 @@ private struct ImportRights {
         // The vocabulary. Foundation is for what protoc generates, and for the one file that hands JSON to it.
         "EventModel": ImportRights(
             everywhere: ["SwiftProtobuf", "FoundationEssentials"], below: ["Generated": ["Foundation"]]),
+        // What core and edges compute alike: as pure as the core, shipped with the SDK and the gateway.
+        "MeshRules": ImportRights(everywhere: ["EventModel"]),
         // The pure core: no clock, no chance, no logging, no locks, no threads, no files.
-        "StateMachines": ImportRights(everywhere: ["EventModel", "DequeModule"]),
+        "StateMachines": ImportRights(everywhere: ["EventModel", "MeshRules", "DequeModule"]),
         // The disk; the operating system only where calls are made.
         "EventStore": ImportRights(
             everywhere: ["EventModel", "Synchronization", "Dispatch"],
@@ -37,7 +39,7 @@ private struct ImportRights {
         // The shell. Never NATSMessaging: the executable hands it a bus.
         "ActorSystem": ImportRights(
             everywhere: [
-                "EventModel", "StateMachines", "EventStore", "Messaging", "Logging", "Metrics", "Dispatch",
+                "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "Logging", "Metrics", "Dispatch",
                 "Synchronization", "DequeModule", "ServiceLifecycle",
             ]),
         // Faces publish events and ask queries like any customer: never StateMachines, EventStore, ActorSystem.

@@ -1,5 +1,8 @@
 // An expression as a tree whose parts have types and places.
 
+import EventModel
+import MeshRules
+
 /// One part of an expression.
 struct ExpressionNode: Sendable {
     indirect enum Kind: Sendable {

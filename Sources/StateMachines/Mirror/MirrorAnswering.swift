@@ -1,6 +1,7 @@
 // The mirror's answers to queries: what the machine knows by itself; contents are read back from the log by its host.
 
 package import EventModel
+import MeshRules
 
 extension TrafficMirror {
     /// Copies told in one answer, where the asker names no limit.

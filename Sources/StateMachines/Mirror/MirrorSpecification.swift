@@ -1,6 +1,7 @@
 // A mirror from a specification that somebody wrote (Task 2, create_mirror_from_spec); reading YAML is the caller's.
 
 package import EventModel
+package import MeshRules
 
 /// A value of a specification, numbers as they were written.
 package indirect enum SpecificationValue: Sendable, Hashable {

@@ -2,6 +2,7 @@
 
 import DequeModule
 package import EventModel
+import MeshRules
 
 /// A copy that is owed to a shadow, or that the shadow answered and nobody has compared yet.
 struct PendingDirective: Sendable, Hashable {

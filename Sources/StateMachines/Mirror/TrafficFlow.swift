@@ -2,6 +2,7 @@
 
 import DequeModule
 import EventModel
+import MeshRules
 
 extension TrafficMirror {
     // MARK: Capture

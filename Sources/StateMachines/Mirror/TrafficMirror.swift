@@ -2,6 +2,7 @@
 
 import DequeModule
 package import EventModel
+import MeshRules
 
 /// Holds mirrors, what waits for them, their counts, and the differences that were found.
 package struct TrafficMirror: StateMachine {

@@ -109,11 +109,3 @@ struct ServiceTable: Sendable {
         indexByName[Array(name.utf8)] = index
     }
 }
-
-extension String {
-    /// Order by the bytes of UTF-8: the one order of names and ids, whatever version of Unicode is at hand.
-    func precedesInBytes(_ other: String) -> Bool { utf8.lexicographicallyPrecedes(other.utf8) }
-
-    /// Equality by the bytes of UTF-8.
-    func equalsInBytes(_ other: String) -> Bool { utf8.elementsEqual(other.utf8) }
-}

@@ -4,6 +4,7 @@ import EventModel
 import Foundation
 import Testing
 
+@testable import MeshRules
 @testable import StateMachines
 
 /// One case: two documents and what is expected of their comparison.

@@ -3,6 +3,7 @@
 import EventModel
 import Testing
 
+@testable import MeshRules
 @testable import StateMachines
 
 @Suite struct `Hostile bodies` {

@@ -3,6 +3,7 @@
 import EventModel
 import Testing
 
+@testable import MeshRules
 @testable import StateMachines
 
 /// Random records around mirrors, the same for the same seed.

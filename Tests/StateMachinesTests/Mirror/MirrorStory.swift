@@ -3,6 +3,7 @@
 import EventModel
 import Testing
 
+@testable import MeshRules
 @testable import StateMachines
 
 /// The log as a test writes it, and the mirrors that follow.
