@@ -25,6 +25,8 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
@@ -45,6 +47,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.1"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
@@ -59,7 +62,7 @@ let package = Package(
         // The vocabulary: every type that crosses a process boundary, and its codec.
         .target(name: "EventModel", dependencies: [protobuf], swiftSettings: strict),
         // Rules that the core and the edges of a mesh must follow alike: selection, redaction, comparison.
-        .target(name: "MeshRules", dependencies: ["EventModel"], swiftSettings: strict),
+        .target(name: "MeshRules", dependencies: ["EventModel", crypto], swiftSettings: strict),
         // The pure core: state computed from the log alone.
         .target(name: "StateMachines", dependencies: ["EventModel", "MeshRules", collections], swiftSettings: strict),
         // The disk.
@@ -103,8 +106,16 @@ let package = Package(
         .target(
             name: "Dispatcher",
             dependencies: [
-                "EventModel", crypto, httpClient, nioCore, .product(name: "NIOHTTP1", package: "swift-nio"),
+                "EventModel", "MeshRules", httpClient, nioCore, .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
+            ], swiftSettings: strict),
+        // The HTTP edge in front of the services of a mesh.
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "EventModel", "MeshRules", "Messaging", logging, metrics, lifecycle, nioCore, nioPosix, nioHTTP1, nioSSL,
+                .product(name: "NIOTLS", package: "swift-nio"), .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                httpTypes, hummingbird,
             ], swiftSettings: strict),
         // Faces for what reads spans: Jaeger's query API.
         .target(
@@ -131,7 +142,7 @@ let package = Package(
         .testTarget(
             name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel"], swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
-        .testTarget(name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel"], swiftSettings: strict),
+        .testTarget(name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel", "MeshRules"], swiftSettings: strict),
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
         .testTarget(
