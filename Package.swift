@@ -29,6 +29,8 @@ let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
+let instrumentation = Target.Dependency.product(name: "Instrumentation", package: "swift-distributed-tracing")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -37,11 +39,14 @@ let package = Package(
     products: [
         .executable(name: "lattice", targets: ["lattice"]),
         .executable(name: "lattice-bench", targets: ["lattice-bench"]),
+        // The SDK; EventModel is the vocabulary of its answers.
+        .library(name: "LatticeClient", targets: ["LatticeClient", "EventModel"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
@@ -109,11 +114,19 @@ let package = Package(
                 "EventModel", "MeshRules", httpClient, nioCore, .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
             ], swiftSettings: strict),
+        // The SDK: a mesh from inside a service, or from a gateway.
+        .target(
+            name: "LatticeClient",
+            dependencies: [
+                "EventModel", "MeshRules", "Messaging", "NATSMessaging", logging, metrics, lifecycle, tracing,
+                instrumentation,
+            ], swiftSettings: strict),
         // The HTTP edge in front of the services of a mesh.
         .target(
             name: "Gateway",
             dependencies: [
-                "EventModel", "MeshRules", "Messaging", logging, metrics, lifecycle, nioCore, nioPosix, nioHTTP1, nioSSL,
+                "EventModel", "MeshRules", "Messaging", "LatticeClient", logging, metrics, lifecycle, nioCore, nioPosix,
+                nioHTTP1, nioSSL,
                 .product(name: "NIOTLS", package: "swift-nio"), .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 httpTypes, hummingbird,
             ], swiftSettings: strict),
@@ -127,14 +140,14 @@ let package = Package(
             name: "lattice",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "HTTPFace", "Receivers", "QueryAPI", "Dispatcher", yams, arguments, logging, metrics, lifecycle, signals, protobuf,
-                nioCore,
+                "HTTPFace", "Receivers", "QueryAPI", "Dispatcher", "LatticeClient", "Gateway", yams, arguments, logging, metrics,
+                lifecycle, signals, protobuf, nioCore, nioSSL,
             ], swiftSettings: strict),
         .executableTarget(
             name: "lattice-bench",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore, .product(name: "NIOPosix", package: "swift-nio"),
+                "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore, nioPosix, nioHTTP1, httpClient,
             ], swiftSettings: strict),
         // Tests.
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
@@ -156,6 +169,12 @@ let package = Package(
                 "Dispatcher", logging,
             ], exclude: ["shadow.py"],
             swiftSettings: strict),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: [
+                "Gateway", "LatticeClient", "MeshRules", "EventModel", "ActorSystem", "EventStore", "Dispatcher",
+                "Messaging", "NATSMessaging", "TestFixtures", logging, nioCore, nioPosix, nioHTTP1, nioSSL,
+            ], swiftSettings: strict),
         .testTarget(
             name: "KillTests", dependencies: ["lattice"], exclude: ["publisher.py"],
             swiftSettings: strict),

@@ -82,6 +82,11 @@ private struct ImportRights {
                 "EventModel", "MeshRules", "Messaging", "LatticeClient", "Logging", "Metrics", "ServiceLifecycle",
                 "Synchronization", "Dispatch", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTP2", "NIOSSL", "NIOTLS",
                 "HTTPTypes", "Hummingbird", "FoundationEssentials",
+        // The SDK: publishes events and asks queries like any customer of the bus.
+        "LatticeClient": ImportRights(
+            everywhere: [
+                "EventModel", "MeshRules", "Messaging", "NATSMessaging", "Logging", "Metrics", "Tracing",
+                "Instrumentation", "ServiceLifecycle", "Synchronization",
             ]),
         "lattice": nil,
         "lattice-bench": nil,
