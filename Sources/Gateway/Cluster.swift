@@ -1,7 +1,6 @@
 // One service behind the gateway: its instances, what was learned of them, and the budget of its retries.
 
-import EventModel
-import NIOCore
+import LatticeClient
 import Synchronization
 
 /// Shared by all loops; lives as long as some route names the service.
@@ -10,36 +9,24 @@ final class Cluster: Sendable {
     let budget = RetryBudget()
     /// Raised with each new view, so that a loop sees without a lock that its own is old.
     let version = Atomic<UInt64>(0)
-    private let state: Mutex<State>
+    private let state = Mutex(ClusterView(version: 0, services: nil, targets: [:]))
 
-    private struct State {
-        var view: ClusterView
-        var targets: [String: Target] = [:]
-    }
+    init(service: String) { self.service = service }
 
-    init(service: String) {
-        self.service = service
-        state = Mutex(State(view: ClusterView(version: 0, candidates: [], asOf: .origin)))
-    }
+    var view: ClusterView { state.withLock { $0 } }
 
-    var view: ClusterView { state.withLock { $0.view } }
-
-    /// Takes the instances that there are now. What was learned of an instance stays as long as its id, endpoint and
-    /// incarnation do.
-    func update(_ instances: [InstanceDescription], asOf: SequenceNumber) {
-        state.withLock { state in
-            var targets: [String: Target] = [:]
-            let candidates = instances.sorted { $0.id < $1.id }.map { instance in
-                var target = state.targets[instance.id]
-                if target?.endpoint != instance.endpoint || target?.incarnation != instance.incarnation { target = nil }
-                let known = target ?? Target(service: service, instance)
-                targets[instance.id] = known
-                return Candidate(description: instance, target: known)
+    /// Takes the instances that there are now. What was learned of a process stays as long as the process does.
+    func update(_ services: ServiceView) {
+        state.withLock { view in
+            var targets: [InstanceStanding: Target] = [:]
+            for instance in services.instances {
+                let known = view.targets[instance.standing]
+                // An endpoint can change under one process; a connection to the old one says nothing of the new.
+                let isSame = known?.instance.endpoint == instance.endpoint
+                targets[instance.standing] = isSame ? known : Target(service: service, instance)
             }
-            state.targets = targets
-            let next = state.view.version + 1
-            state.view = ClusterView(version: next, candidates: candidates, asOf: asOf)
-            version.store(next, ordering: .releasing)
+            view = ClusterView(version: view.version + 1, services: services, targets: targets)
+            version.store(view.version, ordering: .releasing)
         }
     }
 }

@@ -1,9 +1,9 @@
 // One request on its way: chosen instances, attempts, both bodies, and what became of it.
 
 import EventModel
+import LatticeClient
 import NIOCore
 import NIOHTTP1
-import Synchronization
 
 /// Where an exchange's answer goes. It lives on the same event loop.
 protocol ExchangeClient: AnyObject {
@@ -36,7 +36,7 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
     var record: ExchangeRecord
 
     private var target: Target?
-    private var tried: [Target] = []
+    private var tried: [InstanceStanding] = []
     private var connection: UpstreamConnection?
     private var isConnecting = false
     private var attemptEnds: NIODeadline
@@ -79,17 +79,19 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
 
     func start() {
         route.cluster.budget.count(at: started)
-        attempt(at: started)
+        guard let chosen = chooseTarget() else { return fail(.serviceUnavailable, "no_instance", retryAfter: 1) }
+        attempt(chosen, at: started)
     }
 
-    private func attempt(at now: NIODeadline) {
-        guard let chosen = cluster.choose(route, excluding: tried, at: now) else {
-            return fail(.serviceUnavailable, "no_instance", retryAfter: 1)
-        }
+    private func chooseTarget() -> LoopCluster.Chosen? {
+        cluster.choose(route, excluding: tried, recordsCandidates: record.isSampled)
+    }
+
+    private func attempt(_ chosen: LoopCluster.Chosen, at now: NIODeadline) {
         let target = chosen.target
-        tried.append(target)
+        tried.append(target.standing)
         self.target = target
-        target.activeCount.add(1, ordering: .relaxed)
+        target.standing.connectionOpened()
         record.attemptBegan(self, chosen, at: now)
         attemptEnds = min(answerDue, now + .nanoseconds(route.rule.policy.attemptTimeout.rawValue))
         isConnecting = true
@@ -119,9 +121,10 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         case .timedOut: attemptFailed(.gatewayTimeout, "connect_timeout", isSafe: true)
         case .overloaded:
             leaveTarget(.overloaded)
-            if mayRetry(isSafe: true) { attempt(at: .now()) } else {
-                fail(.serviceUnavailable, "instance_overloaded", retryAfter: 1)
+            guard let next = retryTarget(isSafe: true) else {
+                return fail(.serviceUnavailable, "instance_overloaded", retryAfter: 1)
             }
+            attempt(next, at: .now())
         }
     }
 
@@ -132,29 +135,29 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         let now = NIODeadline.now()
         if let target { loop.shared.outliers.failed(target, in: route.cluster, because: reason, at: now) }
         leaveTarget(.failed(reason))
-        if now < answerDue, mayRetry(isSafe: isSafe, isStale: isStale) {
-            loop.shared.figures.retried()
-            attempt(at: now)
-        } else {
-            fail(status, reason)
+        guard now < answerDue, let next = retryTarget(isSafe: isSafe, isStale: isStale) else {
+            return fail(status, reason)
         }
+        attempt(next, at: now)
     }
 
-    private func mayRetry(isSafe: Bool, isStale: Bool = false) -> Bool {
-        guard !hasAnswerBegun, !isOver, isReplayable, isSafe || Self.isIdempotent(request.method) else { return false }
+    /// Where the request may be sent once more; nil: nowhere, or it must not be.
+    ///
+    /// - Parameter isStale: a connection that had been used before ended without a byte of an answer, as servers end
+    ///   idle ones; that costs nothing of the budget, once.
+    private func retryTarget(isSafe: Bool, isStale: Bool = false) -> LoopCluster.Chosen? {
+        guard !hasAnswerBegun, !isOver, isReplayable, isSafe || Self.isIdempotent(request.method),
+            record.attemptCount <= route.rule.policy.retries, let next = chooseTarget()
+        else { return nil }
         if isStale, !hasReplayed {
             hasReplayed = true
-            return true
-        }
-        guard record.attemptCount <= route.rule.policy.retries, hasOther else { return false }
-        guard route.cluster.budget.take(at: .now()) else {
+        } else if !route.cluster.budget.take(at: .now()) {
             loop.shared.figures.budgetExhausted()
-            return false
+            return nil
         }
-        return true
+        loop.shared.figures.retried()
+        return next
     }
-
-    private var hasOther: Bool { cluster.currentView().candidates.contains { one in !tried.contains { $0 === one.target } } }
 
     /// RFC 9110, 9.2.2.
     static func isIdempotent(_ method: HTTPMethod) -> Bool {
@@ -166,7 +169,7 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
 
     private func leaveTarget(_ outcome: AttemptOutcome) {
         guard let target else { return }
-        target.activeCount.subtract(1, ordering: .relaxed)
+        target.standing.connectionClosed()
         record.attemptEnded(self, outcome)
         self.target = nil
     }
@@ -226,11 +229,10 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
                 loop.shared.outliers.succeeded(target)
             }
         }
-        if isGatewayError, lastProgress < answerDue, mayRetry(isSafe: false) {
+        if isGatewayError, lastProgress < answerDue, let next = retryTarget(isSafe: false) {
             dropConnection()
             leaveTarget(.answered(head.status.code))
-            loop.shared.figures.retried()
-            return attempt(at: lastProgress)
+            return attempt(next, at: lastProgress)
         }
         hasAnswerBegun = true
         forgetBody()

@@ -1,6 +1,7 @@
 // What is known of a request beside its bytes: its trace, its attempts, its figures, its capture.
 
 import EventModel
+import LatticeClient
 import MeshRules
 import NIOCore
 import NIOHTTP1
@@ -26,6 +27,9 @@ struct ExchangeRecord {
         requestID = judged.requestID.flatMap { Self.isRequestID($0) ? $0 : nil } ?? trace.serverSpan.description
     }
 
+    /// Whether its spans are published whatever becomes of it.
+    var isSampled: Bool { trace.isSampled }
+
     /// How many attempts were begun.
     var attemptCount: UInt32 { UInt32(attempts.count) }
 
@@ -36,13 +40,17 @@ struct ExchangeRecord {
 
     // MARK: On the way
 
-    mutating func attemptBegan(_ exchange: Exchange, _ chosen: Candidate, at now: NIODeadline) {
+    mutating func attemptBegan(_ exchange: Exchange, _ chosen: LoopCluster.Chosen, at now: NIODeadline) {
         let loop = exchange.loop
         if attempts.isEmpty, capture == nil {
             capture = loop.mirrors.draft(exchange, requestID: requestID, trace: trace.traceID, isMarked: hasShadowMark)
         }
         attempts.append(AttemptRecord(span: TracePart.spanID(&loop.dice), target: chosen.target, began: now))
-        if trace.isSampled { loop.shared.learned.selected(exchange.cluster.selection(chosen, trace.traceID, exchange.route)) }
+        if trace.isSampled {
+            loop.shared.learned.selected(
+                LearnedSelection(
+                    service: exchange.route.rule.service, selection: chosen.choice.selection(traceID: trace.traceID)))
+        }
     }
 
     mutating func attemptEnded(_ exchange: Exchange, _ outcome: AttemptOutcome) {
@@ -144,8 +152,8 @@ struct ExchangeRecord {
         return attempts.enumerated().map { index, attempt in
             var tags = [
                 SpanTag("http.request.method", exchange.request.method.rawValue),
-                SpanTag("lattice.instance_id", attempt.target.instanceID),
-                SpanTag("server.address", attempt.target.endpoint),
+                SpanTag("lattice.instance_id", attempt.target.instance.id),
+                SpanTag("server.address", attempt.target.instance.endpoint),
             ]
             if index > 0 { tags.append(SpanTag(key: "http.request.resend_count", value: .int(Int64(index)))) }
             if let status = attempt.status {

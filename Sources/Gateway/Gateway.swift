@@ -1,6 +1,7 @@
 // The gateway as a whole: its loops, its listener, and their end.
 
 package import EventModel
+import LatticeClient
 package import Logging
 import NIOCore
 import NIOPosix
@@ -97,5 +98,20 @@ package final class Gateway: Sendable {
             }
             return count
         }
+    }
+
+    /// Brings the gauges up to date, before they are read.
+    func writeGauges(_ mesh: MeshSide?) {
+        let figures = shared.figures
+        for cluster in shared.allClusters {
+            figures.ejected(cluster.service, cluster.view.targets.values.count { $0.standing.isEjected })
+        }
+        guard let mesh else { return }
+        for cluster in shared.registryClusters {
+            figures.stale(cluster.service, !mesh.replica.freshness(of: cluster.service).isCurrent)
+        }
+        let (spans, events) = (mesh.spans.figures, mesh.events.figures)
+        figures.dropped("spans", spans.dropped + spans.failed + spans.invalid)
+        figures.dropped("events", events.dropped + events.failed + events.invalid)
     }
 }

@@ -34,4 +34,19 @@ final class GatewayFigures: Sendable {
     }
 
     func captured(isKept: Bool) { (isKept ? captures : capturesDropped).increment() }
+
+    // MARK: Gauges
+
+    func ejected(_ service: String, _ count: Int) {
+        Gauge(label: "lattice_gateway_ejected_instances", dimensions: [("service", service)]).record(count)
+    }
+
+    func stale(_ service: String, _ isStale: Bool) {
+        Gauge(label: "lattice_gateway_registry_stale", dimensions: [("service", service)]).record(isStale ? 1 : 0)
+    }
+
+    /// What a publisher could not hand on since the start.
+    func dropped(_ what: String, _ count: UInt64) {
+        Gauge(label: "lattice_gateway_events_lost", dimensions: [("kind", what)]).record(count)
+    }
 }

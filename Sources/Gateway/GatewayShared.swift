@@ -1,6 +1,7 @@
 // What the event loops of a gateway have in common: read without locks, replaced as a whole.
 
 package import EventModel
+import LatticeClient
 import MeshRules
 import NIOCore
 import Synchronization
@@ -83,9 +84,8 @@ final class GatewayShared: Sendable {
             // A service of the registry and a list in the file are not the same instances.
             let key = rule.endpoints.isEmpty ? rule.service : "\(rule.service) \(rule.endpoints.joined(separator: " "))"
             let cluster = clusters[key] ?? state.clusters[key] ?? Cluster(service: rule.service)
-            if clusters[key] == nil, !rule.endpoints.isEmpty {
-                cluster.update(
-                    rule.endpoints.map { InstanceDescription(id: $0, endpoint: $0) }, asOf: .origin)
+            if cluster.view.services == nil, !rule.endpoints.isEmpty {
+                cluster.update(.fixed(service: rule.service, endpoints: rule.endpoints))
             }
             clusters[key] = cluster
             routes.append(Route(rule, cluster))
@@ -102,6 +102,15 @@ final class GatewayShared: Sendable {
                 route.rule.endpoints.isEmpty && seen.insert(route.rule.service).inserted ? route.cluster : nil
             }
         }
+    }
+
+    /// Some service was never heard of: its first requests would fail.
+    var hasUnknownServices: Bool { registryClusters.contains { $0.view.services == nil } }
+
+    /// Lets instances back in whose ejection is over.
+    func sweepOutliers() {
+        let now = NIODeadline.now()
+        for cluster in allClusters { outliers.sweep(cluster, at: now) }
     }
 
     var allClusters: [Cluster] { state.withLock { Array($0.clusters.values) } }
@@ -121,5 +130,20 @@ package struct GatewaySinks: Sendable {
         self.captures = captures
         self.learned = learned
         self.mirrors = mirrors
+    }
+}
+
+extension GatewaySinks {
+    /// Nobody listens: a gateway without a mesh.
+    package static var none: GatewaySinks {
+        let nobody = Nobody()
+        return GatewaySinks(spans: nobody, captures: nobody, learned: nobody, mirrors: MirrorBook())
+    }
+
+    private struct Nobody: SpanSink, CaptureSink, LearningSink {
+        func publish(_ span: TraceSpan) {}
+        func take(_ pair: CapturedPair) -> Bool { false }
+        func selected(_ selection: LearnedSelection) {}
+        func changed(_ change: HealthChange) {}
     }
 }

@@ -1,6 +1,7 @@
 // Takes instances out that fail again and again, and lets them back in after a while (operations.md, Defaults).
 
 package import EventModel
+import LatticeClient
 import NIOCore
 import Synchronization
 
@@ -52,45 +53,45 @@ final class OutlierDetection: Sendable {
     }
 
     private func eject(_ target: Target, in cluster: Cluster, _ failures: Int, _ reason: String, _ now: NIODeadline) {
-        let view = cluster.view
+        let all = cluster.view.targets.values
         let wasEjected = ejecting.withLock { _ in
-            if target.isEjected(at: now) { return false }
-            let out = view.candidates.count { $0.target.isEjected(at: now) }
-            let allowed = max(1, view.candidates.count * settings.percentMaximum / 100)
-            guard out < allowed, out + 1 < view.candidates.count else { return false }
+            if target.standing.isEjected { return false }
+            let out = all.count { $0.standing.isEjected }
+            let allowed = max(1, all.count * settings.percentMaximum / 100)
+            guard out < allowed, out + 1 < all.count else { return false }
             let count = target.ejectionCount.add(1, ordering: .relaxed).newValue
-            let length = min(
-                settings.ejectionFirst.rawValue * Int64(count), settings.ejectionMaximum.rawValue)
+            let length = min(settings.ejectionFirst.rawValue * Int64(count), settings.ejectionMaximum.rawValue)
             let until = now + .nanoseconds(length)
             target.ejectedUntil.store(Int64(until.uptimeNanoseconds), ordering: .relaxed)
-            target.isReturnDue.store(true, ordering: .relaxed)
+            target.standing.isEjected = true
             return true
         }
         guard wasEjected else { return }
+        tell(target, isHealthy: false, failures, "ejected: \(reason)")
+    }
+
+    private func tell(_ target: Target, isHealthy: Bool, _ failures: Int, _ reason: String) {
         changed(
             HealthChange(
-                service: target.service, instanceID: target.instanceID, incarnation: target.incarnation,
-                isHealthy: false, failures: UInt32(clamping: failures), reason: "ejected: \(reason)"))
+                service: target.service, instanceID: target.instance.id, incarnation: target.instance.incarnation,
+                isHealthy: isHealthy, failures: UInt32(clamping: failures), reason: reason))
     }
 
     /// Lets those back in whose time is over; called now and then. Who stays well for as long as an ejection can last
     /// begins anew.
     func sweep(_ cluster: Cluster, at now: NIODeadline) {
-        for candidate in cluster.view.candidates {
-            let target = candidate.target
+        let time = Int64(now.uptimeNanoseconds)
+        for target in cluster.view.targets.values {
             let until = target.ejectedUntil.load(ordering: .relaxed)
-            guard until != 0 else { continue }
-            if now.uptimeNanoseconds >= UInt64(bitPattern: until + settings.ejectionMaximum.rawValue) {
+            guard until != 0, time >= until else { continue }
+            if target.standing.isEjected {
+                target.failureCount.store(0, ordering: .relaxed)
+                target.standing.isEjected = false
+                tell(target, isHealthy: true, 0, "ejection over")
+            } else if time - until >= settings.ejectionMaximum.rawValue {
                 target.ejectedUntil.store(0, ordering: .relaxed)
                 target.ejectionCount.store(0, ordering: .relaxed)
             }
-            guard !target.isEjected(at: now),
-                target.isReturnDue.compareExchange(expected: true, desired: false, ordering: .relaxed).exchanged
-            else { continue }
-            changed(
-                HealthChange(
-                    service: target.service, instanceID: target.instanceID, incarnation: target.incarnation,
-                    isHealthy: true, failures: 0, reason: "ejection over"))
         }
     }
 }

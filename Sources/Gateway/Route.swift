@@ -19,8 +19,9 @@ package struct RoutePolicy: Sendable, Hashable {
     package var connectionsPerInstance: UInt32 = 1_024
     /// Requests that wait for such a connection.
     package var waitingPerInstance: UInt32 = 128
-    /// Regions to turn to, in order, when nothing near is left; empty: all others.
-    package var failoverRegions: [String] = []
+    /// Where no instance of the own region is left: one region after the other, as `failover_candidates` orders them;
+    /// else any.
+    package var failsOverInOrder = true
 
     package init() {}
 }

@@ -1,6 +1,7 @@
 // Connections of one event loop to one instance: idle ones are used again, new ones are made up to a bound.
 
 import EventModel
+import LatticeClient
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -102,8 +103,7 @@ final class UpstreamPool {
     private func connect(for taker: any ConnectionTaker) {
         openCount += 1
         target.connectionCount.add(1, ordering: .relaxed)
-        let (tls, endpoint) = (self.tls, target.endpoint)
-        let (host, port) = Self.hostAndPort(endpoint)
+        let (tls, host, port) = (self.tls, target.instance.host, target.instance.port)
         let bootstrap = ClientBootstrap(group: loop.loop)
             .connectTimeout(.nanoseconds(policy.connectTimeout.rawValue))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -134,11 +134,5 @@ final class UpstreamPool {
             if case .connectTimeout = error as? ChannelError { isTimeOut = true }
             taker.noConnection(isTimeOut ? .timedOut : .failed)
         }
-    }
-
-    private static func hostAndPort(_ endpoint: String) -> (String, Int) {
-        guard let colon = endpoint.utf8.lastIndex(of: UInt8(ascii: ":")), let port = Int(endpoint[endpoint.index(after: colon)...])
-        else { return (endpoint, 80) }
-        return (endpoint[..<colon].filter { $0 != "[" && $0 != "]" }, port)
     }
 }

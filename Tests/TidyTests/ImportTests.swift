@@ -82,6 +82,7 @@ private struct ImportRights {
                 "EventModel", "MeshRules", "Messaging", "LatticeClient", "Logging", "Metrics", "ServiceLifecycle",
                 "Synchronization", "Dispatch", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTP2", "NIOSSL", "NIOTLS",
                 "HTTPTypes", "Hummingbird", "FoundationEssentials",
+            ]),
         // The SDK: publishes events and asks queries like any customer of the bus.
         "LatticeClient": ImportRights(
             everywhere: [
