@@ -140,7 +140,8 @@ let package = Package(
             name: "lattice",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "HTTPFace", "Receivers", "QueryAPI", "Dispatcher", "LatticeClient", "Gateway", yams, arguments, logging, metrics,
+                "HTTPFace", "Receivers", "QueryAPI", "Dispatcher", "LatticeClient", "Gateway", yams, arguments, logging,
+                metrics,
                 lifecycle, signals, protobuf, nioCore, nioSSL,
             ], swiftSettings: strict),
         .executableTarget(
@@ -153,9 +154,11 @@ let package = Package(
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),
         .testTarget(
-            name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel"], swiftSettings: strict),
+            name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel"],
+            swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
-        .testTarget(name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel", "MeshRules"], swiftSettings: strict),
+        .testTarget(
+            name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel", "MeshRules"], swiftSettings: strict),
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
         .testTarget(

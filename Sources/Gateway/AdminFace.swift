@@ -73,7 +73,8 @@ package struct AdminFace: Sendable {
 
     private var instances: String {
         let clusters = gateway.shared.allClusters.sorted { $0.service < $1.service }
-        return JSON.list(clusters.flatMap { cluster in cluster.view.services?.instances.map { one(cluster, $0) } ?? [] })
+        return JSON.list(
+            clusters.flatMap { cluster in cluster.view.services?.instances.map { one(cluster, $0) } ?? [] })
     }
 
     private func one(_ cluster: Cluster, _ instance: ServedInstance) -> String {

@@ -149,7 +149,9 @@ final class LoopMirrors {
         }
         let path = exchange.route.target(for: exchange.judged.target).prefix { $0 != "?" }
         var intent = "\(exchange.request.method.rawValue) \(path)"
-        if intent.utf8.count > Limits.identifierBytes { intent = String(intent.utf8.prefix(Limits.identifierBytes)) ?? "" }
+        if intent.utf8.count > Limits.identifierBytes {
+            intent = String(intent.utf8.prefix(Limits.identifierBytes)) ?? ""
+        }
         var chosen = entry.selection.selected(intent: intent, sampleSeed: requestID)
         if exchange.request.method != .GET && exchange.request.method != .HEAD { chosen &= entry.writing }
         guard chosen != 0 else { return nil }

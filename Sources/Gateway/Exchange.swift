@@ -180,7 +180,9 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         guard !isOver else { return }
         bodyBytes += bytes.readableBytes
         lastProgress = .now()
-        guard bodyBytes <= loop.shared.settings.limits.bodyBytes else { return fail(.payloadTooLarge, "body_too_large") }
+        guard bodyBytes <= loop.shared.settings.limits.bodyBytes else {
+            return fail(.payloadTooLarge, "body_too_large")
+        }
         record.requestBody(bytes)
         if keptBytes + bytes.readableBytes <= loop.shared.settings.limits.replayBytes || connection == nil {
             kept.append(bytes)
@@ -287,7 +289,9 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
     }
 
     private func switchProtocols(_ head: HTTPResponseHead) {
-        guard let connection, judged.upgrade != nil else { return attemptFailed(.badGateway, "unasked_upgrade", isSafe: false) }
+        guard let connection, judged.upgrade != nil else {
+            return attemptFailed(.badGateway, "unasked_upgrade", isSafe: false)
+        }
         self.connection = nil
         record.answerBegan(head, at: lastProgress)
         hasAnswerBegun = true

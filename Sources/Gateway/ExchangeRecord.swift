@@ -21,9 +21,10 @@ struct ExchangeRecord {
         let shared = loop.shared
         began = now
         trace = TracePart(judged.traceFields, shared.settings.tracing, &loop.dice) { loop.forceSample(at: now) }
-        hasShadowMark = judged.shadowMark.map {
-            shared.mark?.isValid($0, method: method.rawValue, target: judged.target, at: loop.time(now)) ?? false
-        } ?? false
+        hasShadowMark =
+            judged.shadowMark.map {
+                shared.mark?.isValid($0, method: method.rawValue, target: judged.target, at: loop.time(now)) ?? false
+            } ?? false
         requestID = judged.requestID.flatMap { Self.isRequestID($0) ? $0 : nil } ?? trace.serverSpan.description
     }
 

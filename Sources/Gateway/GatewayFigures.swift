@@ -5,8 +5,11 @@ import NIOCore
 
 /// Counters and timers, made once.
 final class GatewayFigures: Sendable {
-    private let answers = (1...5).map { Counter(label: "lattice_gateway_requests_total", dimensions: [("class", "\($0)xx")]) }
-    private let cancelledRequests = Counter(label: "lattice_gateway_requests_total", dimensions: [("class", "cancelled")])
+    private let answers = (1...5).map {
+        Counter(label: "lattice_gateway_requests_total", dimensions: [("class", "\($0)xx")])
+    }
+    private let cancelledRequests = Counter(
+        label: "lattice_gateway_requests_total", dimensions: [("class", "cancelled")])
     private let durations = Timer(label: "lattice_gateway_request")
     private let retries = Counter(label: "lattice_gateway_retries_total")
     private let exhausted = Counter(label: "lattice_gateway_retry_budget_exhausted_total")

@@ -55,7 +55,9 @@ struct GatewayCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The key of --cert (PEM).", valueName: "file"), completion: .file())
     var key: String?
 
-    @Option(help: ArgumentHelp("Where operators ask: /status, /metrics, /instances; none: nowhere.", valueName: "host:port"))
+    @Option(
+        help: ArgumentHelp("Where operators ask: /status, /metrics, /instances; none: nowhere.", valueName: "host:port")
+    )
     var admin: ListenArgument = ListenArgument(argument: "127.0.0.1:8502")!
 
     @Flag(help: "Let the admin listener be reached from beyond loopback; it has neither TLS nor a token.")
@@ -64,7 +66,9 @@ struct GatewayCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Event loops (default: one for each processor).", valueName: "count"))
     var threads: Int?
 
-    @Option(help: ArgumentHelp("What this gateway is called in reports of load (default: the host's name).", valueName: "id"))
+    @Option(
+        help: ArgumentHelp(
+            "What this gateway is called in reports of load (default: the host's name).", valueName: "id"))
     var id: String?
 
     @Option(help: ArgumentHelp("The service name of its spans.", valueName: "name"))
@@ -76,7 +80,9 @@ struct GatewayCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The zone it runs in.", valueName: "name"))
     var zone = ""
 
-    @Option(help: ArgumentHelp("The key of shadow marks, as --shadow-key of the node.", valueName: "file"), completion: .file())
+    @Option(
+        help: ArgumentHelp("The key of shadow marks, as --shadow-key of the node.", valueName: "file"),
+        completion: .file())
     var shadowKey: String?
 
     @OptionGroup(title: "Traces") var traces: GatewayTraceOptions
