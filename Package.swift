@@ -116,20 +116,23 @@ let package = Package(
             name: "lattice",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "HTTPFace", "Receivers", "QueryAPI", "Dispatcher", yams, arguments, logging, metrics, lifecycle, signals, protobuf,
+                "HTTPFace", "Receivers", "QueryAPI", "Dispatcher", yams, arguments, logging, metrics, lifecycle,
+                signals, protobuf,
                 nioCore,
             ], swiftSettings: strict),
         .executableTarget(
             name: "lattice-bench",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore, .product(name: "NIOPosix", package: "swift-nio"),
+                "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore,
+                .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
         // Tests.
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),
         .testTarget(
-            name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel"], swiftSettings: strict),
+            name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel"],
+            swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
         .testTarget(name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel"], swiftSettings: strict),
         .testTarget(

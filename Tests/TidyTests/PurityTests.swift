@@ -21,7 +21,8 @@ import Testing
     }
 
     @Test func `the state machines neither wait nor share`() {
-        let findings = SourceTree.sources.filter { ["StateMachines", "MeshRules"].contains($0.target) }.flatMap { file in
+        let findings = SourceTree.sources.filter { ["StateMachines", "MeshRules"].contains($0.target) }.flatMap {
+            file in
             file.findings(of: Self.concurrency) { "`\($0)` in a state machine: apply is synchronous and alone" }
         }
         expectNone(findings, "Concurrency in the state machines:")
@@ -30,7 +31,8 @@ import Testing
     /// Swift seeds the order of dictionaries and sets per process. What is typed so can not be seen here; the words can.
     @Test func `the state machines walk no dictionary without sorting it`() {
         let orderless = ["(", ".sorted", ".min", ".max", ".count", ".isEmpty", ".allSatisfy", ".contains"]
-        let findings = SourceTree.sources.filter { ["StateMachines", "MeshRules"].contains($0.target) }.flatMap { file in
+        let findings = SourceTree.sources.filter { ["StateMachines", "MeshRules"].contains($0.target) }.flatMap {
+            file in
             file.codeLines.enumerated().compactMap { offset, line -> Finding? in
                 for word in [".values", ".keys"] where Words.contains(line, word) {
                     guard let range = line.firstRange(of: word) else { continue }
