@@ -27,6 +27,8 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
+let instrumentation = Target.Dependency.product(name: "Instrumentation", package: "swift-distributed-tracing")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -35,11 +37,14 @@ let package = Package(
     products: [
         .executable(name: "lattice", targets: ["lattice"]),
         .executable(name: "lattice-bench", targets: ["lattice-bench"]),
+        // The SDK; EventModel is the vocabulary of its answers.
+        .library(name: "LatticeClient", targets: ["LatticeClient", "EventModel"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
@@ -105,6 +110,13 @@ let package = Package(
             dependencies: [
                 "EventModel", crypto, httpClient, nioCore, .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
+            ], swiftSettings: strict),
+        // The SDK: a mesh from inside a service, or from a gateway.
+        .target(
+            name: "LatticeClient",
+            dependencies: [
+                "EventModel", "MeshRules", "Messaging", "NATSMessaging", logging, metrics, lifecycle, tracing,
+                instrumentation,
             ], swiftSettings: strict),
         // Faces for what reads spans: Jaeger's query API.
         .target(

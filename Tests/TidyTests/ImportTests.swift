@@ -76,6 +76,12 @@ private struct ImportRights {
                 "Dispatch",
                 "FoundationEssentials",
             ]),
+        // The SDK: publishes events and asks queries like any customer of the bus.
+        "LatticeClient": ImportRights(
+            everywhere: [
+                "EventModel", "MeshRules", "Messaging", "NATSMessaging", "Logging", "Metrics", "Tracing",
+                "Instrumentation", "ServiceLifecycle", "Synchronization",
+            ]),
         "lattice": nil,
         "lattice-bench": nil,
     ]

@@ -87,15 +87,31 @@ enum SmoothRoundRobin {
         return strided(reduced, total, step)
     }
 
+    /// All positions of one cycle in order; nil where it has more than `maximum` steps, where walking it would take too
+    /// many, and where all weights are equal, which needs no cycle.
+    static func cycle(_ weights: [UInt64], maximum: UInt64) -> [Int]? {
+        let divisor = weights.reduce(0, greatestCommonDivisor)
+        if divisor == 0 { return nil }
+        let reduced = weights.map { $0 / divisor }
+        let total = reduced.reduce(0, +)
+        if reduced.allSatisfy({ $0 == 1 }) || total > maximum || total * UInt64(reduced.count) > stepsMaximum {
+            return nil
+        }
+        var credits = Array(repeating: Int64(0), count: weights.count)
+        return (0..<total).map { _ in next(&credits, reduced, Int64(total)) }
+    }
+
     private static func walk(_ weights: [UInt64], _ total: Int64, _ step: Int) -> Int {
         var credits = Array(repeating: Int64(0), count: weights.count)
+        for _ in 0..<step { _ = next(&credits, weights, total) }
+        return next(&credits, weights, total)
+    }
+
+    private static func next(_ credits: inout [Int64], _ weights: [UInt64], _ total: Int64) -> Int {
+        for index in credits.indices { credits[index] += Int64(weights[index]) }
         var chosen = 0
-        for _ in 0...step {
-            for index in credits.indices { credits[index] += Int64(weights[index]) }
-            chosen = 0
-            for index in credits.indices where credits[index] > credits[chosen] { chosen = index }
-            credits[chosen] -= total
-        }
+        for index in credits.indices where credits[index] > credits[chosen] { chosen = index }
+        credits[chosen] -= total
         return chosen
     }
 

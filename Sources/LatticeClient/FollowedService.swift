@@ -1,0 +1,147 @@
+// What a replica knows of one service, what it still has to ask, and who waits for it.
+
+internal import EventModel
+internal import Synchronization
+
+/// One followed service; a value inside the replica's lock.
+struct FollowedService {
+    let name: String
+    private(set) var view: ServiceView?
+    /// The newest change that was noticed; origin: none.
+    private var noticed = SequenceNumber.origin
+    /// When to ask next.
+    private(set) var nextQuestion: ContinuousClock.Instant
+    private(set) var isAsking = false
+    /// Set while a question is under way, when its answer may be too old.
+    private var isDoubted = false
+    private var failures = 0
+    /// Since when the answers are older than what was seen before, by count: a log that began anew.
+    private var backwardAnswers = 0
+    /// Why the view is not current; nil: it is.
+    private(set) var trouble: String?
+    private(set) var confirmedAt = Timestamp.zero
+    private let standing = ServiceStanding()
+    private var watchers: [UInt64: AsyncStream<ServiceView>.Continuation] = [:]
+
+    /// How often a node may say that it is not there yet before its log is taken for a new one.
+    private static let backwardMaximum = 5
+
+    init(_ name: String, now: ContinuousClock.Instant) {
+        self.name = name
+        nextQuestion = now
+        trouble = "not asked yet"
+    }
+
+    var freshness: Freshness {
+        guard let view else { return .unknown(reason: trouble ?? "not asked yet") }
+        guard let trouble else { return .current(asOf: view.asOf.sequence) }
+        return .stale(since: confirmedAt, asOf: view.asOf.sequence, reason: trouble)
+    }
+
+    // MARK: Asking
+
+    /// A change at a sequence: ask soon, unless it is known.
+    mutating func notice(_ sequence: SequenceNumber, at time: ContinuousClock.Instant) {
+        if let view, sequence <= view.asOf.sequence { return }
+        noticed = max(noticed, sequence)
+        doubt(from: time)
+    }
+
+    /// Something may have been missed: ask at `time` at the latest.
+    mutating func doubt(from time: ContinuousClock.Instant) {
+        if isAsking { isDoubted = true }
+        nextQuestion = min(nextQuestion, time)
+    }
+
+    /// Begins a question.
+    ///
+    /// - Returns: what the answer must contain: reads go forward, whichever node answers.
+    mutating func begin() -> SequenceNumber? {
+        isAsking = true
+        isDoubted = false
+        if backwardAnswers >= Self.backwardMaximum { return nil }
+        let minimum = max(noticed, view?.asOf.sequence ?? .origin)
+        return minimum == .origin ? nil : minimum
+    }
+
+    /// Takes an answer.
+    ///
+    /// - Parameters:
+    ///   - soon: when to ask again where the answer does not hold what was noticed.
+    ///   - later: when to ask again otherwise.
+    mutating func settle(
+        _ answer: InstancesAnswer, at time: Timestamp, soon: ContinuousClock.Instant, later: ContinuousClock.Instant
+    ) {
+        isAsking = false
+        failures = 0
+        trouble = nil
+        confirmedAt = time
+        // An answer that was allowed to go back began a new log.
+        if backwardAnswers >= Self.backwardMaximum { noticed = answer.asOf.sequence }
+        backwardAnswers = 0
+        let next = makeView(answer)
+        let isNew = next.generation != view?.generation
+        view = next
+        if isNew { for watcher in watchers.values { watcher.yield(next) } }
+        nextQuestion = isDoubted || noticed > answer.asOf.sequence ? soon : later
+    }
+
+    /// Takes a failure; the view stays.
+    ///
+    /// - Parameter delay: by the number of failures in a row, from 1.
+    mutating func fail(_ error: MeshError, at now: ContinuousClock.Instant, delay: (Int) -> Duration) {
+        isAsking = false
+        failures += 1
+        if error.code == .notYet || error.code == .timeout && view != nil {
+            backwardAnswers = min(backwardAnswers + 1, Self.backwardMaximum)
+        }
+        trouble = error.description
+        nextQuestion = now + delay(failures)
+    }
+
+    /// The connection is away: nothing is confirmed any more.
+    mutating func lose(_ reason: String) {
+        if trouble == nil { trouble = reason }
+    }
+
+    // MARK: Views
+
+    private func makeView(_ answer: InstancesAnswer) -> ServiceView {
+        let old = view?.instances ?? []
+        let known = Dictionary(old.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        var isChanged = old.count != answer.instances.count || view?.isProtected != answer.protected
+        let instances = answer.instances.map { snapshot in
+            let id = snapshot.instance.instanceID
+            let earlier = known[id]
+            let isSameProcess = earlier?.incarnation == snapshot.instance.incarnation
+            let itsStanding =
+                isSameProcess
+                ? earlier?.standing ?? InstanceStanding(instanceID: id, service: standing)
+                : InstanceStanding(instanceID: id, service: standing)
+            let next = ServedInstance(snapshot, changedAt: answer.asOf.sequence, standing: itsStanding)
+            guard let earlier, earlier.isSame(as: next) else {
+                isChanged = true
+                return next
+            }
+            return ServedInstance(snapshot, changedAt: earlier.changedAt, standing: itsStanding)
+        }
+        for gone in old where !instances.contains(where: { $0.standing === gone.standing }) {
+            gone.standing.isEjected = false
+        }
+        return ServiceView(
+            serviceName: name, instances: instances, asOf: answer.asOf, isProtected: answer.protected,
+            generation: (view?.generation ?? 0) + (isChanged || view == nil ? 1 : 0), standing: standing)
+    }
+
+    // MARK: Watching
+
+    /// Tells a watcher of this view and of all later ones.
+    mutating func watch(_ id: UInt64, _ watcher: AsyncStream<ServiceView>.Continuation) {
+        watchers[id] = watcher
+        if let view { watcher.yield(view) }
+    }
+
+    mutating func unwatch(_ id: UInt64) { watchers[id] = nil }
+
+    func finishWatchers() { for watcher in watchers.values { watcher.finish() } }
+}
