@@ -84,19 +84,25 @@ let package = Package(
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", logging, metrics, lifecycle,
                 collections,
             ], swiftSettings: strict),
+        // What listeners prove themselves with, and what they ask of clients.
+        .target(
+            name: "Listeners",
+            dependencies: [hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, nioCore, httpTypes],
+            swiftSettings: strict),
         .target(
             name: "HTTPFace",
             dependencies: [
-                "EventModel", "Messaging", logging, .product(name: "CoreMetrics", package: "swift-metrics"), lifecycle,
-                hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, nioCore, httpTypes,
+                "EventModel", "Messaging", "Listeners", logging,
+                .product(name: "CoreMetrics", package: "swift-metrics"), lifecycle, hummingbird, hummingbirdCore,
+                nioCore, httpTypes,
             ],
             swiftSettings: strict),
         // Faces for what sends spans: OTLP over HTTP and gRPC, Zipkin; and the translation, which `import` uses too.
         .target(
             name: "Receivers",
             dependencies: [
-                "EventModel", "Messaging", logging, metrics, lifecycle, protobuf, hummingbird,
-                .product(name: "HummingbirdCore", package: "hummingbird"), nioCore, httpTypes,
+                "EventModel", "Messaging", "Listeners", logging, metrics, lifecycle, protobuf, hummingbird,
+                hummingbirdCore, nioCore, httpTypes,
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
@@ -122,14 +128,15 @@ let package = Package(
         .target(
             name: "QueryAPI",
             dependencies: [
-                "EventModel", "Messaging", logging, lifecycle, protobuf, hummingbird, nioCore, httpTypes,
+                "EventModel", "Messaging", "Listeners", logging, lifecycle, protobuf, hummingbird, hummingbirdCore,
+                nioCore, httpTypes,
             ], swiftSettings: strict),
         .executableTarget(
             name: "lattice",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "HTTPFace", "Receivers", "QueryAPI", "Dispatcher", yams, arguments, logging, metrics, lifecycle,
-                signals, protobuf,
+                "HTTPFace", "Listeners", "Receivers", "QueryAPI", "Dispatcher", yams, arguments, logging, metrics,
+                lifecycle, signals, protobuf,
                 nioCore,
             ], swiftSettings: strict),
         .executableTarget(
