@@ -16,8 +16,9 @@ build: dependencies ## Build a release
 	swift build -c release --product lattice
 	swift build -c release --product lattice-bench
 
-run: dependencies ## Start a nats-server, a node and a small mesh of processes; DURATION=20s ends by itself
+run: dependencies ## The story of a small mesh, with real processes; DURATION=90s ends by itself
 	swift build -c release --product lattice
+	swift build -c release --product example-service
 	@scripts/demo.sh
 
 test: test-dependencies ## Run every test, the ones against a real nats-server too
