@@ -101,7 +101,7 @@ let package = Package(
         .target(
             name: "Receivers",
             dependencies: [
-                "EventModel", "Messaging", "Listeners", logging, metrics, lifecycle, protobuf, hummingbird,
+                "EventModel", "MeshRules", "Messaging", "Listeners", logging, metrics, lifecycle, protobuf, hummingbird,
                 hummingbirdCore, nioCore, httpTypes,
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -146,6 +146,14 @@ let package = Package(
                 "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore,
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
+        // A service that lives in a mesh: how LatticeClient is used, and what the demo is made of.
+        .executableTarget(
+            name: "example-service",
+            dependencies: [
+                "LatticeClient", "EventModel", arguments, hummingbird, httpClient, httpTypes, nioCore, logging,
+                lifecycle,
+                signals, tracing, .product(name: "NIOHTTP1", package: "swift-nio"),
+            ], swiftSettings: strict),
         // Tests.
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),
@@ -173,10 +181,16 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "lattice", "HTTPFace", "NATSMessaging", "TestFixtures",
+                "lattice", "example-service", "HTTPFace", "NATSMessaging", "TestFixtures",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             exclude: ["export.py"], swiftSettings: strict),
+        .testTarget(
+            name: "LatticeClientTests",
+            dependencies: [
+                "LatticeClient", "ActorSystem", "NATSMessaging", "Messaging", "EventModel", "EventStore", "MeshRules",
+                "TestFixtures", logging, lifecycle, tracing, instrumentation,
+            ], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )

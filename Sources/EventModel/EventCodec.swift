@@ -9,7 +9,7 @@ public struct DecodeError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The field, as named in the schema, with the event's index where there is one.
     public var field: String
 
-    init(_ code: String, _ field: String) {
+    package init(_ code: String, _ field: String) {
         self.code = code
         self.field = field
     }

@@ -53,7 +53,7 @@ private struct ImportRights {
             everywhere: ["Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore", "NIOSSL"]),
         // What sends spans: the translation knows no network, the faces know no machine and no log.
         "Receivers": ImportRights(
-            everywhere: ["EventModel", "SwiftProtobuf", "FoundationEssentials"],
+            everywhere: ["EventModel", "MeshRules", "SwiftProtobuf", "FoundationEssentials"],
             below: [
                 "Generated": ["Foundation"],
                 "Faces": [
@@ -83,6 +83,13 @@ private struct ImportRights {
             everywhere: [
                 "EventModel", "MeshRules", "Messaging", "NATSMessaging", "Logging", "Metrics", "Tracing",
                 "Instrumentation", "ServiceLifecycle", "Synchronization",
+            ]),
+        "example-service": ImportRights(
+            everywhere: [
+                "LatticeClient", "EventModel", "ArgumentParser", "AsyncHTTPClient", "Hummingbird", "HTTPTypes",
+                "NIOCore",
+                "NIOHTTP1", "Logging",
+                "ServiceLifecycle", "UnixSignals", "Tracing", "Synchronization", "Foundation",
             ]),
         "lattice": nil,
         "lattice-bench": nil,
