@@ -75,14 +75,38 @@ import Testing
                 Selection.choose(candidates, strategy: strategy, seed: seed, cursor: cursor))
             let balancer = balancer(strategy)
             let choice = try #require(balancer.choose(from: view, seed: seed, cursor: cursor))
-            #expect(choice.instance.id == candidates[expected].instanceID)
+            #expect(isSame(choice.instance.id, candidates[expected], of: candidates, strategy))
             // Without one of them it is as if that one were not there.
             let tried = view.instances[Int(dice.next(below: UInt64(count)))]
             let rest = candidates.filter { $0.instanceID != tried.id }
             let second = balancer.choose(from: view, excluding: [tried.standing], seed: seed, cursor: cursor)
             let again = Selection.choose(rest, strategy: strategy, seed: seed, cursor: cursor)
-            #expect(second?.instance.id == again.map { rest[$0].instanceID })
+            #expect((second == nil) == (again == nil))
+            if let second, let again { #expect(isSame(second.instance.id, rest[again], of: rest, strategy)) }
         }
+    }
+
+    /// The same instance, or, where loads decide, one with the same load and weight.
+    private func isSame(
+        _ id: String, _ expected: SelectionCandidate, of candidates: [SelectionCandidate],
+        _ strategy: EventModel.SelectionStrategy
+    ) -> Bool {
+        if strategy == .weightedRandom || strategy == .roundRobin { return id == expected.instanceID }
+        guard let chosen = candidates.first(where: { $0.instanceID == id }) else { return false }
+        return chosen.activeConnections == expected.activeConnections && chosen.weight == expected.weight
+    }
+
+    @Test(arguments: [EventModel.SelectionStrategy.leastConnections, .powerOfTwo])
+    func `one request after the other does not go to the smallest id for ever`(
+        strategy: EventModel.SelectionStrategy
+    ) {
+        let view = view((0..<4).map { Member(id: "i-\($0)") })
+        var counts: [String: Int] = [:]
+        let balancer = balancer(strategy)
+        for _ in 0..<4_000 {
+            if let choice = balancer.choose(from: view) { counts[choice.instance.id, default: 0] += 1 }
+        }
+        #expect(counts.count == 4 && counts.values.allSatisfy { (850...1_150).contains($0) }, "\(counts)")
     }
 
     @Test func `counts its own connections and what others report, once`() {

@@ -134,7 +134,11 @@ final class MeshStage: Sendable {
         settings.tickInterval = .seconds(3_600)
         settings.queryTimeout = .seconds(1)
         settings.bytesPerSecond = 0
-        if jetStream { settings.mode = .jetStream(stream: "LATTICE") }
+        if jetStream {
+            settings.mode = .jetStream(stream: "LATTICE")
+            // Over a stream a leader is found by ticks, and only a leader replies.
+            settings.tickInterval = .milliseconds(50)
+        }
         configure(&settings)
         let user = user ?? (roles ? (jetStream ? "node-jetstream" : "node") : nil)
         let logger = Logger(label: "sdk") { _ in SwiftLogNoOpLogHandler() }
@@ -143,6 +147,8 @@ final class MeshStage: Sendable {
         var environment = NodeEnvironment(
             intakeBus: intake, answerBus: answers, clock: WallClock { PosixStorage().now() }, logger: logger)
         if jetStream {
+            _ = try await JetStreamAdministration(intake).ensureStream(
+                StreamConfiguration(name: "LATTICE", subjects: ["lattice.events.>"]))
             environment.stream = try JetStreamSource(bus: intake, stream: "LATTICE", options: JetStreamSource.Options())
             {
                 $0.fingerprint

@@ -160,9 +160,11 @@ public final class ServiceAnnouncement: Service {
         await cancelWhenGracefulShutdown { await self.keepAnnounced(inbox) }
         // The task may be cancelled already, and this has to be said all the same.
         await Task { await self.depart(inbox) }.value
-        shared.withLock { shared in
-            for watcher in shared.watchers.values { watcher.finish() }
+        let watchers = shared.withLock { shared in
+            defer { shared.watchers = [:] }
+            return Array(shared.watchers.values)
         }
+        for watcher in watchers { watcher.finish() }
     }
 
     private func keepAnnounced(_ inbox: OutcomeInbox) async {
