@@ -147,7 +147,9 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
         // Tests.
-        .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
+        .target(
+            name: "TestFixtures", dependencies: ["EventModel", "EventStore", "MeshRules"], path: "Tests/TestFixtures",
+            swiftSettings: strict),
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),
         .testTarget(
             name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel"],
@@ -173,7 +175,7 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "lattice", "HTTPFace", "NATSMessaging", "TestFixtures",
+                "lattice", "HTTPFace", "NATSMessaging", "TestFixtures", "EventModel",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             exclude: ["export.py"], swiftSettings: strict),
