@@ -23,6 +23,12 @@ struct ExplanationText {
 
     private func say(_ text: String) { Terminal.say(Terminal.escaped(text)) }
 
+    /// Behind an empty line.
+    private func title(_ text: String) {
+        Terminal.say("")
+        say(text)
+    }
+
     private func showHead() {
         let (summary, window) = (explanation.summary, explanation.window)
         say(
@@ -41,7 +47,7 @@ struct ExplanationText {
     // MARK: Hops
 
     private func showHops() {
-        say("\ncalls, and who could be asked")
+        title("calls, and who could be asked")
         for hop in explanation.hops { show(hop) }
     }
 
@@ -103,7 +109,7 @@ struct ExplanationText {
     // MARK: Facts
 
     private func showFacts() {
-        say("\nwhat happened to its services, in the order of the log")
+        title("what happened to its services, in the order of the log")
         if explanation.facts.isEmpty { say("  nothing") }
         if explanation.omittedFacts > 0 { say("  \(explanation.omittedFacts) earlier facts are left out") }
         for fact in explanation.facts {
@@ -153,7 +159,7 @@ struct ExplanationText {
     // MARK: Critical path
 
     private func showPath() {
-        say("\ncritical path")
+        title("critical path")
         guard let healthy = explanation.healthy else {
             say("  there is no healthy trace of the same operation to hold it against")
             var table = TextTable("TIME", "SERVICE", "OPERATION")
@@ -183,7 +189,7 @@ struct ExplanationText {
 
     private func showFigures() {
         if explanation.figures.isEmpty { return }
-        say("\ncalls recorded in the window, by the instance that was chosen for them")
+        title("calls recorded in the window, by the instance that was chosen for them")
         var table = TextTable("SERVICE", "INSTANCE", "CALLS", "ERRORS", "MEDIAN", "LONGEST")
         for row in explanation.figures {
             table.add(
@@ -196,7 +202,7 @@ struct ExplanationText {
     // MARK: Guesses
 
     private func showGuesses() {
-        say("\nwhat is order, and what would be a guess")
+        title("what is order, and what would be a guess")
         say("  Order: everything above. A smaller record number was taken earlier by the node; that is all it says.")
         if explanation.suspicions.isEmpty {
             return say(
@@ -215,7 +221,7 @@ struct ExplanationText {
             effects.append("spends \(DurationText.of(suspicion.growth.rawValue)) more on the critical path")
         }
         if suspicion.hasFailed { effects.append("failed") }
-        let chosen = fact.isOfChosen ? ", which was chosen" : ""
+        let chosen = fact.isOfChosen ? ", of the instance that was chosen" : ""
         return "\(fact.serviceName) \(effects.joined(separator: " and ")); record \(fact.position.sequence)\(chosen): "
             + "\(words(fact)), \(when(fact, explanation.window))"
     }

@@ -25,11 +25,17 @@ struct WhatIfText {
         if !settings.mirror.isEmpty { showMirrors() }
         if settings.anomalyFactor != nil || settings.anomalyThreshold != nil { showVerdicts() }
         if !settings.objectives.isEmpty { showObjectives() }
-        if report.isEmpty { say("\nno decision would have been different") }
-        say("\nopen loop: what was recorded stays as it was; latency and what would have followed were not simulated")
+        if report.isEmpty { title("no decision would have been different") }
+        title("open loop: what was recorded stays as it was; latency and what would have followed were not simulated")
     }
 
     private func say(_ text: String) { Terminal.say(Terminal.escaped(text)) }
+
+    /// Behind an empty line.
+    private func title(_ text: String) {
+        Terminal.say("")
+        say(text)
+    }
 
     private func list(_ count: Int, _ lines: [String]) {
         for line in lines.prefix(limit) { say("  " + line) }
@@ -40,16 +46,16 @@ struct WhatIfText {
     // MARK: Registry
 
     private func showRegistry() {
-        say(
-            "\nevictions: \(report.recordedEvictions) recorded, \(report.changedEvictions) under the changed settings, "
+        title(
+            "evictions: \(report.recordedEvictions) recorded, \(report.changedEvictions) under the changed settings, "
                 + "\(report.equalEvictions) at the same record")
         list(report.evictions.count, report.evictions.rows.map(Self.line))
         if report.episodes.count > 0 {
-            say("\nguard and panic: \(report.episodes.count) episodes that only one side has")
+            title("guard and panic: \(report.episodes.count) episodes that only one side has")
             list(report.episodes.count, report.episodes.rows.map(Self.line))
         }
         if report.refusals.isEmpty { return }
-        say("\nevents refused on one side only")
+        title("events refused on one side only")
         for (reason, counts) in report.refusals.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
             say("  \(reason.name): \(counts.recorded) as recorded, \(counts.changed) under the changed settings")
         }
@@ -88,11 +94,16 @@ struct WhatIfText {
     // MARK: Selections
 
     private func showSelections() {
-        if report.selectionCount == 0 { return say("\nselections: none was recorded") }
-        say(
-            "\nselections: \(report.selections.count) of \(report.selectionCount) recorded ones would have named another "
-                + "instance; \(report.reproducedSelections) are what the log alone makes of the recorded strategy (the rest "
-                + "knew loads or a cursor that it does not hold)")
+        if report.selectionCount == 0 { return title("selections: none was recorded") }
+        let unknown = report.selectionCount - report.reproducedSelections
+        title(
+            "selections: \(report.selections.count) of \(report.selectionCount) recorded ones would have named another "
+                + "instance")
+        if unknown > 0 {
+            say(
+                "  \(unknown) of them the log alone does not make again: the balancer knew loads or a cursor that it does "
+                    + "not hold; the recorded column is what the log makes of them")
+        }
         var table = TextTable("SERVICE", "INSTANCE", "RECORDED", "CHANGED")
         for share in report.shares {
             table.add(
@@ -112,8 +123,8 @@ struct WhatIfText {
     // MARK: Mirrors
 
     private func showMirrors() {
-        if report.mirrors.isEmpty { return say("\nmirrors: no request was captured for one") }
-        say("\nmirrors")
+        if report.mirrors.isEmpty { return title("mirrors: no request was captured for one") }
+        title("mirrors")
         var table = TextTable("MIRROR", "CAPTURED", "COPIED", "WOULD BE", "DIFFERENCES", "OF THEM UNSEEN")
         for mirror in report.mirrors {
             table.add(
@@ -140,8 +151,8 @@ struct WhatIfText {
     // MARK: Traces
 
     private func showVerdicts() {
-        say(
-            "\ntraces out of the ordinary: \(report.recordedAnomalies) recorded, \(report.changedAnomalies) under the "
+        title(
+            "traces out of the ordinary: \(report.recordedAnomalies) recorded, \(report.changedAnomalies) under the "
                 + "changed settings, of \(report.judgedTraces) judged")
         list(
             report.verdicts.count,
@@ -162,8 +173,8 @@ struct WhatIfText {
     }
 
     private func showObjectives() {
-        say(
-            "\nobjectives: \(report.objectives.count) of \(report.objectiveWindows) windows of five minutes would have "
+        title(
+            "objectives: \(report.objectives.count) of \(report.objectiveWindows) windows of five minutes would have "
                 + "been judged otherwise")
         list(
             report.objectives.count,

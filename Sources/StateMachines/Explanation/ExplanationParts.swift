@@ -178,15 +178,15 @@ struct ChoiceSummary {
         _ others: [(traceID: TraceID, service: String, chosen: String)], _ choices: [TraceExplanation.Choice],
         _ collector: TraceCollector
     ) {
-        var durations: [Choice: (values: [Int64], errors: Int)] = [:]
+        var durations: [Choice: (lengths: [Int64], errors: Int)] = [:]
         for (traceID, service, chosen) in others {
             guard let span = Self.onlyCall(of: service, in: traceID, collector) else { continue }
             let key = Choice(service: ByteName(service), instance: ByteName(chosen))
-            durations[key, default: ([], 0)].values.append(span.duration.rawValue)
+            durations[key, default: ([], 0)].lengths.append(span.duration.rawValue)
             if span.status != .ok { durations[key]?.errors += 1 }
         }
         figures = durations.map { key, found in
-            let sorted = found.values.sorted()
+            let sorted = found.lengths.sorted()
             return TraceExplanation.ChoiceFigures(
                 serviceName: key.service.text, instanceID: key.instance.text, callCount: sorted.count,
                 errorCount: found.errors, median: Nanoseconds(sorted[(sorted.count - 1) / 2]),

@@ -16,18 +16,19 @@ struct VerdictComparison: Sendable {
     private var changedCount = 0
     private var objectives = WhatIfReport.Rows<WhatIfReport.Objective>()
     private var windowCount = 0
-    /// The first window of five minutes whose objectives were not looked at.
-    private var nextWindow: Int64
+    /// The first window of five minutes whose objectives were not looked at; nil: the log has not begun.
+    private var nextWindow: Int64?
 
     /// Verdicts that the collector has given already are not looked at.
     init(_ settings: WhatIfSettings, _ collector: TraceCollector) {
         self.settings = settings
         lastLook = collector.moment.logTime
-        nextWindow = SeriesKey.window(of: collector.moment.logTime.rawValue)
+        if lastLook != .zero { nextWindow = SeriesKey.window(of: lastLook.rawValue) }
         collector.forEachVerdict { id, _, _ in seen.insert(id) }
     }
 
     mutating func look(at collector: TraceCollector) {
+        if nextWindow == nil { nextWindow = SeriesKey.window(of: collector.moment.logTime.rawValue) }
         if collector.moment.logTime - lastLook < Self.interval { return }
         lastLook = collector.moment.logTime
         judge(collector)
@@ -81,10 +82,10 @@ struct VerdictComparison: Sendable {
     }
 
     private mutating func lookAtObjectives(_ collector: TraceCollector, before end: Int64) {
-        if settings.objectives.isEmpty { return }
+        guard !settings.objectives.isEmpty, var window = nextWindow, window < end else { return }
         let changed = Dictionary(settings.objectives.map { ($0.serviceName, $0.objective) }) { _, last in last }
-        while nextWindow < end {
-            let series = collector.series(windows: nextWindow...nextWindow)
+        while window < end {
+            let series = collector.series(windows: window...window)
             let recorded = series.complianceReport()
             for row in series.complianceReport(changed) where row.requestCount > 0 {
                 let before = recorded.first { $0.serviceName.equalsInBytes(row.serviceName) }
@@ -93,12 +94,13 @@ struct VerdictComparison: Sendable {
                 objectives.add(
                     WhatIfReport.Objective(
                         serviceName: row.serviceName,
-                        windowStart: Timestamp(nanoseconds: nextWindow * SeriesKey.windowLength.rawValue),
+                        windowStart: Timestamp(nanoseconds: window * SeriesKey.windowLength.rawValue),
                         requests: row.requestCount, goodRecorded: before?.goodCount, goodChanged: row.goodCount,
                         isKeptRecorded: before?.isCompliant, isKeptChanged: row.isCompliant))
             }
-            nextWindow += 1
+            window += 1
         }
+        nextWindow = window
     }
 
     func fill(_ report: inout WhatIfReport) {
