@@ -155,7 +155,9 @@ let package = Package(
                 signals, tracing, .product(name: "NIOHTTP1", package: "swift-nio"),
             ], swiftSettings: strict),
         // Tests.
-        .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
+        .target(
+            name: "TestFixtures", dependencies: ["EventModel", "EventStore", "MeshRules"], path: "Tests/TestFixtures",
+            swiftSettings: strict),
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),
         .testTarget(
             name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel"],
@@ -181,7 +183,7 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "lattice", "example-service", "HTTPFace", "NATSMessaging", "TestFixtures",
+                "lattice", "example-service", "HTTPFace", "NATSMessaging", "TestFixtures", "EventModel",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             exclude: ["export.py"], swiftSettings: strict),

@@ -87,7 +87,8 @@ package final class Node: Sendable {
         outbox = Outbox(nodeID: id, isStream: configuration.mode != .core, startedAt: startedAt)
         sequencer = Sequencer(hosts: hosts, voice: voice, gate: outbox.gate, leaderID: outbox.leaderID)
         checkpoints = CheckpointStore(
-            directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept)
+            directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept,
+            olderCount: configuration.olderCheckpoints)
         contents = ContentReader(reader: reader, vault: ContentVault.of(dataDirectory: configuration.directory))
         anchorer = Anchorer(nodeID: id, prefix: configuration.prefix, environment)
     }

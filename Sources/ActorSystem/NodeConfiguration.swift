@@ -33,6 +33,8 @@ package struct NodeConfiguration: Sendable {
     /// …or this time after a change, whichever comes first.
     package var checkpointInterval = Nanoseconds.seconds(300)
     package var checkpointsKept = 3
+    /// Checkpoints before them that are kept for journeys into the past, spread evenly over the log.
+    package var olderCheckpoints = 12
     /// Time between ticks.
     package var tickInterval = Nanoseconds.seconds(1)
     /// Messages taken at once.
