@@ -25,6 +25,8 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
@@ -50,6 +52,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.1"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
@@ -64,7 +67,7 @@ let package = Package(
         // The vocabulary: every type that crosses a process boundary, and its codec.
         .target(name: "EventModel", dependencies: [protobuf], swiftSettings: strict),
         // Rules that the core and the edges of a mesh must follow alike: selection, redaction, comparison.
-        .target(name: "MeshRules", dependencies: ["EventModel"], swiftSettings: strict),
+        .target(name: "MeshRules", dependencies: ["EventModel", crypto], swiftSettings: strict),
         // The pure core: state computed from the log alone.
         .target(name: "StateMachines", dependencies: ["EventModel", "MeshRules", collections], swiftSettings: strict),
         // The disk.
@@ -114,7 +117,7 @@ let package = Package(
         .target(
             name: "Dispatcher",
             dependencies: [
-                "EventModel", crypto, httpClient, nioCore, .product(name: "NIOHTTP1", package: "swift-nio"),
+                "EventModel", "MeshRules", httpClient, nioCore, .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
             ], swiftSettings: strict),
         // The SDK: a mesh from inside a service, or from a gateway.
@@ -123,6 +126,15 @@ let package = Package(
             dependencies: [
                 "EventModel", "MeshRules", "Messaging", "NATSMessaging", logging, metrics, lifecycle, tracing,
                 instrumentation,
+            ], swiftSettings: strict),
+        // The HTTP edge in front of the services of a mesh.
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "EventModel", "MeshRules", "Messaging", "LatticeClient", logging, metrics, lifecycle, nioCore, nioPosix,
+                nioHTTP1, nioSSL,
+                .product(name: "NIOTLS", package: "swift-nio"), .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                httpTypes, hummingbird,
             ], swiftSettings: strict),
         // Faces for what reads spans: Jaeger's query API.
         .target(
@@ -135,16 +147,15 @@ let package = Package(
             name: "lattice",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "HTTPFace", "Listeners", "Receivers", "QueryAPI", "Dispatcher", yams, arguments, logging, metrics,
-                lifecycle, signals, protobuf,
-                nioCore,
+                "HTTPFace", "Listeners", "Receivers", "QueryAPI", "Dispatcher", "LatticeClient", "Gateway", yams,
+                arguments,
+                logging, metrics, lifecycle, signals, protobuf, nioCore, nioSSL,
             ], swiftSettings: strict),
         .executableTarget(
             name: "lattice-bench",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore,
-                .product(name: "NIOPosix", package: "swift-nio"),
+                "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore, nioPosix, nioHTTP1, httpClient,
             ], swiftSettings: strict),
         // A service that lives in a mesh: how LatticeClient is used, and what the demo is made of.
         .executableTarget(
@@ -163,7 +174,8 @@ let package = Package(
             name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel"],
             swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
-        .testTarget(name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel"], swiftSettings: strict),
+        .testTarget(
+            name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel", "MeshRules"], swiftSettings: strict),
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
         .testTarget(
@@ -177,6 +189,12 @@ let package = Package(
                 "Dispatcher", logging,
             ], exclude: ["shadow.py"],
             swiftSettings: strict),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: [
+                "Gateway", "LatticeClient", "MeshRules", "EventModel", "ActorSystem", "EventStore", "Dispatcher",
+                "Messaging", "NATSMessaging", "TestFixtures", logging, nioCore, nioPosix, nioHTTP1, nioSSL,
+            ], swiftSettings: strict),
         .testTarget(
             name: "KillTests", dependencies: ["lattice"], exclude: ["publisher.py"],
             swiftSettings: strict),

@@ -2,6 +2,7 @@
 
 import AsyncHTTPClient
 package import EventModel
+import MeshRules
 import NIOCore
 import NIOHTTP1
 import NIOHTTPCompression

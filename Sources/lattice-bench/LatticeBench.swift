@@ -16,7 +16,7 @@ struct LatticeBench: AsyncParsableCommand {
             IngestBench.self, ReplayBench.self, PublishBench.self, QueryBench.self, LogBench.self, StartBench.self,
             MemoryBench.self, SpansBench.self, CriticalPathBench.self, SearchBench.self, OTLPBench.self,
             ShouldMirrorBench.self, CaptureBench.self, CompareBench.self, ShadowBench.self,
-            TravelBench.self, BisectBench.self, DiffBench.self, StepBench.self,
+            TravelBench.self, BisectBench.self, DiffBench.self, StepBench.self, GatewayBench.self, GatewayPeer.self,
         ])
 }
 

@@ -2,6 +2,7 @@
 
 import EventModel
 import Foundation
+import MeshRules
 import Testing
 
 @testable import Dispatcher

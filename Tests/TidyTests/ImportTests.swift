@@ -21,7 +21,7 @@ private struct ImportRights {
         "EventModel": ImportRights(
             everywhere: ["SwiftProtobuf", "FoundationEssentials"], below: ["Generated": ["Foundation"]]),
         // What core and edges compute alike: as pure as the core, shipped with the SDK and the gateway.
-        "MeshRules": ImportRights(everywhere: ["EventModel"]),
+        "MeshRules": ImportRights(everywhere: ["EventModel"], below: ["Mirror": ["Crypto"]]),
         // The pure core: no clock, no chance, no logging, no locks, no threads, no files.
         "StateMachines": ImportRights(everywhere: ["EventModel", "MeshRules", "DequeModule"]),
         // The disk; the operating system only where calls are made.
@@ -73,10 +73,17 @@ private struct ImportRights {
         // Speaks HTTP to shadows: values in, values out.
         "Dispatcher": ImportRights(
             everywhere: [
-                "EventModel", "AsyncHTTPClient", "Crypto", "NIOCore", "NIOHTTP1", "NIOHTTPCompression",
+                "EventModel", "MeshRules", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOHTTPCompression",
                 "Synchronization",
                 "Dispatch",
                 "FoundationEssentials",
+            ]),
+        // The HTTP edge: asks and tells over the bus like any customer.
+        "Gateway": ImportRights(
+            everywhere: [
+                "EventModel", "MeshRules", "Messaging", "LatticeClient", "Logging", "Metrics", "ServiceLifecycle",
+                "Synchronization", "Dispatch", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTP2", "NIOSSL", "NIOTLS",
+                "HTTPTypes", "Hummingbird", "FoundationEssentials",
             ]),
         // The SDK: publishes events and asks queries like any customer of the bus.
         "LatticeClient": ImportRights(

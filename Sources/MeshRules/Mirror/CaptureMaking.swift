@@ -14,6 +14,8 @@ package struct ObservedRequest: Sendable, Hashable {
     package var target: String
     package var headers: [HeaderField]
     package var body: [UInt8]
+    /// Bytes of the whole body, of which `body` may be the beginning; nil: `body` is all of it.
+    package var bodyLength: Int?
     /// What the sample is drawn by; empty: the request id.
     package var sampleSeed: String
     package var occurredAt: Timestamp
@@ -58,7 +60,8 @@ package func makeCapture(
     rules: RedactionRules = .standard
 ) -> MadeCapture {
     let target = rules.redact(target: request.target)
-    let asked = KeptBody(request.body, fullLength: request.body.count, request.headers, payloadLimit, rules)
+    let asked = KeptBody(
+        request.body, fullLength: request.bodyLength ?? request.body.count, request.headers, payloadLimit, rules)
     let answered = KeptBody(response.body, fullLength: response.bodyLength, response.headers, payloadLimit, rules)
     let fact = RequestCapture(
         requestID: request.requestID, traceID: request.traceID, intent: request.intent, method: request.method,

@@ -1,0 +1,367 @@
+// One request on its way: chosen instances, attempts, both bodies, and what became of it.
+
+import EventModel
+import LatticeClient
+import NIOCore
+import NIOHTTP1
+
+/// Where an exchange's answer goes. It lives on the same event loop.
+protocol ExchangeClient: AnyObject {
+    func send(_ head: HTTPResponseHead)
+    func send(_ bytes: ByteBuffer)
+    func sendEnd(_ trailers: HTTPHeaders?)
+    func flushAnswer()
+    /// Whether more of the request is wanted now.
+    func wantRequestBody(_ isWanted: Bool)
+    /// The exchange is over. `isCut`: the answer was begun and can not be ended.
+    func exchangeEnded(isCut: Bool)
+    func switchProtocols(_ head: HTTPResponseHead, to connection: UpstreamConnection)
+    var isAnswerWritable: Bool { get }
+    /// The client's address without a port.
+    var remoteAddress: String { get }
+    var isTLS: Bool { get }
+    /// Whether the connection ends with this answer.
+    var closesAfterAnswer: Bool { get }
+}
+
+/// The course of one request.
+final class Exchange: AnswerReceiver, ConnectionTaker {
+    let loop: LoopContext
+    let route: Route
+    let cluster: LoopCluster
+    let request: HTTPRequestHead
+    let judged: JudgedHead
+    unowned let client: any ExchangeClient
+    let started: NIODeadline
+    var record: ExchangeRecord
+
+    private var target: Target?
+    private var tried: [InstanceStanding] = []
+    private var connection: UpstreamConnection?
+    private var isConnecting = false
+    private var attemptEnds: NIODeadline
+    private let answerDue: NIODeadline
+    private var lastProgress: NIODeadline
+    private var hasReplayed = false
+
+    /// The request's body as far as it was read, for as long as it may have to be sent (again).
+    private var kept: [ByteBuffer] = []
+    private var keptBytes = 0
+    private var isReplayable = true
+    private var bodyBytes = 0
+    private var isRequestComplete = false
+    private var isRequestSent = false
+    private var hasAnswerBegun = false
+    private var isOver = false
+    private var isAnswerChunked = false
+
+    init(
+        _ loop: LoopContext, _ route: Route, _ request: HTTPRequestHead, _ judged: JudgedHead,
+        client: any ExchangeClient, record: ExchangeRecord, at now: NIODeadline
+    ) {
+        self.loop = loop
+        self.route = route
+        self.request = request
+        self.judged = judged
+        self.client = client
+        self.record = record
+        cluster = loop.cluster(route.cluster)
+        started = now
+        lastProgress = now
+        answerDue = now + .nanoseconds(route.rule.policy.timeout.rawValue)
+        attemptEnds = answerDue
+    }
+
+    /// More of the request is to come.
+    var isBodyOpen: Bool { !isRequestComplete }
+
+    // MARK: Attempts
+
+    func start() {
+        route.cluster.budget.count(at: started)
+        guard let chosen = chooseTarget() else { return fail(.serviceUnavailable, "no_instance", retryAfter: 1) }
+        attempt(chosen, at: started)
+    }
+
+    private func chooseTarget() -> LoopCluster.Chosen? {
+        cluster.choose(route, excluding: tried, recordsCandidates: record.isSampled)
+    }
+
+    private func attempt(_ chosen: LoopCluster.Chosen, at now: NIODeadline) {
+        let target = chosen.target
+        tried.append(target.standing)
+        self.target = target
+        target.standing.connectionOpened()
+        record.attemptBegan(self, chosen, at: now)
+        attemptEnds = min(answerDue, now + .nanoseconds(route.rule.policy.attemptTimeout.rawValue))
+        isConnecting = true
+        isRequestSent = false
+        cluster.pool(target, route).acquire(for: self)
+    }
+
+    func take(_ connection: UpstreamConnection) -> Bool {
+        guard isConnecting, !isOver else { return false }
+        isConnecting = false
+        self.connection = connection
+        connection.begin(self)
+        connection.write(.head(record.upstreamHead(self)))
+        for bytes in kept { connection.write(.body(.byteBuffer(bytes))) }
+        if isRequestComplete { sendRequestEnd() }
+        connection.flush()
+        if !isReplayable { forgetBody() }
+        client.wantRequestBody(connection.isWritable)
+        return true
+    }
+
+    func noConnection(_ failure: ConnectFailure) {
+        guard isConnecting, !isOver else { return }
+        isConnecting = false
+        switch failure {
+        case .failed: attemptFailed(.badGateway, "connect_failed", isSafe: true)
+        case .timedOut: attemptFailed(.gatewayTimeout, "connect_timeout", isSafe: true)
+        case .overloaded:
+            leaveTarget(.overloaded)
+            guard let next = retryTarget(isSafe: true) else {
+                return fail(.serviceUnavailable, "instance_overloaded", retryAfter: 1)
+            }
+            attempt(next, at: .now())
+        }
+    }
+
+    /// Ends an attempt that brought nothing, and begins another one if that is allowed.
+    ///
+    /// - Parameter isSafe: nothing of the request has reached the instance.
+    private func attemptFailed(_ status: HTTPResponseStatus, _ reason: String, isSafe: Bool, isStale: Bool = false) {
+        let now = NIODeadline.now()
+        if let target { loop.shared.outliers.failed(target, in: route.cluster, because: reason, at: now) }
+        leaveTarget(.failed(reason))
+        guard now < answerDue, let next = retryTarget(isSafe: isSafe, isStale: isStale) else {
+            return fail(status, reason)
+        }
+        attempt(next, at: now)
+    }
+
+    /// Where the request may be sent once more; nil: nowhere, or it must not be.
+    ///
+    /// - Parameter isStale: a connection that had been used before ended without a byte of an answer, as servers end
+    ///   idle ones; that costs nothing of the budget, once.
+    private func retryTarget(isSafe: Bool, isStale: Bool = false) -> LoopCluster.Chosen? {
+        guard !hasAnswerBegun, !isOver, isReplayable, isSafe || Self.isIdempotent(request.method),
+            record.attemptCount <= route.rule.policy.retries, let next = chooseTarget()
+        else { return nil }
+        if isStale, !hasReplayed {
+            hasReplayed = true
+        } else if !route.cluster.budget.take(at: .now()) {
+            loop.shared.figures.budgetExhausted()
+            return nil
+        }
+        loop.shared.figures.retried()
+        return next
+    }
+
+    /// RFC 9110, 9.2.2.
+    static func isIdempotent(_ method: HTTPMethod) -> Bool {
+        switch method {
+        case .GET, .HEAD, .OPTIONS, .PUT, .DELETE: true
+        default: false
+        }
+    }
+
+    private func leaveTarget(_ outcome: AttemptOutcome) {
+        guard let target else { return }
+        target.standing.connectionClosed()
+        record.attemptEnded(self, outcome)
+        self.target = nil
+    }
+
+    // MARK: The request's body
+
+    func requestBody(_ bytes: ByteBuffer) {
+        guard !isOver else { return }
+        bodyBytes += bytes.readableBytes
+        lastProgress = .now()
+        guard bodyBytes <= loop.shared.settings.limits.bodyBytes else {
+            return fail(.payloadTooLarge, "body_too_large")
+        }
+        record.requestBody(bytes)
+        if keptBytes + bytes.readableBytes <= loop.shared.settings.limits.replayBytes || connection == nil {
+            kept.append(bytes)
+            keptBytes += bytes.readableBytes
+            if keptBytes > loop.shared.settings.limits.replayBytes { isReplayable = false }
+        } else if isReplayable {
+            isReplayable = false
+            forgetBody()
+        }
+        guard let connection else { return client.wantRequestBody(keptBytes < 65_536) }
+        connection.write(.body(.byteBuffer(bytes)))
+        if !connection.isWritable { client.wantRequestBody(false) }
+    }
+
+    func requestEnded() {
+        isRequestComplete = true
+        guard !isOver, connection != nil else { return }
+        sendRequestEnd()
+        connection?.flush()
+    }
+
+    /// What was read at once is sent at once.
+    func requestPaused() { if !isRequestComplete { connection?.flush() } }
+
+    private func sendRequestEnd() {
+        connection?.write(.end(nil))
+        isRequestSent = true
+    }
+
+    private func forgetBody() {
+        kept = []
+        keptBytes = 0
+    }
+
+    // MARK: The answer
+
+    func answered(_ head: HTTPResponseHead) {
+        lastProgress = .now()
+        if head.status == .switchingProtocols { return switchProtocols(head) }
+        let isGatewayError = [502, 503, 504].contains(head.status.code)
+        if let target {
+            if isGatewayError {
+                loop.shared.outliers.failed(
+                    target, in: route.cluster, because: "status \(head.status.code)", at: lastProgress)
+            } else {
+                loop.shared.outliers.succeeded(target)
+            }
+        }
+        if isGatewayError, lastProgress < answerDue, let next = retryTarget(isSafe: false) {
+            dropConnection()
+            leaveTarget(.answered(head.status.code))
+            return attempt(next, at: lastProgress)
+        }
+        hasAnswerBegun = true
+        forgetBody()
+        record.answerBegan(head, at: lastProgress)
+        let hasBody = request.method != .HEAD && head.status.mayHaveResponseBody
+        isAnswerChunked = hasBody && !head.headers.contains(name: "content-length")
+        let isChunkedForClient = isAnswerChunked && request.version == .http1_1
+        var forwarded = HTTPResponseHead(version: .http1_1, status: head.status)
+        forwarded.headers = ResponseFields.forwarded(
+            head, isChunked: isChunkedForClient, closes: client.closesAfterAnswer, via: loop.shared.via)
+        client.send(forwarded)
+    }
+
+    func answerBody(_ bytes: ByteBuffer) {
+        guard hasAnswerBegun, !isOver else { return }
+        record.answerBody(bytes)
+        client.send(bytes)
+        if !client.isAnswerWritable {
+            client.flushAnswer()
+            connection?.pauseReading()
+        }
+    }
+
+    func answerEnded(_ trailers: HTTPHeaders?) {
+        guard hasAnswerBegun, !isOver else { return }
+        client.sendEnd(trailers)
+        finish(isCut: false)
+    }
+
+    func answerPaused() {
+        lastProgress = .now()
+        if hasAnswerBegun, !isOver { client.flushAnswer() }
+    }
+
+    func answerWritabilityChanged(_ isWritable: Bool) {
+        lastProgress = .now()
+        if isWritable { connection?.resumeReading() } else { connection?.pauseReading() }
+    }
+
+    func upstreamWritabilityChanged(_ isWritable: Bool) { client.wantRequestBody(isWritable) }
+
+    func upstreamLost() {
+        guard !isOver, let connection else { return }
+        let isStale = connection.useCount > 1
+        self.connection = nil
+        if hasAnswerBegun {
+            if let target { loop.shared.outliers.failed(target, in: route.cluster, because: "answer_cut", at: .now()) }
+            record.answerCut()
+            return finish(isCut: true)
+        }
+        attemptFailed(.badGateway, "no_answer", isSafe: false, isStale: isStale)
+    }
+
+    private func switchProtocols(_ head: HTTPResponseHead) {
+        guard let connection, judged.upgrade != nil else {
+            return attemptFailed(.badGateway, "unasked_upgrade", isSafe: false)
+        }
+        self.connection = nil
+        record.answerBegan(head, at: lastProgress)
+        hasAnswerBegun = true
+        client.switchProtocols(head, to: connection)
+        over()
+    }
+
+    // MARK: Ends
+
+    /// Answers in the gateway's own name, or cuts the answer where it was begun.
+    func fail(_ status: HTTPResponseStatus, _ reason: String, retryAfter: Int? = nil) {
+        guard !isOver else { return }
+        dropConnection()
+        leaveTarget(.failed(reason))
+        record.refused(status, reason)
+        guard !hasAnswerBegun else { return finish(isCut: true) }
+        let (head, body) = OwnAnswer.make(
+            status, reason, retryAfter: retryAfter, closes: client.closesAfterAnswer || !isRequestComplete,
+            isHead: request.method == .HEAD)
+        client.send(head)
+        if let body { client.send(body) }
+        client.sendEnd(nil)
+        finish(isCut: false)
+    }
+
+    /// The client is gone.
+    func cancel() {
+        guard !isOver else { return }
+        record.cancelled()
+        dropConnection()
+        over()
+    }
+
+    private func dropConnection() {
+        isConnecting = false
+        connection?.close()
+        connection = nil
+    }
+
+    private func finish(isCut: Bool) {
+        if let connection {
+            self.connection = nil
+            connection.end(isRequestComplete: isRequestSent)
+        }
+        over()
+        client.flushAnswer()
+        client.exchangeEnded(isCut: isCut || !isRequestComplete)
+    }
+
+    private func over() {
+        isOver = true
+        leaveTarget(.done)
+        forgetBody()
+        loop.requestEnded()
+        record.ended(self)
+    }
+
+    /// Ends what takes too long.
+    func look(at now: NIODeadline) {
+        if hasAnswerBegun {
+            if now > lastProgress + .nanoseconds(route.rule.policy.idleTimeout.rawValue) {
+                fail(.gatewayTimeout, "answer_stalled")
+            }
+        } else if now > answerDue {
+            fail(.gatewayTimeout, "timeout")
+        } else if now > attemptEnds, isRequestComplete {
+            connection?.close()
+            connection = nil
+            isConnecting = false
+            attemptFailed(.gatewayTimeout, "attempt_timeout", isSafe: false)
+        }
+    }
+}

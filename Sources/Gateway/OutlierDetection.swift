@@ -1,0 +1,97 @@
+// Takes instances out that fail again and again, and lets them back in after a while (operations.md, Defaults).
+
+package import EventModel
+import LatticeClient
+import NIOCore
+import Synchronization
+
+/// When an instance is taken out, and for how long.
+package struct OutlierSettings: Sendable, Hashable {
+    /// Connect errors, answers that did not come, or 502, 503 and 504, one after the other.
+    package var consecutiveFailures = 5
+    /// The first ejection; the n-th lasts n times as long…
+    package var ejectionFirst = Nanoseconds.seconds(30)
+    /// …up to this.
+    package var ejectionMaximum = Nanoseconds.seconds(300)
+    /// At most so many of a hundred instances of a service are out at once; one always may be, if another one stays.
+    package var percentMaximum = 33
+
+    package init() {}
+}
+
+/// Something that was learned of an instance and that others should know.
+package struct HealthChange: Sendable, Hashable {
+    package var service: String
+    package var instanceID: String
+    package var incarnation: Int64
+    package var isHealthy: Bool
+    package var failures: UInt32
+    package var reason: String
+}
+
+/// Judges instances by what became of requests. Successes cost one atomic read.
+final class OutlierDetection: Sendable {
+    let settings: OutlierSettings
+    private let changed: @Sendable (HealthChange) -> Void
+    /// One ejection at a time, so that the share holds.
+    private let ejecting = Mutex<Void>(())
+
+    init(_ settings: OutlierSettings, changed: @escaping @Sendable (HealthChange) -> Void) {
+        self.settings = settings
+        self.changed = changed
+    }
+
+    func succeeded(_ target: Target) {
+        guard target.failureCount.load(ordering: .relaxed) != 0 else { return }
+        target.failureCount.store(0, ordering: .relaxed)
+    }
+
+    func failed(_ target: Target, in cluster: Cluster, because reason: String, at now: NIODeadline) {
+        let failures = target.failureCount.add(1, ordering: .relaxed).newValue
+        guard failures >= settings.consecutiveFailures else { return }
+        eject(target, in: cluster, failures, reason, now)
+    }
+
+    private func eject(_ target: Target, in cluster: Cluster, _ failures: Int, _ reason: String, _ now: NIODeadline) {
+        let all = cluster.view.targets.values
+        let wasEjected = ejecting.withLock { _ in
+            if target.standing.isEjected { return false }
+            let out = all.count { $0.standing.isEjected }
+            let allowed = max(1, all.count * settings.percentMaximum / 100)
+            guard out < allowed, out + 1 < all.count else { return false }
+            let count = target.ejectionCount.add(1, ordering: .relaxed).newValue
+            let length = min(settings.ejectionFirst.rawValue * Int64(count), settings.ejectionMaximum.rawValue)
+            let until = now + .nanoseconds(length)
+            target.ejectedUntil.store(Int64(until.uptimeNanoseconds), ordering: .relaxed)
+            target.standing.isEjected = true
+            return true
+        }
+        guard wasEjected else { return }
+        tell(target, isHealthy: false, failures, "ejected: \(reason)")
+    }
+
+    private func tell(_ target: Target, isHealthy: Bool, _ failures: Int, _ reason: String) {
+        changed(
+            HealthChange(
+                service: target.service, instanceID: target.instance.id, incarnation: target.instance.incarnation,
+                isHealthy: isHealthy, failures: UInt32(clamping: failures), reason: reason))
+    }
+
+    /// Lets those back in whose time is over; called now and then. Who stays well for as long as an ejection can last
+    /// begins anew.
+    func sweep(_ cluster: Cluster, at now: NIODeadline) {
+        let time = Int64(now.uptimeNanoseconds)
+        for target in cluster.view.targets.values {
+            let until = target.ejectedUntil.load(ordering: .relaxed)
+            guard until != 0, time >= until else { continue }
+            if target.standing.isEjected {
+                target.failureCount.store(0, ordering: .relaxed)
+                target.standing.isEjected = false
+                tell(target, isHealthy: true, 0, "ejection over")
+            } else if time - until >= settings.ejectionMaximum.rawValue {
+                target.ejectedUntil.store(0, ordering: .relaxed)
+                target.ejectionCount.store(0, ordering: .relaxed)
+            }
+        }
+    }
+}
