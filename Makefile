@@ -1,6 +1,6 @@
 # What a person types. `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench format format-check coverage generate generate-check clean dependencies \
+.PHONY: help run test build bench format format-check coverage generate generate-check clean manual dependencies \
 	test-dependencies
 
 help: ## What there is
@@ -44,6 +44,10 @@ generate: ## Generate the Swift code of the schemas anew
 
 generate-check: ## Fail where the generated code is not current
 	schemas/generate.sh --check
+
+manual: build ## Write the manual page lattice.1 from the help of every command
+	.build/release/lattice --experimental-dump-help | scripts/manual.py > lattice.1
+	@echo "lattice.1: man ./lattice.1"
 
 clean: ## Remove what was built
 	swift package clean

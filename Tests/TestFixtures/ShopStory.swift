@@ -7,7 +7,7 @@ import MeshRules
 /// Twelve minutes of `web`, `checkout` and `payment`, the same records in each run.
 ///
 /// - `checkout-3` loses its way to NATS for a minute and serves all the while; under settings that are too tight it is
-///   evicted, is heard again ten seconds later, and registers anew.
+///   evicted, is heard again fifteen seconds later, and registers anew.
 /// - `payment-2` is deployed anew as version 1.5.0 and takes 180 ms longer from then on.
 /// - The mirror `checkout-next` gets a new shadow, whose answers to orders differ in `/total`.
 package struct ShopStory {

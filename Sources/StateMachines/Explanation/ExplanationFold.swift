@@ -77,6 +77,11 @@ package struct ExplanationFold: Sendable {
                 MeshFact(
                     .settings, at: position, record.recordedAt, after: change.words, reason: change.reason, actor: actor
                 ))
+        case .tracesConfigured(let change):
+            keep(
+                MeshFact(
+                    .settings, at: position, record.recordedAt, after: change.words, reason: change.reason, actor: actor
+                ))
         case .guardReleased(let service, let reason):
             keep(
                 MeshFact(
@@ -182,9 +187,20 @@ package struct ExplanationFold: Sendable {
     }
 }
 
+extension TracesConfiguration {
+    /// The settings that it changes, in words: those that judge, and that there are others.
+    fileprivate var words: String {
+        var words: [String] = []
+        if let value = anomalyFactor { words.append("anomaly factor \(value)") }
+        if let value = anomalyThreshold { words.append("anomaly threshold \(DurationText.of(value.rawValue))") }
+        if !objectives.isEmpty { words.append("\(objectives.count) objectives") }
+        return words.isEmpty ? "of traces" : "of traces: " + words.joined(separator: ", ")
+    }
+}
+
 extension RegistryConfiguration {
     /// The settings that it changes, in words.
-    var words: String {
+    fileprivate var words: String {
         var words: [String] = []
         if let value = staleAfter { words.append("stale after \(DurationText.of(value.rawValue))") }
         if let value = evictAfter { words.append("evict after \(DurationText.of(value.rawValue))") }

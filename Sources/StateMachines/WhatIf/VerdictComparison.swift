@@ -37,6 +37,9 @@ struct VerdictComparison: Sendable {
         lookAtObjectives(collector, before: oldest)
     }
 
+    /// Before the collector's own settings change: what was judged until then was judged by the present ones.
+    mutating func settingsWillChange(_ collector: TraceCollector) { judge(collector) }
+
     mutating func finish(_ collector: TraceCollector) {
         judge(collector)
         lookAtObjectives(collector, before: SeriesKey.window(of: collector.moment.logTime.rawValue) + 1)
@@ -86,7 +89,7 @@ struct VerdictComparison: Sendable {
         let changed = Dictionary(settings.objectives.map { ($0.serviceName, $0.objective) }) { _, last in last }
         while window < end {
             let series = collector.series(windows: window...window)
-            let recorded = series.complianceReport()
+            let recorded = series.complianceReport(collector.settings.objectives)
             for row in series.complianceReport(changed) where row.requestCount > 0 {
                 let before = recorded.first { $0.serviceName.equalsInBytes(row.serviceName) }
                 windowCount += 1

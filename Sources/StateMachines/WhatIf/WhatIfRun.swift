@@ -45,6 +45,7 @@ package struct WhatIfRun: Sendable {
         takeRegistry(admitted)
         if !settings.mirror.isEmpty { takeMirror(admitted) }
         guard traces != nil else { return }
+        if case .policy(.tracesConfigured) = record.event { traces?.settingsWillChange(tracing) }
         _ = tracing.apply(admitted)
         traces?.look(at: tracing)
     }
