@@ -1,6 +1,6 @@
 # What a person types. `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench format format-check coverage generate generate-check clean dependencies \
+.PHONY: help run test build bench format format-check coverage generate generate-check clean manual dependencies \
 	test-dependencies
 
 help: ## What there is
@@ -16,8 +16,9 @@ build: dependencies ## Build a release
 	swift build -c release --product lattice
 	swift build -c release --product lattice-bench
 
-run: dependencies ## Start a nats-server, a node and a small mesh of processes; DURATION=20s ends by itself
+run: dependencies ## The story of a small mesh, with real processes; DURATION=90s ends by itself
 	swift build -c release --product lattice
+	swift build -c release --product example-service
 	@scripts/demo.sh
 
 test: test-dependencies ## Run every test, the ones against a real nats-server too
@@ -43,6 +44,10 @@ generate: ## Generate the Swift code of the schemas anew
 
 generate-check: ## Fail where the generated code is not current
 	schemas/generate.sh --check
+
+manual: build ## Write the manual page lattice.1 from the help of every command
+	.build/release/lattice --experimental-dump-help | scripts/manual.py > lattice.1
+	@echo "lattice.1: man ./lattice.1"
 
 clean: ## Remove what was built
 	swift package clean

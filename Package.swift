@@ -87,19 +87,25 @@ let package = Package(
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", logging, metrics, lifecycle,
                 collections,
             ], swiftSettings: strict),
+        // What listeners prove themselves with, and what they ask of clients.
+        .target(
+            name: "Listeners",
+            dependencies: [hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, nioCore, httpTypes],
+            swiftSettings: strict),
         .target(
             name: "HTTPFace",
             dependencies: [
-                "EventModel", "Messaging", logging, .product(name: "CoreMetrics", package: "swift-metrics"), lifecycle,
-                hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, nioCore, httpTypes,
+                "EventModel", "Messaging", "Listeners", logging,
+                .product(name: "CoreMetrics", package: "swift-metrics"), lifecycle, hummingbird, hummingbirdCore,
+                nioCore, httpTypes,
             ],
             swiftSettings: strict),
         // Faces for what sends spans: OTLP over HTTP and gRPC, Zipkin; and the translation, which `import` uses too.
         .target(
             name: "Receivers",
             dependencies: [
-                "EventModel", "Messaging", logging, metrics, lifecycle, protobuf, hummingbird,
-                .product(name: "HummingbirdCore", package: "hummingbird"), nioCore, httpTypes,
+                "EventModel", "MeshRules", "Messaging", "Listeners", logging, metrics, lifecycle, protobuf, hummingbird,
+                hummingbirdCore, nioCore, httpTypes,
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
@@ -134,15 +140,16 @@ let package = Package(
         .target(
             name: "QueryAPI",
             dependencies: [
-                "EventModel", "Messaging", logging, lifecycle, protobuf, hummingbird, nioCore, httpTypes,
+                "EventModel", "Messaging", "Listeners", logging, lifecycle, protobuf, hummingbird, hummingbirdCore,
+                nioCore, httpTypes,
             ], swiftSettings: strict),
         .executableTarget(
             name: "lattice",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "HTTPFace", "Receivers", "QueryAPI", "Dispatcher", "LatticeClient", "Gateway", yams, arguments, logging,
-                metrics,
-                lifecycle, signals, protobuf, nioCore, nioSSL,
+                "HTTPFace", "Listeners", "Receivers", "QueryAPI", "Dispatcher", "LatticeClient", "Gateway", yams,
+                arguments,
+                logging, metrics, lifecycle, signals, protobuf, nioCore, nioSSL,
             ], swiftSettings: strict),
         .executableTarget(
             name: "lattice-bench",
@@ -150,8 +157,18 @@ let package = Package(
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
                 "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore, nioPosix, nioHTTP1, httpClient,
             ], swiftSettings: strict),
+        // A service that lives in a mesh: how LatticeClient is used, and what the demo is made of.
+        .executableTarget(
+            name: "example-service",
+            dependencies: [
+                "LatticeClient", "EventModel", arguments, hummingbird, httpClient, httpTypes, nioCore, logging,
+                lifecycle,
+                signals, tracing, .product(name: "NIOHTTP1", package: "swift-nio"),
+            ], swiftSettings: strict),
         // Tests.
-        .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
+        .target(
+            name: "TestFixtures", dependencies: ["EventModel", "EventStore", "MeshRules"], path: "Tests/TestFixtures",
+            swiftSettings: strict),
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),
         .testTarget(
             name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel"],
@@ -184,10 +201,16 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "lattice", "HTTPFace", "NATSMessaging", "TestFixtures",
+                "lattice", "example-service", "HTTPFace", "NATSMessaging", "TestFixtures", "EventModel",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             exclude: ["export.py"], swiftSettings: strict),
+        .testTarget(
+            name: "LatticeClientTests",
+            dependencies: [
+                "LatticeClient", "ActorSystem", "NATSMessaging", "Messaging", "EventModel", "EventStore", "MeshRules",
+                "TestFixtures", logging, lifecycle, tracing, instrumentation,
+            ], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )

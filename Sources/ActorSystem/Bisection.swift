@@ -21,6 +21,13 @@ package struct Timeline: Sendable {
         sequence == .origin ? MeshState() : try traveller.state(at: sequence)
     }
 
+    /// Nothing before this can be reconstructed; `.origin` where the log was never trimmed.
+    package var oldest: SequenceNumber {
+        let first = reader.firstRetained
+        if first <= SequenceNumber(1) { return .origin }
+        return ((try? checkpoints.list()) ?? []).first { $0.next >= first } ?? first
+    }
+
     /// Folds on through a sequence. `visit` sees each record with the state after it; false ends the walk.
     package func advance(
         _ state: inout MeshState, through last: SequenceNumber,

@@ -125,7 +125,7 @@ struct LogWriterLoop: ~Copyable {
         pressure = DiskPressure(configuration.diskPressure)
         stager = Stager(
             prefix: configuration.prefix, isStream: configuration.mode != .core,
-            bytesPerSecond: configuration.bytesPerSecond, vault: vault)
+            bytesPerSecond: configuration.bytesPerSecond, spansPerSecond: configuration.spansPerSecond, vault: vault)
     }
 
     /// Runs until stopped or until something is wrong that cannot be mended here.

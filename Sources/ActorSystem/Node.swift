@@ -87,7 +87,8 @@ package final class Node: Sendable {
         outbox = Outbox(nodeID: id, isStream: configuration.mode != .core, startedAt: startedAt)
         sequencer = Sequencer(hosts: hosts, voice: voice, gate: outbox.gate, leaderID: outbox.leaderID)
         checkpoints = CheckpointStore(
-            directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept)
+            directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept,
+            olderCount: configuration.olderCheckpoints)
         contents = ContentReader(reader: reader, vault: ContentVault.of(dataDirectory: configuration.directory))
         anchorer = Anchorer(nodeID: id, prefix: configuration.prefix, environment)
     }
@@ -180,22 +181,13 @@ package final class Node: Sendable {
     }
 
     /// The settings it was started with, and that the node is here, are records too (core mode; over a stream the leader
-    /// says so). The settings come first: how long expiry is suspended after a start follows from them.
+    /// says so).
     private func recordStart() async {
         guard configuration.mode == .core else { return }
-        let change = configuration.registry
-        let differs = await hosts.registry.read { $0.settings.applying(change) != $0.settings }
-        if differs {
-            writer.control.send(
-                .record(
-                    .policy(.registryConfigured(change)),
-                    subject: "policy.\(SubjectToken.escape(id)).registry_configured"))
-        }
-        writer.control.send(
-            .record(.clock(.nodeResumed(nodeID: id, reason: "start")), subject: "clock.node_resumed"))
         let epoch = await sequencer.standing.leaderEpoch + 1
-        writer.control.send(
-            .record(.clock(.leadershipClaimed(nodeID: id, epoch: epoch)), subject: "clock.leadership_claimed"))
+        for start in await StartRecord.all(of: id, configuration, hosts, epoch: epoch) {
+            writer.control.send(.record(start.event, subject: start.subject))
+        }
     }
 
     // MARK: Work

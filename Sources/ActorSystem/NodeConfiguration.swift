@@ -33,6 +33,8 @@ package struct NodeConfiguration: Sendable {
     /// …or this time after a change, whichever comes first.
     package var checkpointInterval = Nanoseconds.seconds(300)
     package var checkpointsKept = 3
+    /// Checkpoints before them that are kept for journeys into the past, spread evenly over the log.
+    package var olderCheckpoints = 12
     /// Time between ticks.
     package var tickInterval = Nanoseconds.seconds(1)
     /// Messages taken at once.
@@ -41,6 +43,8 @@ package struct NodeConfiguration: Sendable {
     package var batchesInFlight = 8
     /// Bytes per second and service that core mode takes; burst is twice that. 0: no limit.
     package var bytesPerSecond = 4 << 20
+    /// Spans per second and service, likewise.
+    package var spansPerSecond = 10_000
     /// Actors that share the 256 partitions of the trace collector (1 … 256); without influence on any answer.
     package var traceParts = 2
     /// Where the levels of disk pressure begin; nil: there are none.
@@ -53,6 +57,8 @@ package struct NodeConfiguration: Sendable {
     package var queryTimeout = Nanoseconds.seconds(10)
     /// Changes of the registry's settings to record at start, if the folded ones differ.
     package var registry = RegistryConfiguration()
+    /// The same of the trace collector's settings.
+    package var traces = TracesConfiguration()
     /// Seeds look-up tables; without influence on any answer.
     package var indexKey: UInt64 = UInt64.random(in: .min ... .max)
     /// How much may be under way to shadows.

@@ -1,50 +1,67 @@
-// Bytes per second and service: a token bucket each, a bounded number of them.
+// Bytes and spans per second and service: token buckets, a bounded number of them.
 
 import EventModel
 
 /// Says whether a service may say so much now (operations.md, rates). Core mode only: what a stream holds is a fact.
 struct RateLimiter: Sendable {
-    private struct Bucket: Sendable {
-        var level: Int64
+    /// What one service has left.
+    private struct Share: Sendable {
+        var bytes: Int64
+        var spans: Int64
         var filledAt: Timestamp
     }
 
-    private static let bucketsMaximum = 4_096
+    private static let sharesMaximum = 4_096
     private let bytesPerSecond: Int64
-    private let burst: Int64
-    private var buckets: [String: Bucket] = [:]
+    private let spansPerSecond: Int64
+    private var shares: [String: Share] = [:]
 
-    /// 0 bytes per second: no limit. The burst is twice the rate.
-    init(bytesPerSecond: Int) {
+    /// 0 per second: no limit. The burst is twice the rate.
+    init(bytesPerSecond: Int, spansPerSecond: Int) {
         self.bytesPerSecond = Int64(bytesPerSecond)
-        burst = 2 * Int64(bytesPerSecond)
+        self.spansPerSecond = Int64(spansPerSecond)
     }
 
-    /// Takes `bytes` from the service's share; false if it is used up.
-    mutating func admits(_ service: String, bytes: Int, now: Timestamp) -> Bool {
-        if bytesPerSecond == 0 { return true }
-        if buckets.count >= Self.bucketsMaximum && buckets[service] == nil { dropFull(now) }
-        var bucket = buckets[service] ?? Bucket(level: burst, filledAt: now)
-        refill(&bucket, now)
-        let isAdmitted = bucket.level >= Int64(bytes)
-        if isAdmitted { bucket.level -= Int64(bytes) }
-        buckets[service] = bucket
+    /// Takes bytes and spans from the service's share; false, and nothing is taken, if either is used up.
+    ///
+    /// A message of more spans than the burst has to wait for a full share and leaves a debt: it would never pass else.
+    mutating func admits(_ service: String, bytes: Int, spans: Int, now: Timestamp) -> Bool {
+        if bytesPerSecond == 0 && (spansPerSecond == 0 || spans == 0) { return true }
+        if shares.count >= Self.sharesMaximum && shares[service] == nil { dropFull(now) }
+        var share =
+            shares[service] ?? Share(bytes: 2 * bytesPerSecond, spans: 2 * spansPerSecond, filledAt: now)
+        refill(&share, now)
+        let isAdmitted =
+            (bytesPerSecond == 0 || share.bytes >= Int64(bytes))
+            && (spansPerSecond == 0 || share.spans >= min(Int64(spans), 2 * spansPerSecond))
+        if isAdmitted {
+            if bytesPerSecond != 0 { share.bytes -= Int64(bytes) }
+            if spansPerSecond != 0 { share.spans -= Int64(spans) }
+        }
+        shares[service] = share
         return isAdmitted
     }
 
-    private func refill(_ bucket: inout Bucket, _ now: Timestamp) {
-        // A clock that was set back must not stop a service, one set ahead fills the bucket once.
-        let elapsed = max(0, min((now - bucket.filledAt).rawValue, 2_000_000_000))
-        bucket.level = min(burst, bucket.level + Int64(Double(elapsed) / 1e9 * Double(bytesPerSecond)))
-        bucket.filledAt = now
+    private func refill(_ share: inout Share, _ now: Timestamp) {
+        // A clock that was set back must not stop a service, one set ahead fills the share once.
+        let elapsed = Double(max(0, (now - share.filledAt).rawValue)) / 1e9
+        share.bytes = Self.filled(share.bytes, elapsed, bytesPerSecond)
+        share.spans = Self.filled(share.spans, elapsed, spansPerSecond)
+        share.filledAt = now
+    }
+
+    private static func filled(_ level: Int64, _ elapsed: Double, _ rate: Int64) -> Int64 {
+        let burst = 2 * rate
+        let gain = elapsed * Double(rate)
+        return gain >= Double(burst - level) ? burst : level + Int64(gain)
     }
 
     private mutating func dropFull(_ now: Timestamp) {
-        for (service, bucket) in buckets {
-            var filled = bucket
+        for (service, share) in shares {
+            var filled = share
             refill(&filled, now)
-            if filled.level == burst { buckets[service] = nil }
+            if filled.bytes == 2 * bytesPerSecond && filled.spans == 2 * spansPerSecond { shares[service] = nil }
         }
-        if buckets.count >= Self.bucketsMaximum { buckets.removeAll(keepingCapacity: true) }
+        if shares.count >= Self.sharesMaximum { shares.removeAll(keepingCapacity: true) }
     }
 }

@@ -46,10 +46,10 @@ struct Stager: Sendable {
     /// What `<prefix>.rejected` says of what is refused for want of room.
     static let pressureReason = "disk_pressure"
 
-    init(prefix: String, isStream: Bool, bytesPerSecond: Int, vault: ContentVault) {
+    init(prefix: String, isStream: Bool, bytesPerSecond: Int, spansPerSecond: Int, vault: ContentVault) {
         self.vault = vault
         router = SubjectRouter(prefix: prefix)
-        limiter = RateLimiter(bytesPerSecond: bytesPerSecond)
+        limiter = RateLimiter(bytesPerSecond: bytesPerSecond, spansPerSecond: spansPerSecond)
         self.isStream = isStream
         self.prefix = prefix
     }
@@ -66,7 +66,7 @@ struct Stager: Sendable {
             let whole = MirrorAttachment.split(try payload(message, route, wantsJSON), of: route.type)
             let facts = whole.facts
             let event = try decode(route, facts)
-            if !isStream { try admit(route, message.payload.count, now) }
+            if !isStream { try admit(route, event, message.payload.count, now) }
             let messageID = try messageID(message)
             try append(
                 route, event, facts, messageID, sequence: sequence, recordedAt: recordedAt,
@@ -138,9 +138,14 @@ struct Stager: Sendable {
         return event
     }
 
-    private mutating func admit(_ route: EventRoute, _ bytes: Int, _ now: Timestamp) throws(Rejected) {
+    private mutating func admit(
+        _ route: EventRoute, _ event: Event, _ bytes: Int, _ now: Timestamp
+    ) throws(Rejected) {
         guard route.type.family != .clock, route.type.family != .policy else { return }
-        if !limiter.admits(route.owner, bytes: bytes, now: now) { throw Rejected(reason: "rate_limited") }
+        let spans = route.type.family == .trace ? event.count : 0
+        if !limiter.admits(route.owner, bytes: bytes, spans: spans, now: now) {
+            throw Rejected(reason: "rate_limited")
+        }
     }
 
     private func messageID(_ message: Message) throws(Rejected) -> [UInt8] {

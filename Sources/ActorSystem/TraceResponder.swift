@@ -22,7 +22,8 @@ struct TraceResponder: Sendable {
         _ name: TraceQueryName, _ query: TraceQuery, from source: TraceSource
     ) async throws(QueryError) -> (asOf: AsOf, reply: TraceReply) {
         switch name {
-        case .trace, .span, .children, .latencyBreakdown, .criticalPath, .flamegraph, .compare:
+        case .criticalPath: try await criticalPath(query, source)
+        case .trace, .span, .children, .latencyBreakdown, .flamegraph, .compare:
             try await replyAboutOne(name, query, source)
         case .search: try await search(query, source)
         case .anomalies, .incomplete, .slowSpans: try await list(name, query, source)
@@ -39,7 +40,9 @@ struct TraceResponder: Sendable {
         guard let id = query.traceID else { throw QueryError(.invalidArgument, "trace_id is missing") }
         let other = query.otherTraceID
         if name == .compare && other == nil { throw QueryError(.invalidArgument, "other_trace_id is missing") }
-        let (asOf, parts) = await source.read { part in [part.facts(of: id), part.facts(of: other ?? id)] }
+        let (asOf, parts) = await source.read { part in
+            [part.facts(of: id), name == .compare ? part.facts(of: other ?? id) : nil]
+        }
         guard let facts = parts.compactMap({ $0[0] }).first else { throw Self.unknown(id) }
         switch name {
         case .span, .children: return (asOf, try family(name, query, facts))
@@ -67,11 +70,6 @@ struct TraceResponder: Sendable {
         let tree = view(facts, query, asOf)
         switch name {
         case .latencyBreakdown: return .latencyBreakdown(facts.traceID, TraceAnalysis.latencyBreakdown(tree))
-        case .criticalPath:
-            guard let path = TraceAnalysis.criticalPath(tree) else {
-                throw QueryError(.notFound, "trace \(facts.traceID) has no root yet")
-            }
-            return .criticalPath(tree, path, limit: query.limit == 0 ? Self.sectionsDefault : Int(query.limit))
         case .flamegraph:
             let graph = FlameGraph(tree)
             switch query.format {
@@ -81,6 +79,20 @@ struct TraceResponder: Sendable {
             }
         default: return .trace(try page(tree, facts, query))
         }
+    }
+
+    private func criticalPath(
+        _ query: TraceQuery, _ source: TraceSource
+    ) async throws(QueryError) -> (asOf: AsOf, reply: TraceReply) {
+        guard let id = query.traceID else { throw QueryError(.invalidArgument, "trace_id is missing") }
+        let (asOf, parts) = await source.read { $0.rows(of: id) }
+        guard let rows = parts.compactMap({ $0 }).first else { throw Self.unknown(id) }
+        let maximum = query.maximumClockSkew ?? TraceAnalysis.maximumSkewDefault
+        let outline = TraceOutline(rows, maximumSkew: query.raw ? nil : maximum)
+        guard let page = outline.criticalPath(limit: query.limit == 0 ? Self.sectionsDefault : Int(query.limit)) else {
+            throw QueryError(.notFound, "trace \(id) has no root yet")
+        }
+        return (asOf, .criticalPath(page))
     }
 
     /// One page of an assembled trace: the spans as the log has them, at the times of the view.
@@ -227,14 +239,18 @@ struct TraceResponder: Sendable {
         if name == .percentiles && query.serviceName.isEmpty {
             throw QueryError(.invalidArgument, "service_name is missing")
         }
-        let (asOf, parts) = await source.read { $0.series(windows: windows) }
-        var series = parts[0]
-        for part in parts.dropFirst() { series.merge(part) }
+        let (asOf, parts) = await source.read { ($0.seriesWithOlderSpans(windows: windows), $0.settings.objectives) }
+        var series = parts[0].0
+        for part in parts.dropFirst() { series.merge(part.0) }
         switch name {
-        case .services: return (asOf, .operations(series.services))
-        case .operations: return (asOf, .operations(series.operations(of: Self.name(query.serviceName))))
-        case .dependencies: return (asOf, .dependencies(series.dependencyGraph))
-        case .slo: return (asOf, .compliance(series.complianceReport(Self.objectives(query))))
+        case .services: return (asOf, .operations(series.services, older: series.older))
+        case .operations:
+            let operations = series.operations(of: Self.name(query.serviceName))
+            return (asOf, .operations(operations, older: series.older))
+        case .dependencies: return (asOf, .dependencies(series.dependencyGraph, older: series.older))
+        case .slo:
+            let report = series.complianceReport(Self.objectives(query) ?? parts[0].1)
+            return (asOf, .compliance(report, older: series.older))
         default:
             let points = query.percentileBasisPoints
             let report = series.percentiles(
@@ -243,12 +259,13 @@ struct TraceResponder: Sendable {
             guard let report else {
                 throw QueryError(.notFound, "no span of `\(query.serviceName)` is in these windows")
             }
-            return (asOf, .percentiles(report))
+            return (asOf, .percentiles(report, older: series.older))
         }
     }
 
-    private static func objectives(_ query: TraceQuery) -> [String: ServiceObjective] {
-        if query.objectives.isEmpty { return SERVICE_SLO }
+    /// Nil: the query names none.
+    private static func objectives(_ query: TraceQuery) -> [String: ServiceObjective]? {
+        if query.objectives.isEmpty { return nil }
         return Dictionary(query.objectives.map { ($0.serviceName, $0.objective) }) { _, last in last }
     }
 
@@ -291,6 +308,10 @@ extension TraceSearch {
         minimumDuration = query.minimumDuration
         maximumDuration = query.maximumDuration == .zero ? nil : query.maximumDuration
         hasError = query.error
+        spanKind = query.spanKind
+        peerName = TraceResponder.name(query.peerName)
+        minimumSpanDuration = query.minimumSpanDuration
+        maximumSpanDuration = query.maximumSpanDuration == .zero ? nil : query.maximumSpanDuration
         from = query.startTimeMinimum == .zero ? nil : query.startTimeMinimum
         to = query.startTimeMaximum == .zero ? nil : query.startTimeMaximum
     }
@@ -300,9 +321,13 @@ extension TraceSpan {
     /// Whether it, or its process, has all of these tags. `error` = `true` fits a span that failed, as in Jaeger.
     fileprivate func has(_ filters: [TagFilter]) -> Bool {
         filters.allSatisfy { filter in
-            if filter.key == "error" && filter.value == "true" && isError { return true }
+            let isSame = { (name: String) in name.utf8.elementsEqual(filter.key.utf8) }
+            if filter.key == "error" && (filter.value == "true" || filter.anyValue) && isError { return true }
+            if filter.anyValue {
+                return (tags + resource).contains { isSame($0.key) } || logs.contains { isSame($0.name) }
+            }
             return (tags + resource).contains {
-                $0.key.utf8.elementsEqual(filter.key.utf8) && $0.value.description.utf8.elementsEqual(filter.value.utf8)
+                isSame($0.key) && $0.value.description.utf8.elementsEqual(filter.value.utf8)
             }
         }
     }

@@ -1,14 +1,14 @@
 // The door to time travel: few at a time.
 
-import Dispatch
 import EventModel
+import EventStore
 import Synchronization
 
-/// Journeys block a thread and take memory: few at a time, on threads of their own; more are told to come back.
+/// Journeys block a thread and take memory: few at a time, on threads of their own that yield to the intake; more are told
+/// to come back.
 final class TravellerGate: Sendable {
     private let underWay: Mutex<Int>
     private let capacity: Int
-    private let queue = DispatchQueue(label: "lattice.travel", qos: .utility, attributes: .concurrent)
 
     init(capacity: Int) {
         self.capacity = capacity
@@ -27,7 +27,7 @@ final class TravellerGate: Sendable {
             throw QueryError(.overloaded, "\(capacity) journeys are under way; ask again, or offline")
         }
         let result: Result<Value, QueryError> = await withCheckedContinuation { continuation in
-            queue.async {
+            LowPriorityThread.run {
                 do throws(QueryError) {
                     continuation.resume(returning: .success(try body()))
                 } catch {

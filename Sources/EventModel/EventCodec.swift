@@ -9,7 +9,7 @@ public struct DecodeError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The field, as named in the schema, with the event's index where there is one.
     public var field: String
 
-    init(_ code: String, _ field: String) {
+    package init(_ code: String, _ field: String) {
         self.code = code
         self.field = field
     }
@@ -42,7 +42,7 @@ package enum EventCodec {
             return .registry(.instanceSelected(try RegistryCodec.batch(facts, RegistryCodec.selection)))
         case .tick, .nodeResumed, .intakeGap, .leadershipClaimed:
             return .clock(try NodeEventCodec.clock(type, facts))
-        case .semanticsActivated, .registryConfigured, .guardReleased:
+        case .semanticsActivated, .registryConfigured, .guardReleased, .tracesConfigured:
             return .policy(try NodeEventCodec.policy(type, facts))
         case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .requestCaptured,
             .requestDispatched, .responseCompared, .mirrorDrained, .contentsErased:

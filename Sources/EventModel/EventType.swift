@@ -18,6 +18,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
     case semanticsActivated = 32
     case registryConfigured = 33
     case guardReleased = 34
+    case tracesConfigured = 35
 
     case mirrorAdded = 64
     case mirrorRemoved = 65
@@ -40,7 +41,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
         case .registered, .deregistered, .heartbeat, .healthReported, .loadReported, .healthSwept, .instanceSelected:
             .registry
         case .tick, .nodeResumed, .intakeGap, .leadershipClaimed: .clock
-        case .semanticsActivated, .registryConfigured, .guardReleased: .policy
+        case .semanticsActivated, .registryConfigured, .guardReleased, .tracesConfigured: .policy
         case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .requestCaptured,
             .requestDispatched, .responseCompared, .mirrorDrained, .contentsErased:
             .mirror
@@ -65,6 +66,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
         case .semanticsActivated: "semantics_activated"
         case .registryConfigured: "registry_configured"
         case .guardReleased: "guard_released"
+        case .tracesConfigured: "traces_configured"
         case .mirrorAdded: "added"
         case .mirrorRemoved: "removed"
         case .mirrorEnabled: "enabled"

@@ -30,6 +30,7 @@ enum JSONField {
         case 14 where name.elementsEqual("start_time_min".utf8) || name.elementsEqual("start_time_max".utf8):
             self = .time
         case 8 where name.elementsEqual("end_time".utf8): self = .time
+        case 9 where name.elementsEqual("span_kind".utf8): self = .choice(.spanKind)
         case 10 where name.elementsEqual("start_time".utf8): self = .time
         case 8 where name.elementsEqual("strategy".utf8): self = .choice(.strategy)
         case 8 where name.elementsEqual("trace_id".utf8): self = .traceID

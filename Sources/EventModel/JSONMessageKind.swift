@@ -157,6 +157,7 @@ extension EventType {
         case .semanticsActivated: Lattice_V1_SemanticsActivated.self
         case .registryConfigured: Lattice_V1_RegistryConfigured.self
         case .guardReleased: Lattice_V1_GuardReleased.self
+        case .tracesConfigured: Lattice_V1_TracesConfigured.self
         case .mirrorAdded: Lattice_V1_MirrorsAdded.self
         case .mirrorRemoved: Lattice_V1_MirrorsChanged.self
         case .mirrorEnabled: Lattice_V1_MirrorsChanged.self

@@ -45,6 +45,7 @@ extension JSONTranscoder {
         case .semanticsActivated: .semanticsActivated(try Lattice_V1_SemanticsActivated(serializedBytes: facts))
         case .registryConfigured: .registryConfigured(try Lattice_V1_RegistryConfigured(serializedBytes: facts))
         case .guardReleased: .guardReleased(try Lattice_V1_GuardReleased(serializedBytes: facts))
+        case .tracesConfigured: .tracesConfigured(try Lattice_V1_TracesConfigured(serializedBytes: facts))
         case .mirrorAdded: .added(try Lattice_V1_MirrorsAdded(serializedBytes: facts))
         case .mirrorRemoved: .removed(try Lattice_V1_MirrorsChanged(serializedBytes: facts))
         case .mirrorEnabled: .enabled(try Lattice_V1_MirrorsChanged(serializedBytes: facts))

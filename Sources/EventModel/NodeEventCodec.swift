@@ -66,6 +66,7 @@ enum NodeEventCodec {
         case .guardReleased:
             let fields = try Fields(facts, texts: [1, 2], numbers: [])
             return .guardReleased(serviceName: fields.text(1), reason: fields.text(2))
+        case .tracesConfigured: return .tracesConfigured(try TracesConfiguration(facts: facts))
         default: throw DecodeError("unknown_event_type", type.name)
         }
     }
@@ -113,6 +114,9 @@ enum NodeEventCodec {
             writer.field(1, serviceName)
             writer.field(2, reason)
             return .guardReleased
+        case .tracesConfigured(let change):
+            change.write(&writer)
+            return .tracesConfigured
         }
     }
 }

@@ -18,6 +18,7 @@ public enum PolicyEvent: Sendable, Hashable {
     case registryConfigured(RegistryConfiguration)
     /// An empty service name means every service.
     case guardReleased(serviceName: String, reason: String)
+    case tracesConfigured(TracesConfiguration)
 }
 
 /// A change of the registry's settings; nil leaves a value as it is.

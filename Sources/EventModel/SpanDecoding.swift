@@ -1,7 +1,17 @@
 // Spans of a judged batch as values, for answers and views.
 
 /// Builds values from a batch.
-enum SpanDecoding {
+package enum SpanDecoding {
+    /// A message `Span` from somewhere else than a batch: an answer, say.
+    ///
+    /// - Throws: what the rules of the log's format say of it.
+    package static func checkedSpan(
+        _ bytes: [UInt8], _ range: Range<Int>, service: String, resource: [SpanTag]
+    ) throws(DecodeError) -> TraceSpan {
+        try SpanRules.checkSpan(bytes.span, range)
+        return span(bytes, range, service, resource)
+    }
+
     static func spans(_ batch: SpanBatch) -> [TraceSpan] {
         let bytes = Array(batch.facts)
         var bodies: [Range<Int>] = []
@@ -55,7 +65,8 @@ enum SpanDecoding {
         return result
     }
 
-    private static func tag(_ bytes: [UInt8], _ range: Range<Int>) -> SpanTag {
+    /// A message `SpanTag`; what is not one reads as nothing.
+    package static func tag(_ bytes: [UInt8], _ range: Range<Int>) -> SpanTag {
         var result = SpanTag("", "")
         var cursor = WireCursor(range)
         while let field = cursor.next(in: bytes.span) {

@@ -4,10 +4,13 @@
 public struct TagFilter: Sendable, Hashable {
     public var key: String
     public var value: String
+    /// Whatever its value; an event of the span with this name is as good.
+    public var anyValue: Bool
 
-    public init(key: String, value: String) {
+    public init(key: String, value: String, anyValue: Bool = false) {
         self.key = key
         self.value = value
+        self.anyValue = anyValue
     }
 }
 
@@ -56,10 +59,18 @@ public struct TraceQuery: Sendable, Hashable {
     public var threshold = Nanoseconds.zero
     /// `compare`: held against `traceID`.
     public var otherTraceID: TraceID?
-    /// `slo`; empty: the contracts of the specification.
+    /// `slo`; empty: those that policy events set, at first the contracts of the specification.
     public var objectives: [NamedObjective] = []
     /// `flamegraph`: `folded`, which is the default, or `json`.
     public var format = ""
+    /// `search`: what the span of service, operation and tags is; nil: any.
+    public var spanKind: SpanKind?
+    /// `search`: whom that span calls.
+    public var peerName = ""
+    /// `search`: of that span.
+    public var minimumSpanDuration = Nanoseconds.zero
+    /// Zero: none.
+    public var maximumSpanDuration = Nanoseconds.zero
 
     public init() {}
 }
@@ -125,6 +136,10 @@ extension TraceQuery {
         case 20: otherTraceID = try Self.traceID(payload, field, "other_trace_id")
         case 21: objectives.append(try Self.objective(field, payload, objectives.count))
         case 22: format = try FieldRules.identifier(payload, field, "format")
+        case 23: spanKind = try Self.kind(field)
+        case 24: peerName = try FieldRules.identifier(payload, field, "peer_name")
+        case 25: minimumSpanDuration = try Self.duration(field, "min_span_duration_ns")
+        case 26: maximumSpanDuration = try Self.duration(field, "max_span_duration_ns")
         default: break
         }
     }
@@ -149,6 +164,14 @@ extension TraceQuery {
         return id.flatMap { $0.isValid ? $0 : nil }
     }
 
+    /// Nil: unspecified.
+    private static func kind(_ field: WireField) throws(DecodeError) -> SpanKind? {
+        let value = try FieldRules.small(field, "span_kind")
+        if value == 0 { return nil }
+        guard let kind = SpanKind(rawValue: value) else { throw DecodeError("unknown_enum_value", "span_kind") }
+        return kind
+    }
+
     private static func duration(_ field: WireField, _ name: StaticString) throws(DecodeError) -> Nanoseconds {
         let value = try FieldRules.signed(field, name)
         guard value >= 0 else { throw DecodeError("out_of_range", "\(name)") }
@@ -166,6 +189,7 @@ extension TraceQuery {
             switch field.number {
             case 1: filter.key = try FieldRules.identifier(payload, field, "tags.key")
             case 2: filter.value = try FieldRules.text(payload, field, "tags.value", limit: Limits.valueBytes)
+            case 3: filter.anyValue = try FieldRules.number(field, "tags.any_value") != 0
             default: break
             }
         }
@@ -235,6 +259,7 @@ extension TraceQuery {
             writer.message(5) { inner in
                 inner.field(1, tag.key)
                 inner.field(2, tag.value)
+                inner.field(3, tag.anyValue)
             }
         }
         writer.field(6, minimumDuration)
@@ -250,14 +275,12 @@ extension TraceQuery {
         writer.packed(18, percentileBasisPoints)
         writer.field(19, threshold)
         writer.field(20, otherTraceID?.bytes ?? [])
-        for named in objectives {
-            writer.message(21) { inner in
-                inner.field(1, named.serviceName)
-                inner.field(2, named.objective.latency)
-                inner.field(3, named.objective.availabilityBasisPoints)
-            }
-        }
+        for named in objectives { writer.message(21) { inner in named.write(&inner) } }
         writer.field(22, format)
+        writer.field(23, spanKind?.rawValue ?? 0)
+        writer.field(24, peerName)
+        writer.field(25, minimumSpanDuration)
+        writer.field(26, maximumSpanDuration)
         return writer.bytes
     }
 }

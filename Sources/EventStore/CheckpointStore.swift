@@ -54,6 +54,10 @@ package struct CheckpointStore: Sendable {
     package let directory: String
     /// How many of the newest checkpoints `prune` keeps.
     package var keptCount: Int
+    /// How many older ones `prune` keeps for journeys into the past, spread evenly over the log…
+    package var olderCount: Int
+    /// …and how many bytes they may have together.
+    package var olderByteLimit: UInt64 = 1 << 30
     private let storage: any LogStorage
 
     /// A checkpoint that was asked for, and those that were passed over on the way.
@@ -63,10 +67,13 @@ package struct CheckpointStore: Sendable {
         package var warnings: [EventStoreError]
     }
 
-    package init(directory: String, keptCount: Int = 3, storage: any LogStorage = PosixStorage()) {
-        precondition(keptCount > 0, "a store of checkpoints keeps at least one")
+    package init(
+        directory: String, keptCount: Int = 3, olderCount: Int = 0, storage: any LogStorage = PosixStorage()
+    ) {
+        precondition(keptCount > 0 && olderCount >= 0, "a store of checkpoints keeps at least one")
         self.directory = directory
         self.keptCount = keptCount
+        self.olderCount = olderCount
         self.storage = storage
     }
 
@@ -125,26 +132,54 @@ package struct CheckpointStore: Sendable {
         return finding
     }
 
-    /// Removes old checkpoints and returns their sequences: all but the `keptCount` newest that can be read, and never
-    /// the newest readable one at or before `needed`, from which the log's first retained records are replayed.
+    /// Removes old checkpoints and returns their sequences: all but the `keptCount` newest that can be read, `olderCount`
+    /// of those before them, and never the newest readable one at or before `needed`, from which the log's first retained
+    /// records are replayed. Of the older ones those go that leave the smallest gaps.
     @discardableResult
     package func prune(neededAtOrBefore needed: SequenceNumber? = nil) throws(EventStoreError) -> [SequenceNumber] {
         var kept = 0
         var needIsMet = needed == nil
-        var removed: [SequenceNumber] = []
+        var (removed, older): ([SequenceNumber], [SequenceNumber]) = ([], [])
+        var newest: SequenceNumber?
         for candidate in try list().reversed() {
             let serves = needed.map { candidate <= $0 } ?? false
             // Once enough are kept, what is older need not be read to be removed.
             if kept >= keptCount && (needIsMet || !serves) {
-                try storage.remove(path(candidate))
-                removed.append(candidate)
+                // Nothing can be folded from one that lies before the first record.
+                if serves { removed.append(candidate) } else { older.insert(candidate, at: 0) }
                 continue
             }
             guard (try? load(candidate)) != nil else { continue }
             kept += 1
+            newest = candidate
             if serves { needIsMet = true }
         }
+        removed += try thinned(older, before: newest ?? .end, behind: needed ?? .origin)
+        removed.sort(by: >)
+        for candidate in removed { try storage.remove(path(candidate)) }
         if !removed.isEmpty { try storage.synchronizeDirectory(directory) }
+        return removed
+    }
+
+    /// Which of the older checkpoints are too many: one after the other the one between whose neighbours the way is
+    /// shortest.
+    private func thinned(
+        _ older: [SequenceNumber], before end: SequenceNumber, behind begin: SequenceNumber
+    ) throws(EventStoreError) -> [SequenceNumber] {
+        var rest: [(sequence: SequenceNumber, bytes: UInt64)] = []
+        for sequence in older {
+            rest.append((sequence, olderCount == 0 ? 0 : try storage.open(path(sequence), .read).byteCount()))
+        }
+        var removed: [SequenceNumber] = []
+        while !rest.isEmpty && (rest.count > olderCount || rest.reduce(0) { $0 + $1.bytes } > olderByteLimit) {
+            let gaps = rest.indices.map { index -> UInt64 in
+                let previous = index == 0 ? begin : rest[index - 1].sequence
+                let next = index == rest.count - 1 ? end : rest[index + 1].sequence
+                return next.rawValue - min(previous, next).rawValue
+            }
+            let index = gaps.indices.min { gaps[$0] < gaps[$1] } ?? 0
+            removed.append(rest.remove(at: index).sequence)
+        }
         return removed
     }
 }

@@ -4,7 +4,7 @@ import EventModel
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
-import HummingbirdTLS
+package import Listeners
 package import Logging
 package import Messaging
 import NIOCore
@@ -58,10 +58,8 @@ package struct HTTPFace: Sendable {
     package func service(
         logger: Logger, onListening: @escaping @Sendable (Int) async -> Void
     ) throws -> any Service {
-        let server: HTTPServerBuilder =
-            if let tls = configuration.tls { try .tls(tlsConfiguration: tls.configuration) } else { .http1() }
-        return Application(
-            router: router(), server: server,
+        Application(
+            router: router(), server: try ListenerTLS.server(configuration.tls),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), serverName: nil),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
@@ -157,7 +155,7 @@ package struct HTTPFace: Sendable {
         guard let offered = request.headers[.authorization] else {
             return Self.failure("unauthorized", "a bearer token is needed", .unauthorized)
         }
-        guard Self.isSame("Bearer " + token, offered) else {
+        guard BearerToken(token).admits(offered) else {
             return Self.failure("forbidden", "that is not the token", .forbidden)
         }
         let family = try context.parameters.require("family")
@@ -201,14 +199,6 @@ package struct HTTPFace: Sendable {
     private func body(_ request: Request) async throws -> [UInt8] {
         let buffer = try await request.body.collect(upTo: Self.bodyBytes)
         return Array(buffer.readableBytesView)
-    }
-
-    /// Takes the same time wherever two texts differ.
-    private static func isSame(_ left: String, _ right: String) -> Bool {
-        let (left, right) = (Array(left.utf8), Array(right.utf8))
-        var difference = left.count ^ right.count
-        for index in left.indices { difference |= Int(left[index] ^ (index < right.count ? right[index] : 0)) }
-        return difference == 0
     }
 
     private static func isPlain(_ byte: UInt8) -> Bool {

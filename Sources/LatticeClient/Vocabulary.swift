@@ -24,3 +24,33 @@ public typealias TraceID = EventModel.TraceID
 public typealias SpanID = EventModel.SpanID
 /// One header line.
 public typealias HeaderField = EventModel.HeaderField
+
+// Answers of the registry.
+
+/// A process that serves under a name.
+public typealias ServiceInstance = EventModel.ServiceInstance
+/// An instance with all that is known of it at a position.
+public typealias InstanceSnapshot = EventModel.InstanceSnapshot
+/// Answer of `resolve`, `instance`, `staleInstances` and `failoverCandidates`.
+public typealias InstancesAnswer = EventModel.InstancesAnswer
+/// Answer of `select`.
+public typealias SelectionAnswer = EventModel.SelectionAnswer
+/// Services by region and zone.
+public typealias TopologyAnswer = EventModel.TopologyAnswer
+/// One service by region and zone.
+public typealias ServiceTopology = EventModel.ServiceTopology
+/// Who went, newest first.
+public typealias RemovalsAnswer = EventModel.RemovalsAnswer
+/// That an instance went, why, and by whom.
+public typealias Removal = EventModel.Removal
+
+// Spans.
+
+/// A span as the collector has it.
+public typealias TraceSpan = EventModel.TraceSpan
+/// One line of a span's tags.
+public typealias SpanTag = EventModel.SpanTag
+/// The value of a tag.
+public typealias TagValue = EventModel.TagValue
+/// What the search for traces looks for on one span.
+public typealias TagFilter = EventModel.TagFilter

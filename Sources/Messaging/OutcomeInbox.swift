@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// The plain reply subject would do on core NATS only: over a stream it belongs to the stream's acknowledgement.
 package final class OutcomeInbox: Sendable {
-    private typealias Waiting = CheckedContinuation<Message?, Never>
+    private typealias Waiting = CheckedContinuation<Result<Message?, BusError>, Never>
 
     private let bus: any MessageBus
     private let subject: String
@@ -25,41 +25,43 @@ package final class OutcomeInbox: Sendable {
         DispatchQueue(label: "lattice.outcomes").async { [weak self] in
             while let messages = try? subscription.receive(maximum: 256, timeout: .milliseconds(500)) {
                 guard let self else { return subscription.drain() }
-                for message in messages { self.settle(message.subject, message) }
+                for message in messages { self.settle(message.subject, .success(message)) }
             }
         }
     }
 
-    /// Publishes an event and returns its outcome; throws `timeout` where none came.
+    /// Publishes an event and returns its outcome; throws `timeout` where none came, `cancelled` where the task was.
     package func outcome(of message: Message, timeout: Duration) async throws(BusError) -> Message {
         let inbox = "\(subject).\(String(UInt64.random(in: .min ... .max), radix: 36))"
         var message = message
         message.headers.append(MessageHeader("Lattice-Reply", inbox))
         let timer = Task {
             try await Task.sleep(for: timeout)
-            settle(inbox, nil)
+            settle(inbox, .success(nil))
         }
         defer { timer.cancel() }
-        guard let answer = try await wait(inbox, message) else { throw BusError(.timeout, "no outcome in time") }
-        return answer
+        if let answer = try await wait(inbox, message) { return answer }
+        throw BusError(Task.isCancelled ? .cancelled : .timeout, "no outcome in time")
     }
 
     private func wait(_ inbox: String, _ message: Message) async throws(BusError) -> Message? {
-        var failure: BusError?
-        let answer = await withCheckedContinuation { (continuation: Waiting) in
-            waiting.withLock { $0[inbox] = continuation }
-            do throws(BusError) {
-                try bus.publish(message)
-            } catch {
-                failure = error
-                settle(inbox, nil)
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: Waiting) in
+                waiting.withLock { $0[inbox] = continuation }
+                do throws(BusError) {
+                    try bus.publish(message)
+                } catch {
+                    settle(inbox, .failure(error))
+                }
+                if Task.isCancelled { settle(inbox, .success(nil)) }
             }
+        } onCancel: {
+            settle(inbox, .success(nil))
         }
-        if let failure { throw failure }
-        return answer
+        return try result.get()
     }
 
-    private func settle(_ inbox: String, _ message: Message?) {
-        waiting.withLock { $0.removeValue(forKey: inbox) }?.resume(returning: message)
+    private func settle(_ inbox: String, _ result: Result<Message?, BusError>) {
+        waiting.withLock { $0.removeValue(forKey: inbox) }?.resume(returning: result)
     }
 }

@@ -5,6 +5,7 @@ import EventModel
 import FoundationEssentials
 import HTTPTypes
 import Hummingbird
+package import Listeners
 package import Logging
 package import Messaging
 import NIOCore
@@ -16,11 +17,17 @@ package struct JaegerFaceConfiguration: Sendable {
     /// 0: any free one.
     package var port: Int
     package var prefix: String
+    /// Who reads has to show it; nil: everybody who can connect may read.
+    package var token: BearerToken?
+    /// Nil: the listener speaks without TLS.
+    package var tls: ListenerTLS?
 
-    package init(host: String, port: Int, prefix: String) {
+    package init(host: String, port: Int, prefix: String, token: String? = nil, tls: ListenerTLS? = nil) {
         self.host = host
         self.port = port
         self.prefix = prefix
+        self.token = token.map { BearerToken($0) }
+        self.tls = tls
     }
 }
 
@@ -28,20 +35,24 @@ package struct JaegerFaceConfiguration: Sendable {
 package struct JaegerFace: Sendable {
     private let configuration: JaegerFaceConfiguration
     private let questions: TraceQuestions
-    private static let tracesAtOnce = 4
 
     package init(_ configuration: JaegerFaceConfiguration, bus: any MessageBus) {
         self.configuration = configuration
         questions = TraceQuestions(bus: bus, prefix: configuration.prefix)
     }
 
-    /// The listener as a service; `onListening` is told the port.
-    package func service(logger: Logger, onListening: @escaping @Sendable (Int) async -> Void) -> any Service {
+    /// The listener as a service; `onListening` is told the port. Throws what TLS refuses.
+    package func service(logger: Logger, onListening: @escaping @Sendable (Int) async -> Void) throws -> any Service {
         let router = Router()
+        router.add(
+            middleware: TokenGate(configuration.token) {
+                let errors = [JaegerError(code: 401, msg: "a bearer token is needed")]
+                return Self.json(JaegerEnvelope<[String]>(errors: errors), 401)
+            })
         addVersion2(router)
         addVersion3(router)
         return Application(
-            router: router,
+            router: router, server: try ListenerTLS.server(configuration.tls),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), serverName: nil),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
@@ -60,7 +71,7 @@ package struct JaegerFace: Sendable {
         }
         router.get("api/operations") { request, _ in
             await version2 { () throws(QuestionFailure) in
-                let parameters = JaegerParameters(request)
+                let parameters = QueryParameters(request)
                 guard let service = parameters.first("service") else {
                     throw QuestionFailure(400, "parameter 'service' is required")
                 }
@@ -69,17 +80,17 @@ package struct JaegerFace: Sendable {
             }
         }
         router.get("api/traces") { request, _ in
-            await version2 { () throws(QuestionFailure) in try await traces(JaegerParameters(request)) }
+            await version2 { () throws(QuestionFailure) in try await traces(QueryParameters(request)) }
         }
         router.get("api/traces/:id") { request, context in
             await version2 { () throws(QuestionFailure) in
                 let id = try Self.traceID(context.parameters.get("id") ?? "")
-                let isRaw = JaegerParameters(request).isTrue("raw")
+                let isRaw = QueryParameters(request).isTrue("raw")
                 return [JaegerTraceJSON(try await questions.trace(id, raw: isRaw))]
             }
         }
         router.get("api/dependencies") { request, _ in
-            await version2 { () throws(QuestionFailure) in try await dependencies(JaegerParameters(request)) }
+            await version2 { () throws(QuestionFailure) in try await dependencies(QueryParameters(request)) }
         }
     }
 
@@ -98,19 +109,19 @@ package struct JaegerFace: Sendable {
         }
     }
 
-    private func traces(_ parameters: JaegerParameters) async throws(QuestionFailure) -> [JaegerTraceJSON] {
+    private func traces(_ parameters: QueryParameters) async throws(QuestionFailure) -> [JaegerTraceJSON] {
         let names = parameters.all("traceID")
         if !names.isEmpty {
             var ids: [TraceID] = []
             for name in names.prefix(100) { ids.append(try Self.traceID(name)) }
-            return try await traces(ids, raw: parameters.isTrue("raw")).map { JaegerTraceJSON($0) }
+            return try await questions.traces(ids, raw: parameters.isTrue("raw")).map { JaegerTraceJSON($0) }
         }
         var search = try parameters.search(now: Self.now)
         search.raw = parameters.isTrue("raw")
         return try await found(search).map { JaegerTraceJSON($0) }
     }
 
-    private func dependencies(_ parameters: JaegerParameters) async throws(QuestionFailure) -> [JaegerDependencyJSON] {
+    private func dependencies(_ parameters: QueryParameters) async throws(QuestionFailure) -> [JaegerDependencyJSON] {
         var query = Lattice_V1_TraceQuery()
         // Milliseconds, unlike everything else.
         query.startTimeMax = parameters.first("endTs").flatMap { Int64($0) }.map { $0 &* 1_000_000 } ?? 0
@@ -129,36 +140,7 @@ package struct JaegerFace: Sendable {
     private func found(_ search: JaegerSearch) async throws(QuestionFailure) -> [Lattice_V1_TraceAnswer] {
         let summaries = try await questions.search(search.query, limit: search.limit)
         let ids = summaries.compactMap { TraceID(bytes: $0.traceID) }
-        return try await traces(ids, raw: search.raw).filter { search.matches($0) }
-    }
-
-    /// Traces in the order of their ids; one that is gone meanwhile is left out.
-    private func traces(_ ids: [TraceID], raw: Bool) async throws(QuestionFailure) -> [Lattice_V1_TraceAnswer] {
-        typealias Fetched = (index: Int, result: Result<Lattice_V1_TraceAnswer, QuestionFailure>)
-        var answers = [Lattice_V1_TraceAnswer?](repeating: nil, count: ids.count)
-        var failure: QuestionFailure?
-        await withTaskGroup(of: Fetched.self) { group in
-            func take(_ fetched: Fetched?) {
-                switch fetched?.result {
-                case .success(let answer): answers[fetched?.index ?? 0] = answer
-                case .failure(let error) where error.status != 404: failure = error
-                default: break
-                }
-            }
-            for (index, id) in ids.enumerated() {
-                if index >= Self.tracesAtOnce { take(await group.next()) }
-                group.addTask {
-                    do throws(QuestionFailure) {
-                        return (index, .success(try await questions.trace(id, raw: raw)))
-                    } catch {
-                        return (index, .failure(error))
-                    }
-                }
-            }
-            for await fetched in group { take(fetched) }
-        }
-        if let failure { throw failure }
-        return answers.compactMap { $0 }
+        return try await questions.traces(ids, raw: search.raw)
     }
 
     // MARK: Version 3
@@ -169,7 +151,7 @@ package struct JaegerFace: Sendable {
         }
         router.get("api/v3/operations") { request, _ in
             await version3 { () throws(QuestionFailure) in
-                let parameters = JaegerParameters(request)
+                let parameters = QueryParameters(request)
                 guard let service = parameters.first("service") else {
                     throw QuestionFailure(400, "parameter 'service' is required")
                 }
@@ -179,14 +161,14 @@ package struct JaegerFace: Sendable {
         }
         router.get("api/v3/traces") { request, _ in
             await version3 { () throws(QuestionFailure) in
-                let traces = try await found(try JaegerParameters(request).searchVersion3())
+                let traces = try await found(try QueryParameters(request).searchVersion3())
                 return ["result": OTLPTracesJSON(traces)]
             }
         }
         router.get("api/v3/traces/:id") { request, context in
             await version3 { () throws(QuestionFailure) in
                 let id = try Self.traceID(context.parameters.get("id") ?? "")
-                let isRaw = JaegerParameters(request).isTrue("raw_traces", "rawTraces")
+                let isRaw = QueryParameters(request).isTrue("raw_traces", "rawTraces")
                 return ["result": OTLPTracesJSON([try await questions.trace(id, raw: isRaw)])]
             }
         }

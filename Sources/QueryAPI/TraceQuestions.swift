@@ -24,6 +24,7 @@ package struct TraceQuestions: Sendable {
     private let timeout: Duration
     /// Of one trace, so that no answer takes all memory.
     private static let spansMaximum = 100_000
+    private static let tracesAtOnce = 4
 
     package init(bus: any MessageBus, prefix: String, timeout: Duration = .seconds(10)) {
         self.bus = bus
@@ -77,6 +78,37 @@ package struct TraceQuestions: Sendable {
             whole.append(page)
         }
         return whole
+    }
+
+    /// Traces in the order of their ids; one that is gone meanwhile is left out.
+    package func traces(
+        _ ids: [TraceID], raw: Bool
+    ) async throws(QuestionFailure) -> [Lattice_V1_TraceAnswer] {
+        typealias Fetched = (index: Int, result: Result<Lattice_V1_TraceAnswer, QuestionFailure>)
+        var answers = [Lattice_V1_TraceAnswer?](repeating: nil, count: ids.count)
+        var failure: QuestionFailure?
+        await withTaskGroup(of: Fetched.self) { group in
+            func take(_ fetched: Fetched?) {
+                switch fetched?.result {
+                case .success(let answer): answers[fetched?.index ?? 0] = answer
+                case .failure(let error) where error.status != 404: failure = error
+                default: break
+                }
+            }
+            for (index, id) in ids.enumerated() {
+                if index >= Self.tracesAtOnce { take(await group.next()) }
+                group.addTask {
+                    do throws(QuestionFailure) {
+                        return (index, .success(try await trace(id, raw: raw)))
+                    } catch {
+                        return (index, .failure(error))
+                    }
+                }
+            }
+            for await fetched in group { take(fetched) }
+        }
+        if let failure { throw failure }
+        return answers.compactMap { $0 }
     }
 
     /// Traces that a search finds, the latest first; at most `limit`.

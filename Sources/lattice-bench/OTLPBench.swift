@@ -48,7 +48,8 @@ struct OTLPBench: AsyncParsableCommand {
         let (ports, port) = AsyncStream.makeStream(of: Int.self)
         let group = ServiceGroup(
             configuration: .init(
-                services: [.init(service: face.service(logger: stage.logger) { port.yield($0) })], logger: stage.logger)
+                services: [.init(service: try face.service(logger: stage.logger) { port.yield($0) })],
+                logger: stage.logger)
         )
         let serving = Task { try await group.run() }
         let before = await running.node.status().acceptedEvents

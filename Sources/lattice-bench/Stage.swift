@@ -43,6 +43,7 @@ struct Stage {
     ) async throws -> RunningNode {
         var configuration = NodeConfiguration(directory: directory + "/data")
         configuration.bytesPerSecond = 0
+        configuration.spansPerSecond = 0
         configure(&configuration)
         let intake = try await connect("intake", atOnce: false)
         let answers = try await connect("answers", atOnce: true)

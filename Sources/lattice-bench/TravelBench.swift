@@ -11,7 +11,8 @@ import StateMachines
 /// A log of mixed events with checkpoints, built once for several benchmarks where `--log` names it.
 struct PastOptions: ParsableArguments {
     @Option(help: "Events in the log: heartbeats, spans and captures as 6 : 3 : 1.") var events = 10_000_000
-    @Option(help: "Events between two checkpoints.") var checkpointEvery = 1_000_000
+    @Option(help: "Events between two checkpoints; a node writes one in five minutes, and keeps a few of them.")
+    var checkpointEvery = 420_000
     @Option(help: "Events a second of the log's time.") var rate = 1_400
     @Option(help: ArgumentHelp("Use this log; it is built where there is none, and kept.", valueName: "dir"))
     var log: String?
@@ -28,7 +29,7 @@ struct PastOptions: ParsableArguments {
     ) throws {
         var report = Report(name, common)
         report.condition("events", "\(events): heartbeats, spans, captures 6 : 3 : 1; \(rate) a second of log time")
-        report.condition("checkpoints", "every \(checkpointEvery) events")
+        report.condition("checkpoints", "every \(checkpointEvery) events; those are kept that a node keeps")
         let parent = try log ?? Stage.makeDirectory(common)
         defer { if log == nil { try? FileManager.default.removeItem(atPath: parent) } }
         let directory = parent + "/data"
@@ -62,7 +63,11 @@ private struct MixedLog {
         logOptions.durability = .never
         let (log, _) = try EventLog.open(directory: directory, options: logOptions)
         try log.setSource(.core)
-        var writer = Writer(log: log, checkpoints: CheckpointStore(directory: directory + "/checkpoints"))
+        let policy = NodeConfiguration(directory: directory)
+        let checkpoints = CheckpointStore(
+            directory: directory + "/checkpoints", keptCount: policy.checkpointsKept,
+            olderCount: policy.olderCheckpoints)
+        var writer = Writer(log: log, checkpoints: checkpoints)
         for message in mesh.registrations(prefix: "lattice") {
             try writer.add(.registered, Array(message.subject.utf8.dropFirst(15)), message.payload)
         }
@@ -165,6 +170,7 @@ private struct MixedLog {
         mutating func checkpoint() throws {
             try flush()
             try CheckpointCodec.save(state, to: checkpoints, createdAt: Timestamp(nanoseconds: time))
+            try checkpoints.prune()
         }
 
         mutating func finish() throws {
@@ -175,7 +181,7 @@ private struct MixedLog {
 }
 
 /// Points of a log from a seed, the same in each run.
-private struct Dice {
+struct Dice {
     private var state: UInt64 = 42
 
     mutating func next(in range: ClosedRange<UInt64>) -> SequenceNumber {
@@ -194,13 +200,26 @@ private func peakMegabytes() -> Double {
 /// `travel`.
 struct TravelBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "travel", abstract: "A state at arbitrary points of the log: the slowest of so many.")
+        commandName: "travel", abstract: "A state at arbitrary points of the log: the slowest of so many.",
+        discussion: """
+            With --while-ingesting a node is asked for arbitrary points of its past, one journey after the other, while half \
+            of what it takes at most is offered to it: `ratio` is the share of that rate that it keeps, `ratio_alone` the \
+            same without a traveller.
+            """)
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var past: PastOptions
     @Option(help: "Points a run.") var points = 5
+    @Flag(help: "Measure a live node beside its intake instead.") var whileIngesting = false
+    @Option(help: "Seconds of each part (--while-ingesting).") var seconds = 10
 
     func run() async throws {
+        if whileIngesting {
+            var report = Report("travel-while-ingesting", common)
+            report.condition("offered", "half of the maximum, 64 heartbeats a message, for \(seconds) s")
+            for _ in 0..<common.runs { try await LiveTravel(common: common, seconds: seconds).run(&report) }
+            return report.finish()
+        }
         try past.with(common, "travel") { timeline, report in
             var dice = Dice()
             for _ in 0..<common.runs {

@@ -35,7 +35,7 @@ struct Lattice: AsyncParsableCommand {
             Serve.self, GatewayCommand.self, Publish.self, Query.self, TraceCommand.self, ServicesCommand.self,
             DependenciesCommand.self,
             ImportCommand.self, MirrorCommand.self, Erase.self, Tail.self, Replay.self, At.self, Bisect.self, Diff.self,
-            Step.self, Verify.self,
+            Step.self, Explain.self, WhatIf.self, Verify.self,
             AnchorsCommand.self, Backup.self,
             LogCommand.self,
         ])

@@ -35,6 +35,7 @@ struct ServicesCommand: AsyncParsableCommand {
                 DurationText.of(operation.latency.p95Ns), DurationText.of(operation.latency.p99Ns))
         }
         table.show()
+        OlderSpansText.show(answer.olderSpanCount, omitted: answer.omittedSpanCount)
     }
 }
 
@@ -76,6 +77,15 @@ struct DependenciesCommand: AsyncParsableCommand {
         }
         table.show()
         if answer.unpairedCount > 0 { Terminal.say("\(answer.unpairedCount) sides of calls have no other side") }
+        OlderSpansText.show(answer.olderSpanCount, omitted: answer.omittedSpanCount)
+    }
+}
+
+/// What is said of spans that are older than the windows which are kept.
+enum OlderSpansText {
+    static func show(_ count: UInt64, omitted: UInt64) {
+        if count > 0 { Terminal.say("of these, \(count) spans are older than the windows that are kept") }
+        if omitted > 0 { Terminal.say("\(omitted) older spans are not counted: name a time, or ask for one trace") }
     }
 }
 

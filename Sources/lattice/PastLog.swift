@@ -78,22 +78,14 @@ struct PastLog {
         } catch {
             throw CommandFailure(.failed, "\(point.text) lies before the log: \(try extent())")
         }
-        if found > reader.lastSequence || found < oldest {
+        if found > reader.lastSequence || found < timeline.oldest {
             throw CommandFailure(.failed, "\(point.text) lies outside of the log: \(try extent())")
         }
         return found
     }
 
-    /// Nothing before this can be reconstructed.
-    private var oldest: SequenceNumber {
-        let first = reader.firstRetained
-        if first <= SequenceNumber(1) { return first }
-        let checkpoints = (try? timeline.checkpoints.list()) ?? []
-        return checkpoints.first { $0.next >= first } ?? first
-    }
-
     /// Where a search begins that was told no beginning: before the first record, or at the oldest state there is.
-    var beginning: SequenceNumber { reader.firstRetained <= SequenceNumber(1) ? .origin : oldest }
+    var beginning: SequenceNumber { timeline.oldest }
 
     private func time(of sequence: SequenceNumber) throws(CommandFailure) -> Timestamp {
         try readingLog { () throws(EventStoreError) in try reader.frame(at: sequence) }?.recordedAt ?? .zero

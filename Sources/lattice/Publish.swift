@@ -18,10 +18,12 @@ struct Publish: AsyncParsableCommand {
               lattice publish deregister checkout --id checkout-1
               lattice publish release-guard checkout --as alice
               lattice publish configure --as alice --stale-after 45s
+              lattice publish configure-traces --as alice --slo checkout=250ms,99.9
             """,
         subcommands: [
             PublishRegistration.self, PublishHeartbeat.self, PublishHealth.self, PublishLoad.self,
             PublishDeregistration.self, PublishGuardRelease.self, PublishConfiguration.self,
+            PublishTraceConfiguration.self,
         ])
 }
 

@@ -4,6 +4,7 @@ import ArgumentParser
 import EventModel
 import Foundation
 import HTTPFace
+import Listeners
 import Logging
 import Messaging
 
@@ -34,6 +35,7 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup(title: "Log") var log: DurabilityOptions
     @OptionGroup(title: "HTTP") var http: HTTPOptions
     @OptionGroup(title: "Receivers of spans") var receivers: ReceiverOptions
+    @OptionGroup(title: "Traces") var traces: TraceSettingOptions
 
     @OptionGroup(title: "Mirrors") var mirrors: MirrorOptions
 
@@ -113,12 +115,18 @@ struct NodeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Bytes per second taken of one service; 0: no limit.", valueName: "size"))
     var bytesPerSecond: ByteCountArgument = ByteCountArgument(argument: "4MiB")!
 
+    @Option(help: ArgumentHelp("Spans per second taken of one service; 0: no limit.", valueName: "count"))
+    var spansPerSecond = 10_000
+
     func validate() throws {
         if let stream, !SubjectSyntax.isPublishable(stream) || stream.contains(".") {
             throw ValidationError("--stream '\(stream)' is no name of a stream: no dots, blanks or wildcards")
         }
         for value in [staleAfter, evictAfter].compactMap({ $0 }) where value.value < .milliseconds(100) {
             throw ValidationError("--stale-after and --evict-after are at least 100ms")
+        }
+        if !(0...1_000_000_000).contains(spansPerSecond) {
+            throw ValidationError("--spans-per-second takes 0 to 1000000000")
         }
     }
 }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import EventModel
 import Foundation
+import Listeners
 import Logging
 import Messaging
 import QueryAPI
@@ -40,6 +41,26 @@ struct ReceiverOptions: ParsableArguments {
             valueName: "file"))
     var receiverTokenFile: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "A file with the bearer token that readers have to show to Jaeger's and Zipkin's queries; without it all who "
+                + "can connect may read.", valueName: "file"))
+    var readerTokenFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The certificate chain of these listeners (PEM): OTLP, Zipkin and Jaeger speak TLS.", valueName: "file"))
+    var receiverCert: String?
+
+    @Option(help: ArgumentHelp("The key of --receiver-cert (PEM).", valueName: "file"))
+    var receiverKey: String?
+
+    func validate() throws {
+        if (receiverCert == nil) != (receiverKey == nil) {
+            throw ValidationError("--receiver-cert and --receiver-key are given together")
+        }
+    }
+
     /// All, in the order of the banner.
     var listeners: [ListenerSetting] {
         [
@@ -54,16 +75,54 @@ struct ReceiverOptions: ParsableArguments {
     func refuseOpenListeners(isInsecure: Bool) throws {
         for listener in listeners {
             guard let address = listener.listen.address, !address.isLoopback, !isInsecure else { continue }
+            let missing = missing(of: listener)
+            if missing.isEmpty { continue }
             throw ValidationError(
-                "\(listener.option) \(listener.listen.text) is not loopback: it needs TLS and a token. Put a TLS proxy "
-                    + "in front and listen on 127.0.0.1, or say --insecure if the network is trusted")
+                "\(listener.option) \(listener.listen.text) is not loopback: it needs "
+                    + "\(missing.joined(separator: " and ")). Or listen on 127.0.0.1 behind a proxy, or say --insecure "
+                    + "if the network is trusted")
         }
     }
 
-    func token() throws(CommandFailure) -> String? {
-        guard let receiverTokenFile else { return nil }
-        return try TokenFile.read(receiverTokenFile, option: "--receiver-token-file")
+    /// What a listener lacks for others to reach it.
+    private func missing(of listener: ListenerSetting) -> [String] {
+        var missing: [String] = []
+        if receiverCert == nil { missing.append("TLS (--receiver-cert, --receiver-key)") }
+        if listener.takesSpans && receiverTokenFile == nil {
+            missing.append("a token of senders (--receiver-token-file)")
+        }
+        if listener.answersQueries && readerTokenFile == nil {
+            missing.append("a token of readers (--reader-token-file)")
+        }
+        return missing
     }
+
+    /// What these listeners prove themselves with, and what they ask of clients.
+    func guarding() throws(CommandFailure) -> ListenerGuarding {
+        var guarding = ListenerGuarding()
+        if let receiverTokenFile {
+            guarding.senders = try TokenFile.read(receiverTokenFile, option: "--receiver-token-file")
+        }
+        if let readerTokenFile {
+            guarding.readers = try TokenFile.read(readerTokenFile, option: "--reader-token-file")
+        }
+        guard let receiverCert, let receiverKey else { return guarding }
+        do throws(ListenerTLS.Failure) {
+            guarding.tls = try ListenerTLS(certificateFile: receiverCert, keyFile: receiverKey)
+        } catch {
+            throw CommandFailure(.failed, error.description)
+        }
+        return guarding
+    }
+}
+
+/// What keeps strangers away from the listeners beyond the node's own HTTP.
+struct ListenerGuarding: Sendable {
+    /// Nil: everybody who can connect.
+    var senders: String?
+    /// Nil: everybody who can connect.
+    var readers: String?
+    var tls: ListenerTLS?
 }
 
 /// One listener as it was asked for.
@@ -82,6 +141,8 @@ struct ListenerSetting: Sendable {
         listen = asked ?? ListenArgument(argument: "127.0.0.1:\(port)")!
     }
 
+    var takesSpans: Bool { name != "jaeger" }
+    var answersQueries: Bool { name == "jaeger" || name == "zipkin" }
     /// For `--print-config`.
     var text: String { isDefault ? listen.text + ", unless taken" : listen.text }
 }
@@ -144,22 +205,25 @@ struct ListenerServices {
     let bus: any MessageBus
     let prefix: String
     let delivery: SpanDelivery
-    let token: String?
+    let guarding: ListenerGuarding
     let board: ListenerBoard
     let logger: Logger
 
-    func services() -> [any Service] {
+    /// Throws what TLS refuses.
+    func services() throws -> [any Service] {
         let budget = ReceiverBudget()
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .error)
-        return options.listeners.compactMap { setting in
+        let scheme = guarding.tls == nil ? "http" : "https"
+        return try options.listeners.compactMap { setting in
             guard let address = setting.listen.address else { return nil }
-            let configuration = ReceiverConfiguration(host: address.host, port: address.port, token: token)
+            let configuration = ReceiverConfiguration(
+                host: address.host, port: address.port, token: guarding.senders, tls: guarding.tls)
             let report: @Sendable (Int) async -> Void = { port in
-                await board.report(
-                    setting.name, address.url(scheme: setting.name == "otlp_grpc" ? "grpc" : "http", port))
+                let isPlainGRPC = setting.name == "otlp_grpc" && guarding.tls == nil
+                await board.report(setting.name, address.url(scheme: isPlainGRPC ? "grpc" : scheme, port))
             }
-            let service = self.service(setting.name, configuration, budget, quiet, report)
+            let service = try self.service(setting.name, configuration, budget, quiet, report)
             return ListenerService(setting: setting, service: service, board: board, logger: logger)
         }
     }
@@ -167,18 +231,23 @@ struct ListenerServices {
     private func service(
         _ name: String, _ configuration: ReceiverConfiguration, _ budget: ReceiverBudget, _ logger: Logger,
         _ report: @escaping @Sendable (Int) async -> Void
-    ) -> any Service {
+    ) throws -> any Service {
         switch name {
         case "otlp_http":
-            OTLPHTTPFace(configuration, delivery: delivery, budget: budget).service(logger: logger, onListening: report)
+            return try OTLPHTTPFace(configuration, delivery: delivery, budget: budget)
+                .service(logger: logger, onListening: report)
         case "otlp_grpc":
-            OTLPGRPCFace(configuration, delivery: delivery, budget: budget).service(logger: logger, onListening: report)
+            return OTLPGRPCFace(configuration, delivery: delivery, budget: budget)
+                .service(logger: logger, onListening: report)
         case "zipkin":
-            ZipkinFace(configuration, delivery: delivery, budget: budget).service(logger: logger, onListening: report)
+            let queries = ZipkinQueries(bus: bus, prefix: prefix, token: guarding.readers)
+            return try ZipkinFace(configuration, delivery: delivery, budget: budget)
+                .service(logger: logger, queries: queries.routes, onListening: report)
         default:
-            JaegerFace(
-                JaegerFaceConfiguration(host: configuration.host, port: configuration.port, prefix: prefix), bus: bus
-            ).service(logger: logger, onListening: report)
+            let jaeger = JaegerFaceConfiguration(
+                host: configuration.host, port: configuration.port, prefix: prefix, token: guarding.readers,
+                tls: guarding.tls)
+            return try JaegerFace(jaeger, bus: bus).service(logger: logger, onListening: report)
         }
     }
 }
@@ -186,22 +255,5 @@ struct ListenerServices {
 extension ListenArgument.Address {
     func url(scheme: String, _ port: Int) -> String {
         "\(scheme)://\(host.contains(":") ? "[\(host)]" : host):\(port)"
-    }
-}
-
-/// Bearer tokens on disk.
-enum TokenFile {
-    /// The first word of a file.
-    static func read(_ path: String, option: String) throws(CommandFailure) -> String {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw CommandFailure(.failed, "\(option) \(path) can not be read")
-        }
-        let text = String(decoding: data, as: UTF8.self)
-        let token = String(text.drop(while: \.isWhitespace).prefix { !$0.isWhitespace })
-        guard token.utf8.count >= 16 else {
-            throw CommandFailure(
-                .failed, "the token in \(path) is shorter than 16 characters: `openssl rand -hex 32` makes one")
-        }
-        return token
     }
 }

@@ -6,6 +6,7 @@ import EventModel
 import EventStore
 import Glibc
 import HTTPFace
+import Listeners
 import Logging
 import Messaging
 import Metrics
@@ -30,7 +31,7 @@ struct ServeRun {
     func run() async throws {
         MetricsSystem.bootstrap(metrics)
         let directory = configuration.directory
-        let tokens = (http: try serve.http.token(), receivers: try serve.receivers.token())
+        let (token, guarding) = (try serve.http.token(), try serve.receivers.guarding())
         let tls = try serve.http.tls()
         let anchorKey = try serve.anchors.key(outside: directory)
         let lock = try lockDirectory()
@@ -52,7 +53,7 @@ struct ServeRun {
                 return node
             })
         let board = ListenerBoard(listenerNames) { urls in launch.listens(urls) }
-        services += try listenerServices(launch, buses, tokens, tls, board)
+        services += try listenerServices(launch, buses, (token, tls), guarding, board)
         await board.start()
         let group = serviceGroup(services)
         await stopper.stop(group)
@@ -152,10 +153,15 @@ struct ServeRun {
     /// Over a stream nobody records the settings a node was started with; so they are published like any policy.
     private func recordSettings(_ node: Node, _ buses: NodeBuses) async {
         guard configuration.mode != .core else { return }
-        let change = configuration.registry
-        guard change != RegistryConfiguration(reason: change.reason),
-            let (type, facts) = EventCodec.encode(.policy(.registryConfigured(change)))
-        else { return }
+        let (registry, traces) = (configuration.registry, configuration.traces)
+        if registry != RegistryConfiguration(reason: registry.reason) {
+            publish(.registryConfigured(registry), node, buses)
+        }
+        if !traces.isEmpty { publish(.tracesConfigured(traces), node, buses) }
+    }
+
+    private func publish(_ policy: PolicyEvent, _ node: Node, _ buses: NodeBuses) {
+        guard let (type, facts) = EventCodec.encode(.policy(policy)) else { return }
         let subject = "\(configuration.prefix).events.policy.\(SubjectToken.escape(node.id)).\(type.name)"
         do throws(BusError) {
             try buses.answers.publish(Message(subject: subject, payload: facts))
@@ -170,8 +176,8 @@ struct ServeRun {
     }
 
     private func listenerServices(
-        _ launch: NodeLaunch, _ buses: NodeBuses, _ tokens: (http: String?, receivers: String?), _ tls: ListenerTLS?,
-        _ board: ListenerBoard
+        _ launch: NodeLaunch, _ buses: NodeBuses, _ http: (token: String?, tls: ListenerTLS?),
+        _ guarding: ListenerGuarding, _ board: ListenerBoard
     ) throws -> [any Service] {
         if listenerNames.isEmpty { return [] }
         let inbox: OutcomeInbox
@@ -184,10 +190,10 @@ struct ServeRun {
             try await inbox.outcome(of: message, timeout: timeout)
         }
         let delivery = SpanDelivery(prefix: configuration.prefix, outcome: outcome)
-        return try httpServices(launch, buses, (tokens.http, tls), outcome, board)
+        return try httpServices(launch, buses, http, outcome, board)
             + ListenerServices(
                 options: serve.receivers, bus: buses.answers, prefix: configuration.prefix, delivery: delivery,
-                token: tokens.receivers, board: board, logger: logger
+                guarding: guarding, board: board, logger: logger
             ).services()
     }
 

@@ -7,6 +7,7 @@ import EventStore
 /// What `--print-config` prints; secrets are not in it.
 struct ServeSettings: Encodable, Sendable {
     var allowLoopback: Bool?
+    var anomalyThreshold: String?
     var anchorInterval: String
     var anchorKey: String?
     var bytesPerSecond: UInt64
@@ -33,21 +34,29 @@ struct ServeSettings: Encodable, Sendable {
     var otlpHTTP: String
     var prefix: String
     var queryTimeout: String
+    var readerTokenFile: String?
+    var receiverCert: String?
+    var receiverKey: String?
     var receiverTokenFile: String?
     var retentionAge: String
     var retentionBytes: UInt64
+    var objectives: [String]
     var shadowAuthentication: String
     var shadowKey: String
+    var spansPerSecond: Int
+    var spansPerTrace: UInt32?
     var staleAfter: String?
     var stream: String?
     var sync: String
     var tickInterval: String
     var tlsCA: String?
+    var traceTimeToLive: String?
     var travellersMaximum: Int
     var zipkin: String
 
     enum CodingKeys: String, CodingKey {
         case allowLoopback = "allow_loopback"
+        case anomalyThreshold = "anomaly_threshold"
         case anchorInterval = "anchor_interval"
         case anchorKey = "anchor_key"
         case bytesPerSecond = "bytes_per_second"
@@ -66,21 +75,28 @@ struct ServeSettings: Encodable, Sendable {
         case otlpGRPC = "otlp_grpc"
         case otlpHTTP = "otlp_http"
         case queryTimeout = "query_timeout"
+        case readerTokenFile = "reader_token_file"
+        case receiverCert = "receiver_cert"
+        case receiverKey = "receiver_key"
         case receiverTokenFile = "receiver_token_file"
         case retentionAge = "retention_age"
         case retentionBytes = "retention_bytes"
         case shadowAuthentication = "shadow_auth_dir"
         case shadowKey = "shadow_key"
+        case spansPerSecond = "spans_per_second"
+        case spansPerTrace = "spans_per_trace"
         case staleAfter = "stale_after"
         case tickInterval = "tick_interval"
         case tlsCA = "tls_ca"
+        case traceTimeToLive = "trace_ttl"
         case travellersMaximum = "travellers_maximum"
-        case credentials, data, http, insecure, jaeger, mode, nats, prefix, stream, sync, zipkin
+        case credentials, data, http, insecure, jaeger, mode, nats, objectives, prefix, stream, sync, zipkin
     }
 
     init(_ serve: Serve) {
         let node = serve.nodeConfiguration
         allowLoopback = node.registry.allowLoopback
+        anomalyThreshold = serve.traces.anomalyThreshold?.defaultValueDescription
         anchorInterval = serve.anchors.anchorInterval.defaultValueDescription
         anchorKey = serve.anchors.anchorKey
         bytesPerSecond = UInt64(node.bytesPerSecond)
@@ -103,20 +119,27 @@ struct ServeSettings: Encodable, Sendable {
         mode = node.mode.name
         nats = serve.connection.servers
         natsPort = serve.node.natsPort
+        objectives = serve.traces.slo.map(\.text)
         prefix = node.prefix
         otlpGRPC = serve.receivers.listeners[1].text
         otlpHTTP = serve.receivers.listeners[0].text
         queryTimeout = "\(node.queryTimeout.rawValue / 1_000_000_000)s"
+        readerTokenFile = serve.receivers.readerTokenFile
+        receiverCert = serve.receivers.receiverCert
+        receiverKey = serve.receivers.receiverKey
         receiverTokenFile = serve.receivers.receiverTokenFile
         retentionAge = serve.log.retentionAge.defaultValueDescription
         retentionBytes = node.retention.byteCount ?? 0
         shadowAuthentication = ShadowSetUp(serve).credentialsDirectory
         shadowKey = ShadowSetUp(serve).keyPath
+        spansPerSecond = node.spansPerSecond
+        spansPerTrace = serve.traces.spansPerTrace
         staleAfter = serve.node.staleAfter?.defaultValueDescription
         stream = serve.node.stream
         sync = serve.log.sync.text
         tickInterval = "\(node.tickInterval.rawValue / 1_000_000_000)s"
         tlsCA = serve.connection.tlsCa
+        traceTimeToLive = serve.traces.traceTtl?.defaultValueDescription
         travellersMaximum = node.travellersMaximum
         zipkin = serve.receivers.listeners[2].text
     }
@@ -135,7 +158,9 @@ extension Serve {
         configuration.diskPressure = log.diskPressure.thresholds
         if anchors.anchorKey != nil { configuration.anchorInterval = anchors.anchorInterval.value }
         configuration.bytesPerSecond = Int(node.bytesPerSecond.value)
+        configuration.spansPerSecond = node.spansPerSecond
         configuration.registry = registryConfiguration
+        configuration.traces = traces.change(reason: "lattice serve")
         configuration.version = Lattice.version
         return configuration
     }

@@ -17,9 +17,11 @@ struct TraceCommand: AsyncParsableCommand {
               lattice trace critical-path 4bf92f3577b34da6a3ce929d0e0e4736
               lattice trace flame 4bf92f3577b34da6a3ce929d0e0e4736 --output slow.svg
               lattice trace compare GOOD BAD            where a bad trace spends more than a good one
+              lattice trace stats                       what is resident, what was dropped, the settings
             """,
         subcommands: [
             TraceList.self, TraceShow.self, TraceCriticalPath.self, TraceFlame.self, TraceCompare.self,
+            TraceStats.self,
         ])
 }
 

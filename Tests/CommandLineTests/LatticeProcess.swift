@@ -35,8 +35,10 @@ final class LatticeProcess: Sendable {
     private let outputPath: String
     private let errorsPath: String
 
-    /// The program lies beside the test bundle, or beside a directory that holds it.
-    static let executable: URL = {
+    static let executable = program("lattice")
+
+    /// A program lies beside the test bundle, or beside a directory that holds it.
+    static func program(_ name: String) -> URL {
         let starts = [
             URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath(), Bundle.main.bundleURL,
             URL(fileURLWithPath: CommandLine.arguments[0]),
@@ -44,21 +46,23 @@ final class LatticeProcess: Sendable {
         for start in starts {
             var directory = start.deletingLastPathComponent()
             for _ in 0..<4 {
-                let program = directory.appendingPathComponent("lattice")
+                let program = directory.appendingPathComponent(name)
                 let values = try? program.resourceValues(forKeys: [.isRegularFileKey])
                 if values?.isRegularFile == true { return program }
                 directory = directory.deletingLastPathComponent()
             }
         }
-        preconditionFailure("the built lattice was not found beside the tests")
-    }()
+        preconditionFailure("the built \(name) was not found beside the tests")
+    }
 
-    init(_ arguments: [String], in scratch: Scratch, environment: [String: String] = [:]) throws {
+    init(
+        _ arguments: [String], in scratch: Scratch, environment: [String: String] = [:], program: URL = executable
+    ) throws {
         let name = UUID().uuidString
         outputPath = scratch.path("\(name).out")
         errorsPath = scratch.path("\(name).err")
         process = Process()
-        process.executableURL = Self.executable
+        process.executableURL = program
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: scratch.directory)
         // Nothing of the machine on which the tests run may decide which node is asked. Where coverage is measured, the

@@ -3,48 +3,9 @@
 import Foundation
 import Testing
 
-/// A Python with OpenTelemetry's SDK and both exporters: the system's, or a venv made for this run from PyPI.
-enum PythonWithOpenTelemetry {
-    private static let packages = [
-        "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-exporter-otlp-proto-grpc",
-    ]
-    private static let check =
-        "import opentelemetry.sdk, opentelemetry.exporter.otlp.proto.http, opentelemetry.exporter.otlp.proto.grpc"
-
-    /// Nil where neither is to be had.
-    static let path: String? = {
-        if run("/usr/bin/env", ["python3", "-c", check]).status == 0 { return "/usr/bin/env" }
-        let folder = FileManager.default.temporaryDirectory.path + "/lattice-opentelemetry-venv"
-        let python = folder + "/bin/python"
-        if run(python, ["-c", check]).status == 0 { return python }
-        guard run("/usr/bin/env", ["python3", "-m", "venv", folder]).status == 0 else { return nil }
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"] + packages
-        return run(python, install).status == 0 ? python : nil
-    }()
-
-    /// Runs a script; the first argument of `env` is the program.
-    static func run(script: String, _ arguments: [String]) throws -> (status: Int32, output: String) {
-        let python = try #require(path)
-        return run(python, (python.hasSuffix("/env") ? ["python3"] : []) + [script] + arguments)
-    }
-
-    private static func run(_ program: String, _ arguments: [String]) -> (status: Int32, output: String) {
-        let process = Process()
-        let pipe = Pipe()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        process.standardOutput = pipe
-        process.standardError = pipe
-        guard (try? process.run()) != nil else { return (-1, "") }
-        let data = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
-    }
-}
-
 @Suite(
     .enabled(
-        if: PythonWithOpenTelemetry.path != nil,
+        if: PythonEnvironment.openTelemetry != nil,
         "no python3 with opentelemetry-sdk and its OTLP exporters here, and PyPI can not be reached"))
 struct `The OpenTelemetry SDK` {
     private static let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -54,7 +15,8 @@ struct `The OpenTelemetry SDK` {
     func `sends what the queries return, to the attribute`(kind: String, listener: String) async throws {
         let node = try await ReceiverNode()
         let endpoint = try node.url(listener).replacingOccurrences(of: "grpc://", with: "")
-        let exported = try PythonWithOpenTelemetry.run(script: Self.script, [kind, endpoint])
+        let python = try #require(PythonEnvironment.openTelemetry)
+        let exported = python.run(script: Self.script, [kind, endpoint])
         try #require(exported.status == 0, "\(exported.output)")
         // Whatever Python warns of stands between the spans.
         let lines = exported.output.split(separator: "\n").filter { $0.hasPrefix("{") }

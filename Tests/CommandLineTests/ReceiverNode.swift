@@ -41,8 +41,10 @@ struct ReceiverNode {
         return try await Self.send(request)
     }
 
-    static func get(_ url: String) async throws -> HTTPAnswer {
-        try await send(URLRequest(url: try #require(URL(string: url)), timeoutInterval: 20))
+    static func get(_ url: String, token: String? = nil) async throws -> HTTPAnswer {
+        var request = URLRequest(url: try #require(URL(string: url)), timeoutInterval: 20)
+        if let token { request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization") }
+        return try await send(request)
     }
 
     private static func send(_ request: URLRequest) async throws -> HTTPAnswer {

@@ -77,6 +77,20 @@ import Testing
         #expect(other.status == 200, "\(other)")
     }
 
+    @Test func `a service with more spans than its rate is told to come again`() async throws {
+        let node = try await ReceiverNode(["--spans-per-second", "1"])
+        let spans = (1...200).map { id in
+            #"{"traceId":"463ac35c9f6413ad48485a3953bb6125","id":"\#(String(id, radix: 16))","name":"get","#
+                + #""timestamp":\#(OTLPExample.seconds)000000,"localEndpoint":{"serviceName":"web"}}"#
+        }
+        let body = Data("[\(spans.joined(separator: ","))]".utf8)
+        #expect(try await node.post("zipkin", "/api/v2/spans", body).status == 202, "it may burst once")
+        let again = try await node.post("zipkin", "/api/v2/spans", body)
+        #expect(again.status == 429 && again.headers["retry-after"] == "1", "\(again)")
+        let other = try await node.post("otlp_http", Self.traces, OTLPExample.request(service: "small"))
+        #expect(other.status == 200, "\(other)")
+    }
+
     @Test func `Zipkin's spans are taken with 202`() async throws {
         let node = try await ReceiverNode()
         let spans = """

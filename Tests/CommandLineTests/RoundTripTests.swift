@@ -124,6 +124,30 @@ import Testing
         #expect(nothing.status == 2 && nothing.errors.contains("at least one"), "\(nothing)")
     }
 
+    @Test func `settings of traces are changed by a principal, and shown`() async throws {
+        let node = try await RunningNode(try Scratch())
+        let changed = try await node.lattice(
+            "publish", "configure-traces", "--as", "alice", "--trace-ttl", "2h", "--anomaly-factor", "6", "--slo",
+            "checkout=250ms,99.95", "--slo", "mirror=none")
+        #expect(changed.status == 0, "\(changed)")
+        let stats = try await node.lattice("trace", "stats", "--json")
+        #expect(stats.output.contains(#""time_to_live_ns":"7200000000000""#), "\(stats)")
+        #expect(stats.output.contains(#""anomaly_factor":6"#), "\(stats)")
+        let objective = #"{"service_name":"checkout","latency_ns":"250000000","availability_basis_points":9995}"#
+        #expect(stats.output.contains(objective) && !stats.output.contains("mirror"), "\(stats)")
+        let table = try await node.lattice("trace", "stats")
+        #expect(table.status == 0 && table.output.contains("99.95 %") && table.output.contains("traces resident"))
+        let refused = try await node.lattice("publish", "configure-traces", "--as", "alice", "--trace-ttl", "8d")
+        #expect(refused.status == 1 && refused.output.contains("invalid_setting"), "\(refused)")
+        let nothing = try await node.lattice("publish", "configure-traces", "--as", "alice")
+        #expect(nothing.status == 2 && nothing.errors.contains("at least one"), "\(nothing)")
+        for wrong in ["checkout", "=1s,99", "checkout=1s", "checkout=1s,100.01", "checkout=1s,9.999", "checkout=0s,99"]
+        {
+            let ended = try await node.lattice("publish", "configure-traces", "--as", "alice", "--slo", wrong)
+            #expect(ended.status == 2, "\(wrong): \(ended)")
+        }
+    }
+
     @Test func `a tail shows what passes`() async throws {
         let node = try await RunningNode(try Scratch())
         let tail = try LatticeProcess(

@@ -1,6 +1,7 @@
 # Exports a trace with OpenTelemetry's SDK and prints what it sent, one span a line, as JSON.
-# Usage: export.py http|grpc ENDPOINT
+# Usage: export.py http|grpc ENDPOINT [CERTIFICATES TOKEN]
 import json
+import os
 import sys
 
 from opentelemetry.sdk.resources import Resource
@@ -27,18 +28,29 @@ class Recorder(SpanExporter):
         self.exporter.shutdown()
 
 
-def exporter(kind, endpoint):
+def exporter(kind, endpoint, certificates=None, token=None):
+    headers = {"authorization": "Bearer " + token} if token else None
     if kind == "grpc":
-        from grpc import Compression
+        from grpc import Compression, ssl_channel_credentials
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-        return OTLPSpanExporter(endpoint=endpoint, insecure=True, compression=Compression.Gzip)
+        if not certificates:
+            return OTLPSpanExporter(endpoint=endpoint, insecure=True, compression=Compression.Gzip)
+        with open(certificates, "rb") as file:
+            credentials = ssl_channel_credentials(file.read())
+        return OTLPSpanExporter(endpoint=endpoint, credentials=credentials, headers=headers,
+                                compression=Compression.Gzip)
+    if certificates:
+        # Where these are set, the HTTP library takes them instead of what the exporter was told.
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            os.environ.pop(name, None)
     from opentelemetry.exporter.otlp.proto.http import Compression
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    return OTLPSpanExporter(endpoint=endpoint + "/v1/traces", compression=Compression.Gzip)
+    return OTLPSpanExporter(endpoint=endpoint + "/v1/traces", certificate_file=certificates, headers=headers,
+                            compression=Compression.Gzip)
 
 
 def main():
-    recorder = Recorder(exporter(sys.argv[1], sys.argv[2]))
+    recorder = Recorder(exporter(*sys.argv[1:]))
     provider = TracerProvider(resource=Resource.create({"service.name": "python-shop", "build": 7}))
     provider.add_span_processor(BatchSpanProcessor(recorder))
     tracer = provider.get_tracer("shop.orders", "1.2.3")

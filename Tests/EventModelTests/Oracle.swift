@@ -150,6 +150,7 @@ enum Oracle {
         case let message as Lattice_V1_RegistryConfigured: .policy(.registryConfigured(configuration(message)))
         case let message as Lattice_V1_GuardReleased:
             .policy(.guardReleased(serviceName: message.serviceName, reason: message.reason))
+        case let message as Lattice_V1_TracesConfigured: .policy(.tracesConfigured(configuration(message)))
         default: preconditionFailure("the oracle does not know \(type(of: message))")
         }
     }
@@ -165,6 +166,28 @@ enum Oracle {
             panicBasisPoints: message.hasPanicBasisPoints ? message.panicBasisPoints : nil,
             allowLoopback: message.hasAllowLoopback ? message.allowLoopback : nil,
             endpointNetworks: message.endpointNetworks, reason: message.reason)
+    }
+
+    private static func configuration(_ message: Lattice_V1_TracesConfigured) -> TracesConfiguration {
+        var change = TracesConfiguration(
+            objectives: message.objectives.map {
+                NamedObjective(
+                    serviceName: $0.serviceName,
+                    objective: ServiceObjective(
+                        latency: Nanoseconds($0.latencyNs), availabilityBasisPoints: $0.availabilityBasisPoints))
+            }, reason: message.reason)
+        change.timeToLive = message.hasTimeToLiveNs ? Nanoseconds(message.timeToLiveNs) : nil
+        change.spansPerTrace = message.hasSpansPerTrace ? message.spansPerTrace : nil
+        change.settleAfter = message.hasSettleAfterNs ? Nanoseconds(message.settleAfterNs) : nil
+        change.anomalyFactor = message.hasAnomalyFactor ? message.anomalyFactor : nil
+        change.anomalyFloor = message.hasAnomalyFloorNs ? Nanoseconds(message.anomalyFloorNs) : nil
+        change.anomalySamples = message.hasAnomalySamples ? message.anomalySamples : nil
+        change.anomalyThreshold = message.hasAnomalyThresholdNs ? Nanoseconds(message.anomalyThresholdNs) : nil
+        change.seriesWindows = message.hasSeriesWindows ? message.seriesWindows : nil
+        change.services = message.hasServices ? message.services : nil
+        change.peers = message.hasPeers ? message.peers : nil
+        change.operationsPerService = message.hasOperationsPerService ? message.operationsPerService : nil
+        return change
     }
 }
 
@@ -186,6 +209,7 @@ extension EventType {
         case .semanticsActivated: Lattice_V1_SemanticsActivated.self
         case .registryConfigured: Lattice_V1_RegistryConfigured.self
         case .guardReleased: Lattice_V1_GuardReleased.self
+        case .tracesConfigured: Lattice_V1_TracesConfigured.self
         case .mirrorAdded: Lattice_V1_MirrorsAdded.self
         case .mirrorRemoved: Lattice_V1_MirrorsChanged.self
         case .mirrorEnabled: Lattice_V1_MirrorsChanged.self

@@ -81,6 +81,7 @@ extension SplitMix64 {
                 $0.serviceName = text(atMost: 256)
                 $0.reason = text(atMost: 4_096)
             }
+        case .tracesConfigured: traceConfiguration()
         default: preconditionFailure("\(type) is not a node's event")
         }
     }
@@ -194,6 +195,30 @@ extension SplitMix64 {
             $0.strategy = strategy()
             $0.asOfSequence = number()
             $0.seed = number()
+        }
+    }
+
+    private mutating func traceConfiguration() -> Lattice_V1_TracesConfigured {
+        Lattice_V1_TracesConfigured.with {
+            if oneIn(2) { $0.timeToLiveNs = signed() }
+            if oneIn(2) { $0.spansPerTrace = small() }
+            if oneIn(2) { $0.settleAfterNs = signed() }
+            if oneIn(2) { $0.anomalyFactor = small() }
+            if oneIn(2) { $0.anomalyFloorNs = signed() }
+            if oneIn(2) { $0.anomalySamples = small() }
+            if oneIn(2) { $0.anomalyThresholdNs = signed() }
+            if oneIn(2) { $0.seriesWindows = small() }
+            if oneIn(2) { $0.services = small() }
+            if oneIn(2) { $0.peers = small() }
+            if oneIn(2) { $0.operationsPerService = small() }
+            $0.objectives = (0..<below(4)).map { _ in
+                Lattice_V1_ServiceObjective.with {
+                    $0.serviceName = text(atMost: 256)
+                    $0.latencyNs = signed()
+                    $0.availabilityBasisPoints = small()
+                }
+            }
+            $0.reason = text(atMost: 4_096)
         }
     }
 

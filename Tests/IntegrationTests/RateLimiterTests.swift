@@ -9,10 +9,12 @@ import Testing
 private final class Limiter {
     private var limiter: RateLimiter
 
-    init(bytesPerSecond: Int) { limiter = RateLimiter(bytesPerSecond: bytesPerSecond) }
+    init(bytesPerSecond: Int = 0, spansPerSecond: Int = 0) {
+        limiter = RateLimiter(bytesPerSecond: bytesPerSecond, spansPerSecond: spansPerSecond)
+    }
 
-    func admits(_ service: String, bytes: Int, now: Timestamp) -> Bool {
-        limiter.admits(service, bytes: bytes, now: now)
+    func admits(_ service: String, bytes: Int = 0, spans: Int = 0, now: Timestamp) -> Bool {
+        limiter.admits(service, bytes: bytes, spans: spans, now: now)
     }
 }
 
@@ -57,5 +59,24 @@ private final class Limiter {
         #expect(!limiter.admits("0", bytes: 1, now: start))
         #expect(limiter.admits("new", bytes: 200, now: start))
         #expect(limiter.admits("0", bytes: 200, now: start))
+    }
+
+    @Test func `counts spans beside bytes, and takes neither where one is used up`() {
+        let limiter = Limiter(bytesPerSecond: 1_000, spansPerSecond: 10)
+        #expect(limiter.admits("a", bytes: 100, spans: 20, now: start))
+        #expect(!limiter.admits("a", bytes: 100, spans: 1, now: start))
+        #expect(limiter.admits("a", bytes: 1_900, now: start), "what is no span needs none, and no bytes were taken")
+        #expect(!limiter.admits("a", bytes: 1, now: start))
+        #expect(!limiter.admits("a", bytes: 10, spans: 11, now: start + .seconds(1)))
+        #expect(limiter.admits("a", bytes: 10, spans: 10, now: start + .seconds(1)))
+    }
+
+    @Test func `lets a message larger than the burst pass once, and waits for the debt`() {
+        let limiter = Limiter(spansPerSecond: 10)
+        #expect(limiter.admits("a", spans: 50, now: start))
+        #expect(!limiter.admits("a", spans: 1, now: start + .seconds(3)))
+        #expect(limiter.admits("a", spans: 1, now: start + .milliseconds(3_100)))
+        #expect(!limiter.admits("a", spans: 50, now: start + .seconds(4)), "it waits for a full share")
+        #expect(limiter.admits("a", spans: 50, now: start + .seconds(6)))
     }
 }

@@ -155,6 +155,7 @@ final class Stage: Sendable {
         configuration.tickInterval = .seconds(3_600)
         configuration.queryTimeout = .seconds(5)
         configuration.bytesPerSecond = 0
+        configuration.spansPerSecond = 0
         if let stream { configuration.mode = .jetStream(stream: stream) }
         configure(&configuration)
         let intake = try await connect("intake", atOnce: false)

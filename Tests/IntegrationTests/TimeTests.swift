@@ -175,5 +175,22 @@ extension `A node` {
                 await again.stop()
             }
         }
+
+        @Test func `takes settings of traces from its start, and records them once`() async throws {
+            try await Stage.with { stage in
+                var change = TracesConfiguration(reason: "test")
+                change.timeToLive = .seconds(7_200)
+                let wanted = change
+                var node = try await stage.node { $0.traces = wanted }
+                let client = try await stage.client()
+                #expect(try node.records(.tracesConfigured).count == 1)
+                let settings = try await client.query("trace.stats")["settings"]
+                #expect(settings["time_to_live_ns"].text == "7200000000000")
+                await node.stop()
+                node = try await stage.node { $0.traces = wanted }
+                #expect(try node.records(.tracesConfigured).count == 1, "they are the same already")
+                await node.stop()
+            }
+        }
     }
 }

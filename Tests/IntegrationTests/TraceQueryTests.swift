@@ -41,6 +41,30 @@ extension `A node` {
             }
         }
 
+        @Test(arguments: Encoding.allCases)
+        func `takes settings by an event, answers by them, and keeps the past as it was`(
+            _ encoding: Encoding
+        ) async throws {
+            try await onStage { client, _ in
+                let before = try await client.tell(.guardReleased, "alice", #"{"service_name":"nobody"}"#)
+                let objective = #"{"service_name":"cart","latency_ns":"25000000","availability_basis_points":9900}"#
+                let change = #"{"spans_per_trace":3,"objectives":["# + objective + #"],"reason":"test"}"#
+                let done = try await client.tell(.tracesConfigured, "alice", change, as: encoding)
+                #expect(done["outcome"].text == "accepted")
+                let wrong = try await client.tell(.tracesConfigured, "alice", #"{"anomaly_factor":0}"#, as: encoding)
+                #expect(wrong["outcome"].text == "refused" && wrong["reason"].text == "invalid_setting")
+                try await client.call(maker)
+                let spans = (5...6).map { maker.span($0, in: 1, 0, 10) }
+                let full = try await client.trace("web", spans)
+                #expect(full["refused"][0]["reason"].text == "too_many_spans")
+                let report = try await client.query("trace.slo", as: encoding)
+                #expect(report["services"][0]["objective"]["service_name"].text == "cart")
+                #expect(try await client.query("trace.stats")["settings"]["spans_per_trace"].number == 3)
+                let past = try await client.query("trace.stats", #"{"at_sequence":"\#(before["sequence"].text)"}"#)
+                #expect(past["settings"]["spans_per_trace"].number == 20_000)
+            }
+        }
+
         @Test func `corrects clocks, and shows them as they were where asked`() async throws {
             try await onStage { client, _ in
                 try await client.trace("web", [maker.span(1, 0, 100, kind: "client")], host: "a")

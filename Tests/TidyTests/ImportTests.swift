@@ -45,18 +45,20 @@ private struct ImportRights {
         // Faces publish events and ask queries like any customer: never StateMachines, EventStore, ActorSystem.
         "HTTPFace": ImportRights(
             everywhere: [
-                "EventModel", "Messaging", "Logging", "Metrics", "CoreMetrics", "Synchronization",
-                "ServiceLifecycle",
-                "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "NIOSSL", "HTTPTypes", "NIOCore",
-                "FoundationEssentials",
+                "EventModel", "Messaging", "Listeners", "Logging", "Metrics", "CoreMetrics", "Synchronization",
+                "ServiceLifecycle", "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "FoundationEssentials",
             ]),
+        // TLS and tokens of every listener.
+        "Listeners": ImportRights(
+            everywhere: ["Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore", "NIOSSL"]),
         // What sends spans: the translation knows no network, the faces know no machine and no log.
         "Receivers": ImportRights(
-            everywhere: ["EventModel", "SwiftProtobuf", "FoundationEssentials"],
+            everywhere: ["EventModel", "MeshRules", "SwiftProtobuf", "FoundationEssentials"],
             below: [
                 "Generated": ["Foundation"],
                 "Faces": [
-                    "Messaging", "Logging", "Metrics", "Synchronization", "ServiceLifecycle", "Hummingbird",
+                    "Messaging", "Listeners", "Logging", "Metrics", "Synchronization", "ServiceLifecycle",
+                    "Hummingbird",
                     "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOEmbedded", "NIOHTTP1", "NIOHTTPCompression",
                     "GRPCCore",
                     "GRPCNIOTransportHTTP2Posix", "GRPCProtobuf",
@@ -65,8 +67,8 @@ private struct ImportRights {
         // What reads spans, asked as a customer of the bus.
         "QueryAPI": ImportRights(
             everywhere: [
-                "EventModel", "Messaging", "Logging", "ServiceLifecycle", "SwiftProtobuf", "Hummingbird", "HTTPTypes",
-                "NIOCore", "FoundationEssentials",
+                "EventModel", "Messaging", "Listeners", "Logging", "ServiceLifecycle", "SwiftProtobuf", "Hummingbird",
+                "HummingbirdCore", "HTTPTypes", "NIOCore", "FoundationEssentials",
             ]),
         // Speaks HTTP to shadows: values in, values out.
         "Dispatcher": ImportRights(
@@ -88,6 +90,13 @@ private struct ImportRights {
             everywhere: [
                 "EventModel", "MeshRules", "Messaging", "NATSMessaging", "Logging", "Metrics", "Tracing",
                 "Instrumentation", "ServiceLifecycle", "Synchronization",
+            ]),
+        "example-service": ImportRights(
+            everywhere: [
+                "LatticeClient", "EventModel", "ArgumentParser", "AsyncHTTPClient", "Hummingbird", "HTTPTypes",
+                "NIOCore",
+                "NIOHTTP1", "Logging",
+                "ServiceLifecycle", "UnixSignals", "Tracing", "Synchronization", "Foundation",
             ]),
         "lattice": nil,
         "lattice-bench": nil,

@@ -157,6 +157,141 @@ package nonisolated struct Lattice_V1_GuardReleased: Sendable {
   package init() {}
 }
 
+/// <prefix>.events.policy.<principal>.traces_configured. Absent fields keep their value.
+package nonisolated struct Lattice_V1_TracesConfigured: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// How long a trace stays resident after its first record, in the log's time.
+  package var timeToLiveNs: Int64 {
+    get {_timeToLiveNs ?? 0}
+    set {_timeToLiveNs = newValue}
+  }
+  /// Returns true if `timeToLiveNs` has been explicitly set.
+  package var hasTimeToLiveNs: Bool {self._timeToLiveNs != nil}
+  /// Clears the value of `timeToLiveNs`. Subsequent reads from it will return its default value.
+  package mutating func clearTimeToLiveNs() {self._timeToLiveNs = nil}
+
+  /// More are refused.
+  package var spansPerTrace: UInt32 {
+    get {_spansPerTrace ?? 0}
+    set {_spansPerTrace = newValue}
+  }
+  /// Returns true if `spansPerTrace` has been explicitly set.
+  package var hasSpansPerTrace: Bool {self._spansPerTrace != nil}
+  /// Clears the value of `spansPerTrace`. Subsequent reads from it will return its default value.
+  package mutating func clearSpansPerTrace() {self._spansPerTrace = nil}
+
+  /// A trace is judged when nothing came for so long.
+  package var settleAfterNs: Int64 {
+    get {_settleAfterNs ?? 0}
+    set {_settleAfterNs = newValue}
+  }
+  /// Returns true if `settleAfterNs` has been explicitly set.
+  package var hasSettleAfterNs: Bool {self._settleAfterNs != nil}
+  /// Clears the value of `settleAfterNs`. Subsequent reads from it will return its default value.
+  package mutating func clearSettleAfterNs() {self._settleAfterNs = nil}
+
+  /// A root is slow beyond median + factor x max(1.4826 x MAD, 5 % of the median, floor).
+  package var anomalyFactor: UInt32 {
+    get {_anomalyFactor ?? 0}
+    set {_anomalyFactor = newValue}
+  }
+  /// Returns true if `anomalyFactor` has been explicitly set.
+  package var hasAnomalyFactor: Bool {self._anomalyFactor != nil}
+  /// Clears the value of `anomalyFactor`. Subsequent reads from it will return its default value.
+  package mutating func clearAnomalyFactor() {self._anomalyFactor = nil}
+
+  package var anomalyFloorNs: Int64 {
+    get {_anomalyFloorNs ?? 0}
+    set {_anomalyFloorNs = newValue}
+  }
+  /// Returns true if `anomalyFloorNs` has been explicitly set.
+  package var hasAnomalyFloorNs: Bool {self._anomalyFloorNs != nil}
+  /// Clears the value of `anomalyFloorNs`. Subsequent reads from it will return its default value.
+  package mutating func clearAnomalyFloorNs() {self._anomalyFloorNs = nil}
+
+  /// Roots of an operation in the five minutes before; with fewer there is no baseline.
+  package var anomalySamples: UInt32 {
+    get {_anomalySamples ?? 0}
+    set {_anomalySamples = newValue}
+  }
+  /// Returns true if `anomalySamples` has been explicitly set.
+  package var hasAnomalySamples: Bool {self._anomalySamples != nil}
+  /// Clears the value of `anomalySamples`. Subsequent reads from it will return its default value.
+  package mutating func clearAnomalySamples() {self._anomalySamples = nil}
+
+  /// A root that takes longer is out of the ordinary whatever its operation does; 0: none.
+  package var anomalyThresholdNs: Int64 {
+    get {_anomalyThresholdNs ?? 0}
+    set {_anomalyThresholdNs = newValue}
+  }
+  /// Returns true if `anomalyThresholdNs` has been explicitly set.
+  package var hasAnomalyThresholdNs: Bool {self._anomalyThresholdNs != nil}
+  /// Clears the value of `anomalyThresholdNs`. Subsequent reads from it will return its default value.
+  package mutating func clearAnomalyThresholdNs() {self._anomalyThresholdNs = nil}
+
+  /// How many windows of five minutes the counts of services, operations and calls are kept.
+  package var seriesWindows: UInt32 {
+    get {_seriesWindows ?? 0}
+    set {_seriesWindows = newValue}
+  }
+  /// Returns true if `seriesWindows` has been explicitly set.
+  package var hasSeriesWindows: Bool {self._seriesWindows != nil}
+  /// Clears the value of `seriesWindows`. Subsequent reads from it will return its default value.
+  package mutating func clearSeriesWindows() {self._seriesWindows = nil}
+
+  /// Distinct names; what comes on top is counted under `__other__`. Names that are known stay.
+  package var services: UInt32 {
+    get {_services ?? 0}
+    set {_services = newValue}
+  }
+  /// Returns true if `services` has been explicitly set.
+  package var hasServices: Bool {self._services != nil}
+  /// Clears the value of `services`. Subsequent reads from it will return its default value.
+  package mutating func clearServices() {self._services = nil}
+
+  package var peers: UInt32 {
+    get {_peers ?? 0}
+    set {_peers = newValue}
+  }
+  /// Returns true if `peers` has been explicitly set.
+  package var hasPeers: Bool {self._peers != nil}
+  /// Clears the value of `peers`. Subsequent reads from it will return its default value.
+  package mutating func clearPeers() {self._peers = nil}
+
+  package var operationsPerService: UInt32 {
+    get {_operationsPerService ?? 0}
+    set {_operationsPerService = newValue}
+  }
+  /// Returns true if `operationsPerService` has been explicitly set.
+  package var hasOperationsPerService: Bool {self._operationsPerService != nil}
+  /// Clears the value of `operationsPerService`. Subsequent reads from it will return its default value.
+  package mutating func clearOperationsPerService() {self._operationsPerService = nil}
+
+  /// Of the services named here, the others keep theirs; latency and availability 0: the service has none any more.
+  package var objectives: [Lattice_V1_ServiceObjective] = []
+
+  package var reason: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _timeToLiveNs: Int64? = nil
+  fileprivate var _spansPerTrace: UInt32? = nil
+  fileprivate var _settleAfterNs: Int64? = nil
+  fileprivate var _anomalyFactor: UInt32? = nil
+  fileprivate var _anomalyFloorNs: Int64? = nil
+  fileprivate var _anomalySamples: UInt32? = nil
+  fileprivate var _anomalyThresholdNs: Int64? = nil
+  fileprivate var _seriesWindows: UInt32? = nil
+  fileprivate var _services: UInt32? = nil
+  fileprivate var _peers: UInt32? = nil
+  fileprivate var _operationsPerService: UInt32? = nil
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "lattice.v1"
@@ -304,6 +439,100 @@ nonisolated extension Lattice_V1_GuardReleased: SwiftProtobuf.Message, SwiftProt
 
   package static func ==(lhs: Lattice_V1_GuardReleased, rhs: Lattice_V1_GuardReleased) -> Bool {
     if lhs.serviceName != rhs.serviceName {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lattice_V1_TracesConfigured: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TracesConfigured"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}time_to_live_ns\0\u{3}spans_per_trace\0\u{3}settle_after_ns\0\u{3}anomaly_factor\0\u{3}anomaly_floor_ns\0\u{3}anomaly_samples\0\u{3}anomaly_threshold_ns\0\u{3}series_windows\0\u{1}services\0\u{1}peers\0\u{3}operations_per_service\0\u{1}objectives\0\u{2}\u{3}reason\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self._timeToLiveNs) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self._spansPerTrace) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self._settleAfterNs) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self._anomalyFactor) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self._anomalyFloorNs) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self._anomalySamples) }()
+      case 7: try { try decoder.decodeSingularInt64Field(value: &self._anomalyThresholdNs) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self._seriesWindows) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self._services) }()
+      case 10: try { try decoder.decodeSingularUInt32Field(value: &self._peers) }()
+      case 11: try { try decoder.decodeSingularUInt32Field(value: &self._operationsPerService) }()
+      case 12: try { try decoder.decodeRepeatedMessageField(value: &self.objectives) }()
+      case 15: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._timeToLiveNs {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._spansPerTrace {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._settleAfterNs {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._anomalyFactor {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 4)
+    } }()
+    try { if let v = self._anomalyFloorNs {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 5)
+    } }()
+    try { if let v = self._anomalySamples {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 6)
+    } }()
+    try { if let v = self._anomalyThresholdNs {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 7)
+    } }()
+    try { if let v = self._seriesWindows {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 8)
+    } }()
+    try { if let v = self._services {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 9)
+    } }()
+    try { if let v = self._peers {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 10)
+    } }()
+    try { if let v = self._operationsPerService {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 11)
+    } }()
+    if !self.objectives.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.objectives, fieldNumber: 12)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 15)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lattice_V1_TracesConfigured, rhs: Lattice_V1_TracesConfigured) -> Bool {
+    if lhs._timeToLiveNs != rhs._timeToLiveNs {return false}
+    if lhs._spansPerTrace != rhs._spansPerTrace {return false}
+    if lhs._settleAfterNs != rhs._settleAfterNs {return false}
+    if lhs._anomalyFactor != rhs._anomalyFactor {return false}
+    if lhs._anomalyFloorNs != rhs._anomalyFloorNs {return false}
+    if lhs._anomalySamples != rhs._anomalySamples {return false}
+    if lhs._anomalyThresholdNs != rhs._anomalyThresholdNs {return false}
+    if lhs._seriesWindows != rhs._seriesWindows {return false}
+    if lhs._services != rhs._services {return false}
+    if lhs._peers != rhs._peers {return false}
+    if lhs._operationsPerService != rhs._operationsPerService {return false}
+    if lhs.objectives != rhs.objectives {return false}
     if lhs.reason != rhs.reason {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

@@ -159,7 +159,7 @@ package nonisolated struct Lattice_V1_TraceQuery: @unchecked Sendable {
     set {_uniqueStorage()._otherTraceID = newValue}
   }
 
-  /// slo: none: the contracts of the specification (SERVICE_SLO).
+  /// slo: none: those that policy events set; at first the contracts of the specification (SERVICE_SLO).
   package var objectives: [Lattice_V1_ServiceObjective] {
     get {_storage._objectives}
     set {_uniqueStorage()._objectives = newValue}
@@ -169,6 +169,30 @@ package nonisolated struct Lattice_V1_TraceQuery: @unchecked Sendable {
   package var format: String {
     get {_storage._format}
     set {_uniqueStorage()._format = newValue}
+  }
+
+  /// search: what the span of service, operation and tags is; unspecified: any.
+  package var spanKind: Lattice_V1_SpanKind {
+    get {_storage._spanKind}
+    set {_uniqueStorage()._spanKind = newValue}
+  }
+
+  /// search: whom that span calls, by the name under which `dependencies` shows it.
+  package var peerName: String {
+    get {_storage._peerName}
+    set {_uniqueStorage()._peerName = newValue}
+  }
+
+  /// search: of that span, unlike min_duration_ns.
+  package var minSpanDurationNs: Int64 {
+    get {_storage._minSpanDurationNs}
+    set {_uniqueStorage()._minSpanDurationNs = newValue}
+  }
+
+  /// 0: none.
+  package var maxSpanDurationNs: Int64 {
+    get {_storage._maxSpanDurationNs}
+    set {_uniqueStorage()._maxSpanDurationNs = newValue}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -187,6 +211,9 @@ package nonisolated struct Lattice_V1_TagFilter: Sendable {
   package var key: String = String()
 
   package var value: String = String()
+
+  /// Whatever its value; an event of the span with this name is as good.
+  package var anyValue: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -586,6 +613,12 @@ package nonisolated struct Lattice_V1_OperationsAnswer: Sendable {
 
   package var operations: [Lattice_V1_OperationSummary] = []
 
+  /// Of these, spans that began before the windows which are kept: counted from the traces that are resident.
+  package var olderSpanCount: UInt64 = 0
+
+  /// Further such spans, which were not counted: one question counts a bounded number of them.
+  package var omittedSpanCount: UInt64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -650,6 +683,12 @@ package nonisolated struct Lattice_V1_PercentilesAnswer: Sendable {
   package var errorCount: UInt64 = 0
 
   package var percentiles: [Lattice_V1_Percentile] = []
+
+  /// Of these, spans that began before the windows which are kept: counted from the traces that are resident.
+  package var olderSpanCount: UInt64 = 0
+
+  /// Further such spans, which were not counted: one question counts a bounded number of them.
+  package var omittedSpanCount: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -841,6 +880,12 @@ package nonisolated struct Lattice_V1_DependenciesAnswer: Sendable {
   /// Sides of calls whose other side is not known.
   package var unpairedCount: UInt64 = 0
 
+  /// Of these, spans that began before the windows which are kept: counted from the traces that are resident.
+  package var olderSpanCount: UInt64 = 0
+
+  /// Further such spans, which were not counted: one question counts a bounded number of them.
+  package var omittedSpanCount: UInt64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -898,6 +943,12 @@ package nonisolated struct Lattice_V1_SLOAnswer: Sendable {
   package mutating func clearAsOf() {self._asOf = nil}
 
   package var services: [Lattice_V1_ServiceCompliance] = []
+
+  /// Of these, spans that began before the windows which are kept: counted from the traces that are resident.
+  package var olderSpanCount: UInt64 = 0
+
+  /// Further such spans, which were not counted: one question counts a bounded number of them.
+  package var omittedSpanCount: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1055,52 +1106,131 @@ package nonisolated struct Lattice_V1_TracePathDifference: Sendable {
 }
 
 /// stats: what the collector holds and what it counted.
-package nonisolated struct Lattice_V1_CollectorStats: Sendable {
+package nonisolated struct Lattice_V1_CollectorStats: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var asOf: Lattice_V1_AsOf {
-    get {_asOf ?? Lattice_V1_AsOf()}
-    set {_asOf = newValue}
+    get {_storage._asOf ?? Lattice_V1_AsOf()}
+    set {_uniqueStorage()._asOf = newValue}
   }
   /// Returns true if `asOf` has been explicitly set.
-  package var hasAsOf: Bool {self._asOf != nil}
+  package var hasAsOf: Bool {_storage._asOf != nil}
   /// Clears the value of `asOf`. Subsequent reads from it will return its default value.
-  package mutating func clearAsOf() {self._asOf = nil}
+  package mutating func clearAsOf() {_uniqueStorage()._asOf = nil}
 
-  package var traceCount: UInt64 = 0
+  package var traceCount: UInt64 {
+    get {_storage._traceCount}
+    set {_uniqueStorage()._traceCount = newValue}
+  }
 
-  package var spanCount: UInt64 = 0
+  package var spanCount: UInt64 {
+    get {_storage._spanCount}
+    set {_uniqueStorage()._spanCount = newValue}
+  }
 
-  package var duplicates: UInt64 = 0
+  package var duplicates: UInt64 {
+    get {_storage._duplicates}
+    set {_uniqueStorage()._duplicates = newValue}
+  }
 
   /// Duplicates that took the place of the earlier span.
-  package var replaced: UInt64 = 0
+  package var replaced: UInt64 {
+    get {_storage._replaced}
+    set {_uniqueStorage()._replaced = newValue}
+  }
 
   /// Spans refused because their trace was full.
-  package var droppedSpans: UInt64 = 0
+  package var droppedSpans: UInt64 {
+    get {_storage._droppedSpans}
+    set {_uniqueStorage()._droppedSpans = newValue}
+  }
 
   /// Traces that made room for others before their time, and their spans.
-  package var evictedTraces: UInt64 = 0
+  package var evictedTraces: UInt64 {
+    get {_storage._evictedTraces}
+    set {_uniqueStorage()._evictedTraces = newValue}
+  }
 
-  package var evictedSpans: UInt64 = 0
+  package var evictedSpans: UInt64 {
+    get {_storage._evictedSpans}
+    set {_uniqueStorage()._evictedSpans = newValue}
+  }
 
-  package var expiredTraces: UInt64 = 0
+  package var expiredTraces: UInt64 {
+    get {_storage._expiredTraces}
+    set {_uniqueStorage()._expiredTraces = newValue}
+  }
 
   /// Spans that came after their trace had been judged.
-  package var lateSpans: UInt64 = 0
+  package var lateSpans: UInt64 {
+    get {_storage._lateSpans}
+    set {_uniqueStorage()._lateSpans = newValue}
+  }
 
   /// Calls and spans counted under `__other__`.
-  package var overflowedEdges: UInt64 = 0
+  package var overflowedEdges: UInt64 {
+    get {_storage._overflowedEdges}
+    set {_uniqueStorage()._overflowedEdges = newValue}
+  }
 
-  package var overflowedNames: UInt64 = 0
+  package var overflowedNames: UInt64 {
+    get {_storage._overflowedNames}
+    set {_uniqueStorage()._overflowedNames = newValue}
+  }
+
+  /// What the collector judges by now.
+  package var settings: Lattice_V1_TraceSettings {
+    get {_storage._settings ?? Lattice_V1_TraceSettings()}
+    set {_uniqueStorage()._settings = newValue}
+  }
+  /// Returns true if `settings` has been explicitly set.
+  package var hasSettings: Bool {_storage._settings != nil}
+  /// Clears the value of `settings`. Subsequent reads from it will return its default value.
+  package mutating func clearSettings() {_uniqueStorage()._settings = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _asOf: Lattice_V1_AsOf? = nil
+  fileprivate var _storage = unsafe _StorageClass.defaultInstance
+}
+
+/// The settings as policy events left them.
+package nonisolated struct Lattice_V1_TraceSettings: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var timeToLiveNs: Int64 = 0
+
+  package var spansPerTrace: UInt32 = 0
+
+  package var settleAfterNs: Int64 = 0
+
+  package var anomalyFactor: UInt32 = 0
+
+  package var anomalyFloorNs: Int64 = 0
+
+  package var anomalySamples: UInt32 = 0
+
+  /// 0: none.
+  package var anomalyThresholdNs: Int64 = 0
+
+  package var seriesWindows: UInt32 = 0
+
+  package var services: UInt32 = 0
+
+  package var peers: UInt32 = 0
+
+  package var operationsPerService: UInt32 = 0
+
+  package var objectives: [Lattice_V1_ServiceObjective] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -1109,7 +1239,7 @@ fileprivate nonisolated let _protobuf_package = "lattice.v1"
 
 nonisolated extension Lattice_V1_TraceQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TraceQuery"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}trace_id\0\u{3}span_id\0\u{3}service_name\0\u{3}operation_name\0\u{1}tags\0\u{3}min_duration_ns\0\u{3}max_duration_ns\0\u{1}error\0\u{3}start_time_min\0\u{3}start_time_max\0\u{1}limit\0\u{3}page_token\0\u{3}at_sequence\0\u{3}at_time\0\u{3}min_sequence\0\u{1}raw\0\u{3}max_clock_skew_ns\0\u{3}percentile_basis_points\0\u{3}threshold_ns\0\u{3}other_trace_id\0\u{1}objectives\0\u{1}format\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}trace_id\0\u{3}span_id\0\u{3}service_name\0\u{3}operation_name\0\u{1}tags\0\u{3}min_duration_ns\0\u{3}max_duration_ns\0\u{1}error\0\u{3}start_time_min\0\u{3}start_time_max\0\u{1}limit\0\u{3}page_token\0\u{3}at_sequence\0\u{3}at_time\0\u{3}min_sequence\0\u{1}raw\0\u{3}max_clock_skew_ns\0\u{3}percentile_basis_points\0\u{3}threshold_ns\0\u{3}other_trace_id\0\u{1}objectives\0\u{1}format\0\u{3}span_kind\0\u{3}peer_name\0\u{3}min_span_duration_ns\0\u{3}max_span_duration_ns\0")
 
   fileprivate class _StorageClass {
     var _traceID: Data = Data()
@@ -1134,6 +1264,10 @@ nonisolated extension Lattice_V1_TraceQuery: SwiftProtobuf.Message, SwiftProtobu
     var _otherTraceID: Data = Data()
     var _objectives: [Lattice_V1_ServiceObjective] = []
     var _format: String = String()
+    var _spanKind: Lattice_V1_SpanKind = .unspecified
+    var _peerName: String = String()
+    var _minSpanDurationNs: Int64 = 0
+    var _maxSpanDurationNs: Int64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1166,6 +1300,10 @@ nonisolated extension Lattice_V1_TraceQuery: SwiftProtobuf.Message, SwiftProtobu
       _otherTraceID = source._otherTraceID
       _objectives = source._objectives
       _format = source._format
+      _spanKind = source._spanKind
+      _peerName = source._peerName
+      _minSpanDurationNs = source._minSpanDurationNs
+      _maxSpanDurationNs = source._maxSpanDurationNs
     }
   }
 
@@ -1206,6 +1344,10 @@ nonisolated extension Lattice_V1_TraceQuery: SwiftProtobuf.Message, SwiftProtobu
         case 20: try { try decoder.decodeSingularBytesField(value: &_storage._otherTraceID) }()
         case 21: try { try decoder.decodeRepeatedMessageField(value: &_storage._objectives) }()
         case 22: try { try decoder.decodeSingularStringField(value: &_storage._format) }()
+        case 23: try { try decoder.decodeSingularEnumField(value: &_storage._spanKind) }()
+        case 24: try { try decoder.decodeSingularStringField(value: &_storage._peerName) }()
+        case 25: try { try decoder.decodeSingularInt64Field(value: &_storage._minSpanDurationNs) }()
+        case 26: try { try decoder.decodeSingularInt64Field(value: &_storage._maxSpanDurationNs) }()
         default: break
         }
       }
@@ -1284,6 +1426,18 @@ nonisolated extension Lattice_V1_TraceQuery: SwiftProtobuf.Message, SwiftProtobu
       if !_storage._format.isEmpty {
         try visitor.visitSingularStringField(value: _storage._format, fieldNumber: 22)
       }
+      if _storage._spanKind != .unspecified {
+        try visitor.visitSingularEnumField(value: _storage._spanKind, fieldNumber: 23)
+      }
+      if !_storage._peerName.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._peerName, fieldNumber: 24)
+      }
+      if _storage._minSpanDurationNs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._minSpanDurationNs, fieldNumber: 25)
+      }
+      if _storage._maxSpanDurationNs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._maxSpanDurationNs, fieldNumber: 26)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1315,6 +1469,10 @@ nonisolated extension Lattice_V1_TraceQuery: SwiftProtobuf.Message, SwiftProtobu
         if _storage._otherTraceID != rhs_storage._otherTraceID {return false}
         if _storage._objectives != rhs_storage._objectives {return false}
         if _storage._format != rhs_storage._format {return false}
+        if _storage._spanKind != rhs_storage._spanKind {return false}
+        if _storage._peerName != rhs_storage._peerName {return false}
+        if _storage._minSpanDurationNs != rhs_storage._minSpanDurationNs {return false}
+        if _storage._maxSpanDurationNs != rhs_storage._maxSpanDurationNs {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -1326,7 +1484,7 @@ nonisolated extension Lattice_V1_TraceQuery: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Lattice_V1_TagFilter: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TagFilter"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{1}value\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{1}value\0\u{3}any_value\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1336,6 +1494,7 @@ nonisolated extension Lattice_V1_TagFilter: SwiftProtobuf.Message, SwiftProtobuf
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.key) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.value) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.anyValue) }()
       default: break
       }
     }
@@ -1348,12 +1507,16 @@ nonisolated extension Lattice_V1_TagFilter: SwiftProtobuf.Message, SwiftProtobuf
     if !self.value.isEmpty {
       try visitor.visitSingularStringField(value: self.value, fieldNumber: 2)
     }
+    if self.anyValue != false {
+      try visitor.visitSingularBoolField(value: self.anyValue, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lattice_V1_TagFilter, rhs: Lattice_V1_TagFilter) -> Bool {
     if lhs.key != rhs.key {return false}
     if lhs.value != rhs.value {return false}
+    if lhs.anyValue != rhs.anyValue {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2052,7 +2215,7 @@ nonisolated extension Lattice_V1_LatencySummary: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Lattice_V1_OperationsAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OperationsAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}operations\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}operations\0\u{3}older_span_count\0\u{3}omitted_span_count\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2062,6 +2225,8 @@ nonisolated extension Lattice_V1_OperationsAnswer: SwiftProtobuf.Message, SwiftP
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._asOf) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.operations) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.olderSpanCount) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.omittedSpanCount) }()
       default: break
       }
     }
@@ -2078,12 +2243,20 @@ nonisolated extension Lattice_V1_OperationsAnswer: SwiftProtobuf.Message, SwiftP
     if !self.operations.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.operations, fieldNumber: 2)
     }
+    if self.olderSpanCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.olderSpanCount, fieldNumber: 3)
+    }
+    if self.omittedSpanCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.omittedSpanCount, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lattice_V1_OperationsAnswer, rhs: Lattice_V1_OperationsAnswer) -> Bool {
     if lhs._asOf != rhs._asOf {return false}
     if lhs.operations != rhs.operations {return false}
+    if lhs.olderSpanCount != rhs.olderSpanCount {return false}
+    if lhs.omittedSpanCount != rhs.omittedSpanCount {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2150,7 +2323,7 @@ nonisolated extension Lattice_V1_OperationSummary: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Lattice_V1_PercentilesAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PercentilesAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}service_name\0\u{3}operation_name\0\u{3}call_count\0\u{3}error_count\0\u{1}percentiles\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}service_name\0\u{3}operation_name\0\u{3}call_count\0\u{3}error_count\0\u{1}percentiles\0\u{3}older_span_count\0\u{3}omitted_span_count\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2164,6 +2337,8 @@ nonisolated extension Lattice_V1_PercentilesAnswer: SwiftProtobuf.Message, Swift
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.callCount) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.errorCount) }()
       case 6: try { try decoder.decodeRepeatedMessageField(value: &self.percentiles) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.olderSpanCount) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.omittedSpanCount) }()
       default: break
       }
     }
@@ -2192,6 +2367,12 @@ nonisolated extension Lattice_V1_PercentilesAnswer: SwiftProtobuf.Message, Swift
     if !self.percentiles.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.percentiles, fieldNumber: 6)
     }
+    if self.olderSpanCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.olderSpanCount, fieldNumber: 7)
+    }
+    if self.omittedSpanCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.omittedSpanCount, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2202,6 +2383,8 @@ nonisolated extension Lattice_V1_PercentilesAnswer: SwiftProtobuf.Message, Swift
     if lhs.callCount != rhs.callCount {return false}
     if lhs.errorCount != rhs.errorCount {return false}
     if lhs.percentiles != rhs.percentiles {return false}
+    if lhs.olderSpanCount != rhs.olderSpanCount {return false}
+    if lhs.omittedSpanCount != rhs.omittedSpanCount {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2547,7 +2730,7 @@ nonisolated extension Lattice_V1_SpanSlack: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Lattice_V1_DependenciesAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DependenciesAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}links\0\u{3}self_links\0\u{3}unpaired_count\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}links\0\u{3}self_links\0\u{3}unpaired_count\0\u{3}older_span_count\0\u{3}omitted_span_count\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2559,6 +2742,8 @@ nonisolated extension Lattice_V1_DependenciesAnswer: SwiftProtobuf.Message, Swif
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.links) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.selfLinks) }()
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.unpairedCount) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.olderSpanCount) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.omittedSpanCount) }()
       default: break
       }
     }
@@ -2581,6 +2766,12 @@ nonisolated extension Lattice_V1_DependenciesAnswer: SwiftProtobuf.Message, Swif
     if self.unpairedCount != 0 {
       try visitor.visitSingularUInt64Field(value: self.unpairedCount, fieldNumber: 4)
     }
+    if self.olderSpanCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.olderSpanCount, fieldNumber: 5)
+    }
+    if self.omittedSpanCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.omittedSpanCount, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2589,6 +2780,8 @@ nonisolated extension Lattice_V1_DependenciesAnswer: SwiftProtobuf.Message, Swif
     if lhs.links != rhs.links {return false}
     if lhs.selfLinks != rhs.selfLinks {return false}
     if lhs.unpairedCount != rhs.unpairedCount {return false}
+    if lhs.olderSpanCount != rhs.olderSpanCount {return false}
+    if lhs.omittedSpanCount != rhs.omittedSpanCount {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2660,7 +2853,7 @@ nonisolated extension Lattice_V1_DependencyLink: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Lattice_V1_SLOAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".SLOAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}services\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}services\0\u{3}older_span_count\0\u{3}omitted_span_count\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2670,6 +2863,8 @@ nonisolated extension Lattice_V1_SLOAnswer: SwiftProtobuf.Message, SwiftProtobuf
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._asOf) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.services) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.olderSpanCount) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.omittedSpanCount) }()
       default: break
       }
     }
@@ -2686,12 +2881,20 @@ nonisolated extension Lattice_V1_SLOAnswer: SwiftProtobuf.Message, SwiftProtobuf
     if !self.services.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.services, fieldNumber: 2)
     }
+    if self.olderSpanCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.olderSpanCount, fieldNumber: 3)
+    }
+    if self.omittedSpanCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.omittedSpanCount, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lattice_V1_SLOAnswer, rhs: Lattice_V1_SLOAnswer) -> Bool {
     if lhs._asOf != rhs._asOf {return false}
     if lhs.services != rhs.services {return false}
+    if lhs.olderSpanCount != rhs.olderSpanCount {return false}
+    if lhs.omittedSpanCount != rhs.omittedSpanCount {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2986,7 +3189,161 @@ nonisolated extension Lattice_V1_TracePathDifference: SwiftProtobuf.Message, Swi
 
 nonisolated extension Lattice_V1_CollectorStats: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CollectorStats"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}trace_count\0\u{3}span_count\0\u{1}duplicates\0\u{1}replaced\0\u{3}dropped_spans\0\u{3}evicted_traces\0\u{3}evicted_spans\0\u{3}expired_traces\0\u{3}late_spans\0\u{3}overflowed_edges\0\u{3}overflowed_names\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}trace_count\0\u{3}span_count\0\u{1}duplicates\0\u{1}replaced\0\u{3}dropped_spans\0\u{3}evicted_traces\0\u{3}evicted_spans\0\u{3}expired_traces\0\u{3}late_spans\0\u{3}overflowed_edges\0\u{3}overflowed_names\0\u{1}settings\0")
+
+  fileprivate class _StorageClass {
+    var _asOf: Lattice_V1_AsOf? = nil
+    var _traceCount: UInt64 = 0
+    var _spanCount: UInt64 = 0
+    var _duplicates: UInt64 = 0
+    var _replaced: UInt64 = 0
+    var _droppedSpans: UInt64 = 0
+    var _evictedTraces: UInt64 = 0
+    var _evictedSpans: UInt64 = 0
+    var _expiredTraces: UInt64 = 0
+    var _lateSpans: UInt64 = 0
+    var _overflowedEdges: UInt64 = 0
+    var _overflowedNames: UInt64 = 0
+    var _settings: Lattice_V1_TraceSettings? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _asOf = source._asOf
+      _traceCount = source._traceCount
+      _spanCount = source._spanCount
+      _duplicates = source._duplicates
+      _replaced = source._replaced
+      _droppedSpans = source._droppedSpans
+      _evictedTraces = source._evictedTraces
+      _evictedSpans = source._evictedSpans
+      _expiredTraces = source._expiredTraces
+      _lateSpans = source._lateSpans
+      _overflowedEdges = source._overflowedEdges
+      _overflowedNames = source._overflowedNames
+      _settings = source._settings
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._asOf) }()
+        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._traceCount) }()
+        case 3: try { try decoder.decodeSingularUInt64Field(value: &_storage._spanCount) }()
+        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._duplicates) }()
+        case 5: try { try decoder.decodeSingularUInt64Field(value: &_storage._replaced) }()
+        case 6: try { try decoder.decodeSingularUInt64Field(value: &_storage._droppedSpans) }()
+        case 7: try { try decoder.decodeSingularUInt64Field(value: &_storage._evictedTraces) }()
+        case 8: try { try decoder.decodeSingularUInt64Field(value: &_storage._evictedSpans) }()
+        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._expiredTraces) }()
+        case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._lateSpans) }()
+        case 11: try { try decoder.decodeSingularUInt64Field(value: &_storage._overflowedEdges) }()
+        case 12: try { try decoder.decodeSingularUInt64Field(value: &_storage._overflowedNames) }()
+        case 13: try { try decoder.decodeSingularMessageField(value: &_storage._settings) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._asOf {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      if _storage._traceCount != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._traceCount, fieldNumber: 2)
+      }
+      if _storage._spanCount != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._spanCount, fieldNumber: 3)
+      }
+      if _storage._duplicates != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._duplicates, fieldNumber: 4)
+      }
+      if _storage._replaced != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._replaced, fieldNumber: 5)
+      }
+      if _storage._droppedSpans != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._droppedSpans, fieldNumber: 6)
+      }
+      if _storage._evictedTraces != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._evictedTraces, fieldNumber: 7)
+      }
+      if _storage._evictedSpans != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._evictedSpans, fieldNumber: 8)
+      }
+      if _storage._expiredTraces != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._expiredTraces, fieldNumber: 9)
+      }
+      if _storage._lateSpans != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._lateSpans, fieldNumber: 10)
+      }
+      if _storage._overflowedEdges != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._overflowedEdges, fieldNumber: 11)
+      }
+      if _storage._overflowedNames != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._overflowedNames, fieldNumber: 12)
+      }
+      try { if let v = _storage._settings {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lattice_V1_CollectorStats, rhs: Lattice_V1_CollectorStats) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._asOf != rhs_storage._asOf {return false}
+        if _storage._traceCount != rhs_storage._traceCount {return false}
+        if _storage._spanCount != rhs_storage._spanCount {return false}
+        if _storage._duplicates != rhs_storage._duplicates {return false}
+        if _storage._replaced != rhs_storage._replaced {return false}
+        if _storage._droppedSpans != rhs_storage._droppedSpans {return false}
+        if _storage._evictedTraces != rhs_storage._evictedTraces {return false}
+        if _storage._evictedSpans != rhs_storage._evictedSpans {return false}
+        if _storage._expiredTraces != rhs_storage._expiredTraces {return false}
+        if _storage._lateSpans != rhs_storage._lateSpans {return false}
+        if _storage._overflowedEdges != rhs_storage._overflowedEdges {return false}
+        if _storage._overflowedNames != rhs_storage._overflowedNames {return false}
+        if _storage._settings != rhs_storage._settings {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lattice_V1_TraceSettings: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TraceSettings"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}time_to_live_ns\0\u{3}spans_per_trace\0\u{3}settle_after_ns\0\u{3}anomaly_factor\0\u{3}anomaly_floor_ns\0\u{3}anomaly_samples\0\u{3}anomaly_threshold_ns\0\u{3}series_windows\0\u{1}services\0\u{1}peers\0\u{3}operations_per_service\0\u{1}objectives\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2994,80 +3351,76 @@ nonisolated extension Lattice_V1_CollectorStats: SwiftProtobuf.Message, SwiftPro
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._asOf) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.traceCount) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.spanCount) }()
-      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.duplicates) }()
-      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.replaced) }()
-      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.droppedSpans) }()
-      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.evictedTraces) }()
-      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.evictedSpans) }()
-      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.expiredTraces) }()
-      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.lateSpans) }()
-      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.overflowedEdges) }()
-      case 12: try { try decoder.decodeSingularUInt64Field(value: &self.overflowedNames) }()
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self.timeToLiveNs) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.spansPerTrace) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self.settleAfterNs) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.anomalyFactor) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self.anomalyFloorNs) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.anomalySamples) }()
+      case 7: try { try decoder.decodeSingularInt64Field(value: &self.anomalyThresholdNs) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.seriesWindows) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.services) }()
+      case 10: try { try decoder.decodeSingularUInt32Field(value: &self.peers) }()
+      case 11: try { try decoder.decodeSingularUInt32Field(value: &self.operationsPerService) }()
+      case 12: try { try decoder.decodeRepeatedMessageField(value: &self.objectives) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._asOf {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    if self.traceCount != 0 {
-      try visitor.visitSingularUInt64Field(value: self.traceCount, fieldNumber: 2)
+    if self.timeToLiveNs != 0 {
+      try visitor.visitSingularInt64Field(value: self.timeToLiveNs, fieldNumber: 1)
     }
-    if self.spanCount != 0 {
-      try visitor.visitSingularUInt64Field(value: self.spanCount, fieldNumber: 3)
+    if self.spansPerTrace != 0 {
+      try visitor.visitSingularUInt32Field(value: self.spansPerTrace, fieldNumber: 2)
     }
-    if self.duplicates != 0 {
-      try visitor.visitSingularUInt64Field(value: self.duplicates, fieldNumber: 4)
+    if self.settleAfterNs != 0 {
+      try visitor.visitSingularInt64Field(value: self.settleAfterNs, fieldNumber: 3)
     }
-    if self.replaced != 0 {
-      try visitor.visitSingularUInt64Field(value: self.replaced, fieldNumber: 5)
+    if self.anomalyFactor != 0 {
+      try visitor.visitSingularUInt32Field(value: self.anomalyFactor, fieldNumber: 4)
     }
-    if self.droppedSpans != 0 {
-      try visitor.visitSingularUInt64Field(value: self.droppedSpans, fieldNumber: 6)
+    if self.anomalyFloorNs != 0 {
+      try visitor.visitSingularInt64Field(value: self.anomalyFloorNs, fieldNumber: 5)
     }
-    if self.evictedTraces != 0 {
-      try visitor.visitSingularUInt64Field(value: self.evictedTraces, fieldNumber: 7)
+    if self.anomalySamples != 0 {
+      try visitor.visitSingularUInt32Field(value: self.anomalySamples, fieldNumber: 6)
     }
-    if self.evictedSpans != 0 {
-      try visitor.visitSingularUInt64Field(value: self.evictedSpans, fieldNumber: 8)
+    if self.anomalyThresholdNs != 0 {
+      try visitor.visitSingularInt64Field(value: self.anomalyThresholdNs, fieldNumber: 7)
     }
-    if self.expiredTraces != 0 {
-      try visitor.visitSingularUInt64Field(value: self.expiredTraces, fieldNumber: 9)
+    if self.seriesWindows != 0 {
+      try visitor.visitSingularUInt32Field(value: self.seriesWindows, fieldNumber: 8)
     }
-    if self.lateSpans != 0 {
-      try visitor.visitSingularUInt64Field(value: self.lateSpans, fieldNumber: 10)
+    if self.services != 0 {
+      try visitor.visitSingularUInt32Field(value: self.services, fieldNumber: 9)
     }
-    if self.overflowedEdges != 0 {
-      try visitor.visitSingularUInt64Field(value: self.overflowedEdges, fieldNumber: 11)
+    if self.peers != 0 {
+      try visitor.visitSingularUInt32Field(value: self.peers, fieldNumber: 10)
     }
-    if self.overflowedNames != 0 {
-      try visitor.visitSingularUInt64Field(value: self.overflowedNames, fieldNumber: 12)
+    if self.operationsPerService != 0 {
+      try visitor.visitSingularUInt32Field(value: self.operationsPerService, fieldNumber: 11)
+    }
+    if !self.objectives.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.objectives, fieldNumber: 12)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: Lattice_V1_CollectorStats, rhs: Lattice_V1_CollectorStats) -> Bool {
-    if lhs._asOf != rhs._asOf {return false}
-    if lhs.traceCount != rhs.traceCount {return false}
-    if lhs.spanCount != rhs.spanCount {return false}
-    if lhs.duplicates != rhs.duplicates {return false}
-    if lhs.replaced != rhs.replaced {return false}
-    if lhs.droppedSpans != rhs.droppedSpans {return false}
-    if lhs.evictedTraces != rhs.evictedTraces {return false}
-    if lhs.evictedSpans != rhs.evictedSpans {return false}
-    if lhs.expiredTraces != rhs.expiredTraces {return false}
-    if lhs.lateSpans != rhs.lateSpans {return false}
-    if lhs.overflowedEdges != rhs.overflowedEdges {return false}
-    if lhs.overflowedNames != rhs.overflowedNames {return false}
+  package static func ==(lhs: Lattice_V1_TraceSettings, rhs: Lattice_V1_TraceSettings) -> Bool {
+    if lhs.timeToLiveNs != rhs.timeToLiveNs {return false}
+    if lhs.spansPerTrace != rhs.spansPerTrace {return false}
+    if lhs.settleAfterNs != rhs.settleAfterNs {return false}
+    if lhs.anomalyFactor != rhs.anomalyFactor {return false}
+    if lhs.anomalyFloorNs != rhs.anomalyFloorNs {return false}
+    if lhs.anomalySamples != rhs.anomalySamples {return false}
+    if lhs.anomalyThresholdNs != rhs.anomalyThresholdNs {return false}
+    if lhs.seriesWindows != rhs.seriesWindows {return false}
+    if lhs.services != rhs.services {return false}
+    if lhs.peers != rhs.peers {return false}
+    if lhs.operationsPerService != rhs.operationsPerService {return false}
+    if lhs.objectives != rhs.objectives {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

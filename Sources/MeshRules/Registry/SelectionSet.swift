@@ -2,7 +2,8 @@
 
 package import EventModel
 
-/// The weights of candidates in order of id; what it chooses is what `Selection.choose` chooses of the same candidates.
+/// The weights of candidates in order of id. What it chooses is what `Selection.choose` chooses of the same candidates, but
+/// between equals of load and weight the dice decide, not the id.
 package struct SelectionSet: Sendable {
     private let weights: [UInt32]
     /// Places of those with a weight, or of all where none has one.
@@ -51,7 +52,7 @@ package struct SelectionSet: Sendable {
         case .roundRobin:
             if !cycle.isEmpty { return favoured[Int(cycle[Int(cursor % UInt64(cycle.count))])] }
             return favoured[SmoothRoundRobin.position(shares, cursor)]
-        case .leastConnections: return leastConnections(load)
+        case .leastConnections: return leastConnections(seed, load)
         case .powerOfTwo: return powerOfTwo(seed, load)
         }
     }
@@ -76,24 +77,28 @@ package struct SelectionSet: Sendable {
         return shares.count - 1
     }
 
-    private func leastConnections(_ load: (Int) -> UInt64) -> Int {
+    /// Fewest connections, ties to the greater weight, then to the dice: whoever asks one request after the other has no
+    /// connections open, and would go to the smallest id for ever.
+    private func leastConnections(_ seed: UInt64, _ load: (Int) -> UInt64) -> Int {
+        var dice = SplitMix64(state: seed)
         var best = favoured[0]
         var fewest = load(best)
+        var equals: UInt64 = 1
         for place in favoured.dropFirst() {
             let connections = load(place)
-            if connections < fewest || connections == fewest && weights[place] > weights[best] {
-                (best, fewest) = (place, connections)
-            }
+            if connections > fewest || connections == fewest && weights[place] < weights[best] { continue }
+            equals = connections == fewest && weights[place] == weights[best] ? equals + 1 : 1
+            if equals == 1 || dice.next(below: equals) == 0 { (best, fewest) = (place, connections) }
         }
         return best
     }
 
+    /// The better of two that the dice name, of equals the one named first.
     private func powerOfTwo(_ seed: UInt64, _ load: (Int) -> UInt64) -> Int {
         var dice = SplitMix64(state: seed)
-        let one = Int(dice.next(below: UInt64(favoured.count)))
+        let position = Int(dice.next(below: UInt64(favoured.count)))
         let offset = 1 + Int(dice.next(below: UInt64(favoured.count - 1)))
-        let other = (one + offset) % favoured.count
-        let (first, second) = (favoured[min(one, other)], favoured[max(one, other)])
+        let (first, second) = (favoured[position], favoured[(position + offset) % favoured.count])
         let (left, right) = (load(first), load(second))
         if left != right { return left < right ? first : second }
         return weights[second] > weights[first] ? second : first

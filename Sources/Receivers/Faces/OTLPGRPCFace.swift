@@ -4,11 +4,12 @@ import FoundationEssentials
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import GRPCProtobuf
+import Listeners
 package import Logging
 package import ServiceLifecycle
 import SwiftProtobuf
 
-/// Takes spans from OpenTelemetry's exporters and collectors, over HTTP/2 without TLS.
+/// Takes spans from OpenTelemetry's exporters and collectors, over HTTP/2.
 package struct OTLPGRPCFace: Sendable {
     private typealias Empty = Google_Protobuf_Empty
     private typealias Answer = Opentelemetry_Proto_Collector_Trace_V1_ExportTraceServiceResponse
@@ -91,7 +92,7 @@ private struct GRPCListener: Service {
 
     func run() async throws {
         let transport = HTTP2ServerTransport.Posix(
-            address: address, transportSecurity: .plaintext,
+            address: address, transportSecurity: security,
             config: .defaults { config in
                 config.compression.enabledAlgorithms = [.gzip, .deflate]
                 config.rpc.maxRequestPayloadSize = ReceiverLimits.bodyBytes
@@ -112,6 +113,13 @@ private struct GRPCListener: Service {
         } onGracefulShutdown: {
             server.beginGracefulShutdown()
         }
+    }
+
+    private var security: HTTP2ServerTransport.Posix.TransportSecurity {
+        guard let tls = configuration.tls else { return .plaintext }
+        return .tls(
+            certificateChain: [.file(path: tls.certificateFile, format: .pem)],
+            privateKey: .file(path: tls.keyFile, format: .pem))
     }
 
     private var address: GRPCNIOTransportHTTP2Posix.SocketAddress {

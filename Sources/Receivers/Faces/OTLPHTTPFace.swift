@@ -20,9 +20,9 @@ package struct OTLPHTTPFace: Sendable {
         self.delivery = delivery
     }
 
-    /// The listener as a service; `onListening` is told the port.
-    package func service(logger: Logger, onListening: @escaping @Sendable (Int) async -> Void) -> any Service {
-        listener.service(
+    /// The listener as a service; `onListening` is told the port. Throws what TLS refuses.
+    package func service(logger: Logger, onListening: @escaping @Sendable (Int) async -> Void) throws -> any Service {
+        try listener.service(
             path: "v1/traces", logger: logger, failure: { failure($0, $1) }, onListening: onListening,
             handler: { type, body in await answer(type, body) })
     }

@@ -1,5 +1,6 @@
 // What all faces share: who may send, how much at once, and what a body may be (operations.md, limits).
 
+package import Listeners
 import Messaging
 import Synchronization
 
@@ -10,22 +11,19 @@ package struct ReceiverConfiguration: Sendable {
     /// 0: any free one.
     package var port: Int
     /// Who sends has to show it; nil: everybody who can connect may send.
-    package var token: String?
+    package var token: BearerToken?
+    /// Nil: the listener speaks without TLS.
+    package var tls: ListenerTLS?
 
-    package init(host: String, port: Int, token: String? = nil) {
+    package init(host: String, port: Int, token: String? = nil, tls: ListenerTLS? = nil) {
         self.host = host
         self.port = port
-        self.token = token
+        self.token = token.map { BearerToken($0) }
+        self.tls = tls
     }
 
-    /// Whether an `Authorization` is good enough; takes the same time wherever two texts differ.
-    func admits(_ authorization: String?) -> Bool {
-        guard let token else { return true }
-        let (wanted, offered) = (Array("Bearer \(token)".utf8), Array((authorization ?? "").utf8))
-        var difference = wanted.count ^ offered.count
-        for index in wanted.indices { difference |= Int(wanted[index] ^ (index < offered.count ? offered[index] : 0)) }
-        return difference == 0
-    }
+    /// Whether an `Authorization` is good enough.
+    func admits(_ authorization: String?) -> Bool { token?.admits(authorization) ?? true }
 }
 
 /// Limits of one request.

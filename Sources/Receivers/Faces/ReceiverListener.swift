@@ -3,6 +3,7 @@
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
+import Listeners
 import Logging
 import NIOCore
 import ServiceLifecycle
@@ -20,12 +21,15 @@ struct ReceiverListener: Sendable {
 
     /// The listener as a service; `onListening` is told the port.
     ///
-    /// - Parameter failure: a failure in the form of the face, for a type of content.
+    /// - Parameters:
+    ///   - failure: a failure in the form of the face, for a type of content.
+    ///   - routes: further ones on the same listener.
     func service(
         path: String, logger: Logger, failure: @escaping @Sendable (ReceiverFailure, _ type: String) -> ReceiverAnswer,
-        onListening: @escaping @Sendable (Int) async -> Void, handler: @escaping Handler
-    ) -> any Service {
+        routes: Routes? = nil, onListening: @escaping @Sendable (Int) async -> Void, handler: @escaping Handler
+    ) throws -> any Service {
         let router = Router()
+        routes?.add(router)
         router.post(RouterPath(path)) { request, _ in
             let type = Self.mediaType(request)
             let answer: ReceiverAnswer
@@ -38,7 +42,7 @@ struct ReceiverListener: Sendable {
         }
         return Application(
             router: router,
-            server: .http1(configuration: .init(idleTimeout: Self.idle)),
+            server: try ListenerTLS.server(configuration.tls, idle: Self.idle),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), serverName: nil,
                 availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionsMaximum)),

@@ -1,6 +1,7 @@
 // Zipkin's collector: `POST /api/v2/spans` in JSON. Source of the rules: zipkin.io/zipkin-api, zipkin2-api.yaml.
 
 import EventModel
+package import Listeners
 package import Logging
 package import ServiceLifecycle
 
@@ -15,10 +16,14 @@ package struct ZipkinFace: Sendable {
         self.delivery = delivery
     }
 
-    /// The listener as a service; `onListening` is told the port.
-    package func service(logger: Logger, onListening: @escaping @Sendable (Int) async -> Void) -> any Service {
-        listener.service(
-            path: "api/v2/spans", logger: logger, failure: { failure, _ in self.failure(failure) },
+    /// The listener as a service; `onListening` is told the port. Throws what TLS refuses.
+    ///
+    /// - Parameter queries: what the same listener answers to readers of traces.
+    package func service(
+        logger: Logger, queries: Routes? = nil, onListening: @escaping @Sendable (Int) async -> Void
+    ) throws -> any Service {
+        try listener.service(
+            path: "api/v2/spans", logger: logger, failure: { failure, _ in self.failure(failure) }, routes: queries,
             onListening: onListening, handler: { type, body in await answer(type, body) })
     }
 

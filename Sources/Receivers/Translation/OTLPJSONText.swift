@@ -2,6 +2,7 @@
 
 import EventModel
 import FoundationEssentials
+import MeshRules
 
 /// Writes an `AnyValue` as JSON: bytes in base64, fractions that JSON does not know as text.
 struct OTLPJSONText {

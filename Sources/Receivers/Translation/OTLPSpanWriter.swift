@@ -1,6 +1,7 @@
 // One OTLP span after the other into our encoding, fields in the canonical order (schemas/lattice/v1/trace_events.proto).
 
 import EventModel
+import MeshRules
 
 /// Writes into one buffer that is used again and again.
 struct OTLPSpanWriter {

@@ -1,6 +1,7 @@
 // Texts that are longer than the log takes: cut at a character, and said so on the span.
 
 import EventModel
+import MeshRules
 
 /// Cuts texts to the limits of operations.md.
 enum SpanText {

@@ -135,7 +135,7 @@ package struct TrafficMirror: StateMachine {
         return nil
     }
 
-    private mutating func replace(_ index: Int, _ configuration: MirrorConfiguration) {
+    mutating func replace(_ index: Int, _ configuration: MirrorConfiguration) {
         mirrors[index].configuration = configuration
         mirrors[index].filter = MirrorFilter(configuration)
         touch(index)

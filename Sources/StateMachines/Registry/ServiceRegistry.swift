@@ -84,7 +84,7 @@ package struct ServiceRegistry: StateMachine {
 
     private mutating func take(_ event: PolicyEvent, _ work: inout Work) {
         switch event {
-        case .semanticsActivated: break
+        case .semanticsActivated, .tracesConfigured: break
         case .registryConfigured(let change):
             guard let changed = settings.applying(change) else { return work.outcome.refuse(0, .invalidSetting) }
             let isWindowChanged = changed.evictAfter != settings.evictAfter

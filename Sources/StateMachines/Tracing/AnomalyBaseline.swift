@@ -4,10 +4,6 @@ import EventModel
 
 /// Durations of roots by operation, in the log's present window and in the one before.
 struct AnomalyBaseline: Sendable {
-    /// Fewer than these say nothing.
-    static let sampleMinimum: UInt64 = 100
-    private static let floor: Int64 = 1_000_000
-
     private(set) var window = Int64.min
     private var present: [UInt32: LatencyHistogram] = [:]
     private var previous: [UInt32: LatencyHistogram] = [:]
@@ -15,29 +11,30 @@ struct AnomalyBaseline: Sendable {
     private var limits: [UInt32: (median: Int64, limit: Int64)] = [:]
 
     /// Moves on to the window of this moment.
-    mutating func advance(to time: Timestamp, factor: Int64) {
+    mutating func advance(to time: Timestamp, _ settings: TraceSettings) {
         let next = SeriesKey.window(of: time.rawValue)
         if next <= window { return }
         previous = next == window + 1 ? present : [:]
         present = [:]
         window = next
-        workOutLimits(factor)
+        workOutLimits(settings)
     }
 
-    private mutating func workOutLimits(_ factor: Int64) {
+    /// The limits under these settings.
+    mutating func workOutLimits(_ settings: TraceSettings) {
         limits = [:]
-        for (operation, histogram) in previous where histogram.count >= Self.sampleMinimum {
+        for (operation, histogram) in previous where histogram.count >= settings.anomalySamples {
             guard let (median, deviation) = histogram.medianAndDeviation() else { continue }
-            limits[operation] = (median, Self.limit(median: median, deviation: deviation, factor: factor))
+            limits[operation] = (median, Self.limit(median: median, deviation: deviation, settings))
         }
     }
 
-    /// median + k × max(1.4826 × MAD, 5 % of the median, 1 ms), in integers and saturating.
-    static func limit(median: Int64, deviation: Int64, factor: Int64) -> Int64 {
+    /// median + k × max(1.4826 × MAD, 5 % of the median, floor), in integers and saturating.
+    static func limit(median: Int64, deviation: Int64, _ settings: TraceSettings) -> Int64 {
         let isHuge = deviation > Int64.max / 2
         let scaled = isHuge ? .max : deviation / 10_000 * 14_826 + deviation % 10_000 * 14_826 / 10_000
-        let width = max(scaled, median / 20, floor)
-        let (product, overflow) = width.multipliedReportingOverflow(by: factor)
+        let width = max(scaled, median / 20, settings.anomalyFloor.rawValue)
+        let (product, overflow) = width.multipliedReportingOverflow(by: settings.anomalyFactor)
         let (sum, isTooMuch) = median.addingReportingOverflow(product)
         return overflow || isTooMuch ? .max : sum
     }
@@ -64,7 +61,7 @@ struct AnomalyBaseline: Sendable {
 
     init() {}
 
-    init?(_ nested: CheckpointReader, factor: Int64) {
+    init?(_ nested: CheckpointReader, _ settings: TraceSettings) {
         var reader = nested
         while let field = reader.next() {
             switch field.number {
@@ -76,7 +73,7 @@ struct AnomalyBaseline: Sendable {
             }
         }
         guard reader.isComplete else { return nil }
-        workOutLimits(factor)
+        workOutLimits(settings)
     }
 
     private static func entry(_ nested: CheckpointReader) -> (UInt32, LatencyHistogram)? {

@@ -11,40 +11,28 @@ extension TraceAnalysis {
     ///
     /// - Parameter maximum: larger shifts are not made and leave a warning; 0: none is made.
     package static func adjusted(_ tree: TraceTree, maximum: Nanoseconds = maximumSkewDefault) -> TraceTree {
-        let forest = tree.forest
-        let hosts = tree.spans.map(\.host)
+        let correction = SkewCorrection(tree.forest, hosts: hosts(of: tree.spans), maximum: maximum)
         var result = tree
-        var shifts = Array(repeating: Int64(0), count: tree.spans.count)
-        for index in forest.order {
-            let parent = forest.parents[index]
-            if parent >= 0 {
-                let isSameHost = hosts[index] != nil && hosts[index] == hosts[parent]
-                shifts[index] = isSameHost ? shifts[parent] : skew(result.spans[index], in: result.spans[parent])
-            }
-            if shifts[index] == 0 { continue }
-            if magnitude(shifts[index]) > UInt64(max(0, maximum.rawValue)) {
-                result.warnings.append(SpanWarning(span: index, text: refusal(shifts[index], maximum)))
-            } else {
-                shift(&result.spans[index], by: Nanoseconds(shifts[index]))
-            }
+        for (index, delta) in correction.moves.enumerated() where delta != 0 {
+            shift(&result.spans[index], by: Nanoseconds(delta))
         }
+        result.warnings += correction.refused.map { SpanWarning(span: $0.span, text: refusal($0.delta, maximum)) }
         result.isRaw = false
         result.totalDuration = extent(result.spans)
         return result
     }
 
-    /// How far a child has to be moved; the parent stands where it was moved to.
-    private static func skew(_ child: TraceSpan, in parent: TraceSpan) -> Int64 {
-        if child.duration > parent.duration {
-            return child.startTime < parent.startTime ? (parent.startTime - child.startTime).rawValue : 0
+    /// Hosts by number; 0: unknown.
+    private static func hosts(of spans: [TraceSpan]) -> [Int] {
+        var numbers: [ByteName: Int] = [:]
+        return spans.map { span in
+            guard let host = span.host else { return 0 }
+            let next = numbers.count + 1
+            let number = numbers[ByteName(host), default: next]
+            if number == next { numbers[ByteName(host)] = next }
+            return number
         }
-        if child.startTime >= parent.startTime && child.endTime <= parent.endTime { return 0 }
-        // The way there and the way back are taken to be equally long.
-        let slack = (parent.duration.rawValue &- child.duration.rawValue) / 2
-        return (parent.startTime + Nanoseconds(slack) - child.startTime).rawValue
     }
-
-    private static func magnitude(_ value: Int64) -> UInt64 { value.magnitude }
 
     private static func shift(_ span: inout TraceSpan, by delta: Nanoseconds) {
         span.startTime = span.startTime + delta
@@ -58,6 +46,59 @@ extension TraceAnalysis {
         let limit = DurationText.of(maximum.rawValue)
         return "max clock skew adjustment delta of \(limit) exceeded; not applying calculated delta of \(shown)"
     }
+}
+
+/// How the spans of a trace are moved so that children lie within their parents where that is possible.
+struct SkewCorrection {
+    /// The nodes at their new times.
+    private(set) var nodes: [SpanNode]
+    /// Nanoseconds by which each was moved; 0: it stays.
+    private(set) var moves: [Int64]
+    /// Those that would have been moved further than is permitted, parents before children.
+    private(set) var refused: [(span: Int, delta: Int64)] = []
+
+    /// - Parameter hosts: of each node; 0: unknown.
+    init(_ forest: TraceForest, hosts: [Int], maximum: Nanoseconds) {
+        nodes = forest.nodes
+        moves = Array(repeating: 0, count: nodes.count)
+        // A span that may not be moved hands its difference down to spans of its host all the same.
+        var shifts = moves
+        for index in forest.order {
+            let parent = forest.parents[index]
+            if parent >= 0 {
+                let isSameHost = hosts[index] != 0 && hosts[index] == hosts[parent]
+                shifts[index] = isSameHost ? shifts[parent] : Self.skew(nodes[index], in: nodes[parent])
+            }
+            let delta = shifts[index]
+            if delta == 0 { continue }
+            if delta.magnitude > UInt64(max(0, maximum.rawValue)) {
+                refused.append((index, delta))
+            } else {
+                moves[index] = delta
+                nodes[index].start = (nodes[index].startTime + Nanoseconds(delta)).rawValue
+                nodes[index].end = (nodes[index].endTime + Nanoseconds(delta)).rawValue
+            }
+        }
+    }
+
+    var isEmpty: Bool { moves.allSatisfy { $0 == 0 } }
+
+    /// How far a child has to be moved; the parent stands where it was moved to.
+    private static func skew(_ child: SpanNode, in parent: SpanNode) -> Int64 {
+        if child.duration > parent.duration {
+            return child.start < parent.start ? (parent.startTime - child.startTime).rawValue : 0
+        }
+        if child.start >= parent.start && child.end <= parent.end { return 0 }
+        // The way there and the way back are taken to be equally long.
+        let slack = (parent.duration.rawValue &- child.duration.rawValue) / 2
+        return (parent.startTime + Nanoseconds(slack) - child.startTime).rawValue
+    }
+}
+
+extension SpanNode {
+    fileprivate var startTime: Timestamp { Timestamp(nanoseconds: start) }
+    fileprivate var endTime: Timestamp { Timestamp(nanoseconds: end) }
+    fileprivate var duration: Nanoseconds { endTime - startTime }
 }
 
 /// Durations for people, in the largest unit that keeps every digit.

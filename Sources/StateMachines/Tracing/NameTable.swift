@@ -17,6 +17,15 @@ package struct NameTable: Sendable {
         package var hosts = 10_000
 
         package init() {}
+
+        /// Numbers of nodes have sixteen bits.
+        static let nodesMaximum = 20_000
+        static let operationsMaximum = 10_000
+
+        var isInRange: Bool {
+            (1...Self.nodesMaximum).contains(services) && (1...Self.nodesMaximum).contains(peers)
+                && (1...Self.operationsMaximum).contains(operationsPerService)
+        }
     }
 
     struct Operation: Sendable {
@@ -24,7 +33,8 @@ package struct NameTable: Sendable {
         var name: String
     }
 
-    let bounds: Bounds
+    /// A bound below what is there lets nothing new in; what has its number keeps it.
+    var bounds: Bounds
     /// Node 0 is `__other__`.
     private(set) var nodes = [NameTable.other]
     private(set) var isService = [true]
@@ -198,7 +208,9 @@ package struct NameTable: Sendable {
             default: return nil
             }
         }
-        guard reader.isComplete, serviceCount <= bounds.services, peerCount <= bounds.peers else { return nil }
+        guard reader.isComplete, serviceCount <= Bounds.nodesMaximum, peerCount <= Bounds.nodesMaximum else {
+            return nil
+        }
     }
 
     private mutating func restoreNode(_ nested: CheckpointReader) -> Bool {
@@ -233,7 +245,7 @@ package struct NameTable: Sendable {
         }
         var key = Digest.of(Array(name.utf8))
         key.high &+= node &* 0x9E37_79B9_7F4A_7C15
-        guard operationByName[key] == nil, operationCounts[Int(node)] < bounds.operationsPerService else {
+        guard operationByName[key] == nil, operationCounts[Int(node)] < Bounds.operationsMaximum else {
             return false
         }
         operationCounts[Int(node)] += 1

@@ -81,12 +81,17 @@ package struct CollectorStats: Sendable, Hashable {
     package var counters: CollectorCounters
     /// The same in every part.
     package var overflowedNames: UInt64
+    package var settings: TraceSettings
 
-    package init(traceCount: UInt64, spanCount: UInt64, counters: CollectorCounters, overflowedNames: UInt64) {
+    package init(
+        traceCount: UInt64, spanCount: UInt64, counters: CollectorCounters, overflowedNames: UInt64,
+        settings: TraceSettings
+    ) {
         self.traceCount = traceCount
         self.spanCount = spanCount
         self.counters = counters
         self.overflowedNames = overflowedNames
+        self.settings = settings
     }
 
     /// Adds another part's.
@@ -103,6 +108,7 @@ package struct CollectorStats: Sendable, Hashable {
             writer.field(4 + offset, counters[keyPath: field])
         }
         writer.field(12, overflowedNames)
+        writer.message(13) { inner in settings.write(&inner) }
     }
 }
 
@@ -111,7 +117,7 @@ extension TraceCollector {
     package var stats: CollectorStats {
         CollectorStats(
             traceCount: UInt64(traceCount), spanCount: UInt64(spanCount), counters: counters,
-            overflowedNames: overflowedNames)
+            overflowedNames: overflowedNames, settings: settings)
     }
 }
 

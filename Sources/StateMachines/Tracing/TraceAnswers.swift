@@ -29,12 +29,12 @@ package enum TraceReply: Sendable {
     case spans([CollectedSpan], omitted: Int)
     /// A page of summaries and the token of the next one; empty: it was the last.
     case traces([TraceSummary], nextPageToken: String)
-    case operations([OperationSummary])
-    case percentiles(PercentileReport)
+    case operations([OperationSummary], older: OlderSpans = OlderSpans())
+    case percentiles(PercentileReport, older: OlderSpans = OlderSpans())
     case latencyBreakdown(TraceID, [LatencyBreakdown])
-    case criticalPath(TraceTree, CriticalPath, limit: Int)
-    case dependencies(DependencyGraph)
-    case compliance([ServiceCompliance])
+    case criticalPath(CriticalPathPage)
+    case dependencies(DependencyGraph, older: OlderSpans = OlderSpans())
+    case compliance([ServiceCompliance], older: OlderSpans = OlderSpans())
     case flamegraph(TraceID, folded: String, json: String)
     case comparison(TraceComparison)
     case stats(CollectorStats)
@@ -52,12 +52,20 @@ package enum TraceReply: Sendable {
         case .traces(let traces, let token):
             for trace in traces { writer.message(2) { inner in trace.write(&inner) } }
             writer.field(3, token)
-        case .operations(let rows): for row in rows { writer.message(2) { inner in row.write(&inner) } }
-        case .percentiles(let report): report.write(&writer)
+        case .operations(let rows, let older):
+            for row in rows { writer.message(2) { inner in row.write(&inner) } }
+            older.write(3, &writer)
+        case .percentiles(let report, let older):
+            report.write(&writer)
+            older.write(7, &writer)
         case .latencyBreakdown(let id, let rows): Self.write(id, rows, &writer)
-        case .criticalPath(let tree, let path, let limit): path.write(tree, limit, &writer)
-        case .dependencies(let graph): graph.write(&writer)
-        case .compliance(let rows): for row in rows { writer.message(2) { inner in row.write(&inner) } }
+        case .criticalPath(let page): page.write(&writer)
+        case .dependencies(let graph, let older):
+            graph.write(&writer)
+            older.write(5, &writer)
+        case .compliance(let rows, let older):
+            for row in rows { writer.message(2) { inner in row.write(&inner) } }
+            older.write(3, &writer)
         case .flamegraph(let id, let folded, let json):
             writer.field(2, id.bytes)
             writer.field(3, folded)
@@ -196,48 +204,6 @@ extension TraceSummary {
                 inner.field(3, share.errorCount)
             }
         }
-    }
-}
-
-extension CriticalPath {
-    fileprivate func write(_ tree: TraceTree, _ limit: Int, _ writer: inout WireWriter) {
-        writer.field(2, tree.traceID.bytes)
-        writer.field(3, tree.spans[root].spanID.bytes)
-        writer.field(4, tree.spans[root].duration)
-        for section in sections.prefix(limit) {
-            let span = tree.spans[section.span]
-            writer.message(5) { inner in
-                inner.field(1, span.spanID.bytes)
-                inner.field(2, span.serviceName)
-                inner.field(3, span.operationName)
-                inner.field(4, section.start)
-                inner.field(5, section.duration)
-                inner.field(6, UInt32(section.span))
-            }
-        }
-        let total = sections.reduce(Int64(0)) { $0 &+ $1.duration.rawValue }
-        for share in shares {
-            writer.message(6) { inner in
-                inner.field(1, share.serviceName)
-                inner.field(2, share.duration)
-                inner.field(3, Self.basisPoints(share.duration.rawValue, of: total))
-            }
-        }
-        let slacks = slack.enumerated().compactMap { index, slack in slack.map { (index, $0) } }.sorted {
-            $0.1 != $1.1 ? $0.1 < $1.1 : $0.0 < $1.0
-        }
-        for (index, slack) in slacks.prefix(limit) {
-            writer.message(7) { inner in
-                inner.field(1, tree.spans[index].spanID.bytes)
-                inner.field(2, slack)
-                inner.field(3, UInt32(index))
-            }
-        }
-        writer.field(8, UInt32(clamping: max(0, sections.count - limit) + max(0, slacks.count - limit)))
-    }
-
-    private static func basisPoints(_ part: Int64, of total: Int64) -> UInt32 {
-        total <= 0 ? 0 : UInt32(Double(part) * 10_000 / Double(total))
     }
 }
 

@@ -14,7 +14,7 @@ package struct TraceCollector: StateMachine {
     package static let partitionCount = 256
 
     package private(set) var moment = Moment.origin
-    package let settings: TraceSettings
+    package private(set) var settings: TraceSettings
     /// The partitions that this part holds: those congruent to `part` modulo `parts`.
     package internal(set) var part: Int
     package internal(set) var parts: Int
@@ -59,11 +59,12 @@ package struct TraceCollector: StateMachine {
     package mutating func apply(_ admitted: AdmittedRecord) -> Outcome {
         moment = admitted.moment
         series.prune(before: SeriesKey.window(of: moment.logTime.rawValue) - settings.windows + 1)
-        baseline.advance(to: moment.logTime, factor: settings.anomalyFactor)
+        baseline.advance(to: moment.logTime, settings)
         var outcome = Outcome()
         switch admitted.record.event {
         case .trace(.spansReceived(let batch)): take(batch, &outcome)
         case .clock(.tick): tick()
+        case .policy(.tracesConfigured(let change)): configure(change, &outcome)
         case .clock, .registry, .policy, .mirror, .opaque: break
         }
         return outcome
@@ -113,6 +114,18 @@ package struct TraceCollector: StateMachine {
         return nil
     }
 
+    /// Every part takes the change; one speaks for all of them.
+    private mutating func configure(_ change: TracesConfiguration, _ outcome: inout Outcome) {
+        guard let changed = settings.applying(change) else {
+            if isFirst { outcome.refuse(0, .invalidSetting) }
+            return
+        }
+        settings = changed
+        names.bounds = changed.names
+        baseline.workOutLimits(changed)
+        outcome.accepted = isFirst ? 1 : 0
+    }
+
     private mutating func tick() {
         let (baseline, settings, time) = (baseline, settings, moment.logTime)
         for place in partitions.indices {
@@ -148,6 +161,7 @@ package struct TraceCollector: StateMachine {
         if !isFirst { return sum }
         var writer = WireWriter()
         writeHead(&writer)
+        writeSettings(&writer)
         writer.message(6) { inner in baseline.write(&inner) }
         return sum &+ Digest.of(writer.bytes) &+ names.sum
     }
@@ -177,9 +191,15 @@ package struct TraceCollector: StateMachine {
         writer.field(4, moment.expiryTime)
     }
 
+    /// Before all that is read under them; nothing where no event changed them.
+    private func writeSettings(_ writer: inout WireWriter) {
+        if settings != TraceSettings() { writer.message(9) { inner in settings.writeWhole(&inner) } }
+    }
+
     package func encodeCheckpoint() -> [UInt8] {
         var writer = WireWriter(capacity: 4_096)
         writeHead(&writer)
+        writeSettings(&writer)
         writer.message(5) { inner in names.write(&inner) }
         writer.message(6) { inner in baseline.write(&inner) }
         writer.message(7) { inner in series.write(&inner) }
@@ -187,11 +207,11 @@ package struct TraceCollector: StateMachine {
         return writer.bytes
     }
 
-    package init?(checkpoint: [UInt8]) { self.init(checkpoint: checkpoint, TraceSettings()) }
+    package init?(checkpoint: [UInt8]) { self.init(checkpoint: checkpoint, part: 0, of: 1) }
 
-    /// The state of a checkpoint of the same part under the same settings; nil where the bytes are not one.
-    package init?(checkpoint: [UInt8], _ settings: TraceSettings, part: Int = 0, of parts: Int = 1) {
-        self.init(settings, part: part, of: parts)
+    /// The state of a checkpoint of the same part; nil where the bytes are not one.
+    package init?(checkpoint: [UInt8], part: Int, of parts: Int) {
+        self.init(TraceSettings(), part: part, of: parts)
         var reader = CheckpointReader(checkpoint)
         var place = 0
         while let field = reader.next() {
@@ -204,9 +224,7 @@ package struct TraceCollector: StateMachine {
                 guard let names = NameTable(reader.nested(field), bounds: settings.names) else { return nil }
                 self.names = names
             case 6:
-                guard let baseline = AnomalyBaseline(reader.nested(field), factor: settings.anomalyFactor) else {
-                    return nil
-                }
+                guard let baseline = AnomalyBaseline(reader.nested(field), settings) else { return nil }
                 self.baseline = baseline
             case 7:
                 guard let series = SeriesTable(reader.nested(field), names: names) else { return nil }
@@ -218,6 +236,10 @@ package struct TraceCollector: StateMachine {
                 else { return nil }
                 partitions[place] = partition
                 place += 1
+            case 9:
+                guard let settings = TraceSettings(reader.nested(field)) else { return nil }
+                self.settings = settings
+                names.bounds = settings.names
             default: return nil
             }
         }

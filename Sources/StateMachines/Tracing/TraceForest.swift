@@ -131,12 +131,18 @@ package struct TraceForest: Sendable {
         for index in nodes.indices { childStarts[index + 1] += childStarts[index] }
         childList = Array(repeating: 0, count: childStarts[nodes.count])
         var next = childStarts
-        for index in nodes.indices.sorted(by: { SpanNode.precedes(nodes[$0], nodes[$1]) }) {
+        for index in places {
             let parent = parents[index]
             if parent < 0 { continue }
             childList[next[parent]] = index
             next[parent] += 1
         }
+    }
+
+    /// Indices in order of start; nodes mostly come in that order.
+    private var places: [Int] {
+        let isSorted = nodes.indices.dropFirst().allSatisfy { !SpanNode.precedes(nodes[$0], nodes[$0 - 1]) }
+        return isSorted ? Array(nodes.indices) : nodes.indices.sorted { SpanNode.precedes(nodes[$0], nodes[$1]) }
     }
 
     private mutating func listOrder() {

@@ -1,28 +1,7 @@
 // One of the 256 parts that traces fall into by their id; it depends on nothing but its own spans and the log's time.
 
 import DequeModule
-package import EventModel
-
-/// What bounds the collector; the same on every replica.
-package struct TraceSettings: Sendable, Hashable {
-    /// How long a trace stays resident after its first record, in log time.
-    package var timeToLive = Nanoseconds.seconds(3_600)
-    package var spansPerTrace = 20_000
-    /// Of each of the 256 partitions; the oldest trace makes room.
-    package var spansPerPartition = 65_536
-    package var edgesPerPartition = 20_000
-    /// A trace is judged when nothing came for so long.
-    package var settleAfter = Nanoseconds.seconds(10)
-    /// The k of decision 20.
-    package var anomalyFactor: Int64 = 5
-    /// Zero: none.
-    package var anomalyThreshold = Nanoseconds.zero
-    /// How many windows of five minutes are kept.
-    package var windows: Int64 = 13
-    package var names = NameTable.Bounds()
-
-    package init() {}
-}
+import EventModel
 
 /// What was counted besides.
 package struct CollectorCounters: Sendable, Hashable {
@@ -165,6 +144,32 @@ struct TracePartition: Sendable {
             if isAdded { series.add(key, row.duration) } else { series.remove(key, row.duration) }
         }
     }
+
+    /// The series that a row of a trace is counted in, as they are counted when a row comes.
+    func forEachSeries(of place: Int, in trace: TraceRow, _ body: (SeriesKey) -> Void) {
+        let row = trace.rows[place]
+        let window = SeriesKey.window(of: row.start)
+        body(
+            SeriesKey(
+                scope: .operation, a: row.operation, b: UInt32(row.kind), status: row.spanStatus, window: window))
+        let links = trace.links(of: place)
+        for link in [links.first, links.second] {
+            guard let link else { continue }
+            let known = UInt32(link.parent) << 16 | UInt32(link.child)
+            let edge = edges.contains(known) ? known : 0
+            body(
+                SeriesKey(
+                    scope: .edge, a: edge >> 16, b: edge & 0xFFFF, status: link.isError ? .error : .ok, window: window))
+        }
+        if links.isUnpaired {
+            body(
+                SeriesKey(
+                    scope: .unpaired, a: UInt32(row.service), b: UInt32(row.kind), status: .ok, window: window))
+        }
+    }
+
+    /// The resident traces, the one that came last first.
+    var newestFirst: ReversedCollection<Deque<TraceID>> { queue.reversed() }
 
     /// An edge as it is counted. What was admitted stays so, what was not never is: so it is taken back as it was added.
     private mutating func admit(_ edge: UInt32, isAdded: Bool, _ settings: TraceSettings) -> UInt32 {
@@ -327,7 +332,7 @@ extension TraceRow {
         }
     }
 
-    fileprivate func links(of place: Int) -> LinkSet<UInt16> {
+    func links(of place: Int) -> LinkSet<UInt16> {
         let row = rows[place]
         let node = row.node
         return DependencyRule.links(of: node, parent: parent(of: place).map { rows[$0].node }) {

@@ -81,11 +81,7 @@ extension TraceCollector {
 
     /// Every span of a trace, by start and id; empty where it is not resident or in another part.
     package func spans(of traceID: TraceID) -> [SpanFacts] {
-        let rows = (trace(traceID)?.rows ?? []).sorted { left, right in
-            if left.start != right.start { return left.start < right.start }
-            if left.spanID != right.spanID { return left.spanID < right.spanID }
-            return !left.isServerHalf && right.isServerHalf
-        }
+        let rows = (trace(traceID)?.rows ?? []).sorted(by: SpanRow.precedes)
         return rows.map { facts($0, traceID) }
     }
 

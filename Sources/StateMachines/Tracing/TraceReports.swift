@@ -6,6 +6,8 @@ package import EventModel
 package struct TraceSeries: Sendable {
     private var histograms: [SeriesKey: LatencyHistogram] = [:]
     private let names: NameTable
+    /// Spans that the windows have forgotten, or never had, and that are counted all the same.
+    package internal(set) var older = OlderSpans()
 
     /// The series of one part. Windows are those that begin in the range; nil: all that are kept.
     init(_ table: SeriesTable, _ names: NameTable, _ windows: ClosedRange<Int64>?) {
@@ -25,6 +27,11 @@ package struct TraceSeries: Sendable {
     /// Adds what another part counted.
     package mutating func merge(_ other: TraceSeries) {
         for (key, histogram) in other.histograms { histograms[key, default: LatencyHistogram()].merge(histogram) }
+        older.merge(other.older)
+    }
+
+    mutating func add(_ key: SeriesKey, _ duration: Int64) {
+        histograms[key, default: LatencyHistogram()].add(duration)
     }
 
     /// What was counted since an earlier position of the same log; windows that were forgotten since are left out.

@@ -49,6 +49,11 @@ package struct TraceSearch: Sendable, Hashable {
     package var serviceName: String?
     /// …and of the same span.
     package var operationName: String?
+    /// …and of that span, too.
+    package var spanKind: SpanKind?
+    package var peerName: String?
+    package var minimumSpanDuration = Nanoseconds.zero
+    package var maximumSpanDuration: Nanoseconds?
     /// Of the whole trace.
     package var minimumDuration = Nanoseconds.zero
     package var maximumDuration: Nanoseconds?
@@ -230,10 +235,14 @@ extension TraceRow {
     var duration: Int64 { end.subtractingReportingOverflow(start).overflow ? .max : end - start }
 }
 
-/// The names of a search as numbers.
+/// What a search asks of one span, names as numbers.
 private struct SearchNames {
     private var service: UInt16?
     private var operations: Set<UInt32>?
+    /// As rows have it: plus one.
+    private var peer: UInt16?
+    private var kind: UInt8?
+    private var durations = 0...Int64.max
 
     /// Nil: nothing can fit.
     init?(_ search: TraceSearch, _ names: NameTable) {
@@ -249,14 +258,27 @@ private struct SearchNames {
             if fitting.isEmpty { return nil }
             operations = Set(fitting.map { UInt32($0) })
         }
+        if let name = search.peerName {
+            guard let node = names.node(named: name) else { return nil }
+            peer = node + 1
+        }
+        kind = search.spanKind.map { UInt8($0.rawValue) }
+        let minimum = search.minimumSpanDuration.rawValue
+        guard minimum <= search.maximumSpanDuration?.rawValue ?? .max else { return nil }
+        durations = minimum...(search.maximumSpanDuration?.rawValue ?? .max)
     }
 
-    func fit(_ trace: TraceRow) -> Bool {
-        service == nil && operations == nil ? true : trace.rows.contains(where: fits)
+    private var asksNothing: Bool {
+        service == nil && operations == nil && peer == nil && kind == nil && durations == 0...Int64.max
     }
+
+    func fit(_ trace: TraceRow) -> Bool { asksNothing || trace.rows.contains(where: fits) }
 
     func fits(_ row: SpanRow) -> Bool {
         if let service, row.service != service { return false }
+        if let kind, row.kind != kind { return false }
+        if let peer, row.peer != peer { return false }
+        if !durations.contains(row.duration) { return false }
         return operations?.contains(row.operation) ?? true
     }
 }

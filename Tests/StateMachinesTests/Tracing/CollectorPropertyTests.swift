@@ -114,4 +114,29 @@ import Testing
             #expect(TraceAnalysis.criticalPath(pure) == TraceAnalysis.criticalPath(folded))
         }
     }
+
+    @Test(arguments: 1...40) func `the outline has the critical path of the tree, corrected and raw`(_ seed: UInt64) {
+        var maker = TraceMaker(seed: seed &* 9_973)
+        var spans = Self.spans(&maker)
+        for index in spans.indices {
+            // Some hosts, and clocks that are wrong by up to three seconds.
+            if maker.below(3) != 0 { spans[index].tags.append(SpanTag("host.name", "h\(maker.below(4))")) }
+            let skew = Nanoseconds.milliseconds(maker.below(2) == 0 ? 0 : Int64(maker.below(6_000)) - 3_000)
+            (spans[index].startTime, spans[index].endTime) = (
+                spans[index].startTime + skew, spans[index].endTime + skew
+            )
+        }
+        var story = CollectorStory()
+        story.receives(spans)
+        for trace in Set(spans.map(\.traceID)).sorted() {
+            let raw = story.collector.facts(of: trace)!.tree(asOf: Moment.origin.asOf)
+            let rows = story.collector.rows(of: trace)!
+            for maximum in [nil, Nanoseconds.zero, .seconds(1), .seconds(9)] {
+                let tree = maximum.map { TraceAnalysis.adjusted(raw, maximum: $0) } ?? raw
+                let limit = 1 + maker.below(30)
+                let expected = TraceAnalysis.criticalPath(tree).map { CriticalPathPage(tree, $0, limit: limit) }
+                #expect(TraceOutline(rows, maximumSkew: maximum).criticalPath(limit: limit) == expected)
+            }
+        }
+    }
 }

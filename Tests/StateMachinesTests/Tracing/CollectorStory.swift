@@ -73,7 +73,7 @@ struct CollectorStory {
         var joined = TraceCollector(joining: parts)
         #expect(joined.encodeCheckpoint() == bytes, sourceLocation: location)
         #expect(joined.digest() == digest, sourceLocation: location)
-        guard var restored = TraceCollector(checkpoint: bytes, collector.settings) else {
+        guard var restored = TraceCollector(checkpoint: bytes) else {
             Issue.record("the checkpoint can not be read", sourceLocation: location)
             return
         }
@@ -85,7 +85,7 @@ struct CollectorStory {
 
     /// Goes on from its own checkpoint, in three other parts.
     mutating func restarts(at location: SourceLocation = #_sourceLocation) {
-        guard let restored = TraceCollector(checkpoint: collector.encodeCheckpoint(), collector.settings) else {
+        guard let restored = TraceCollector(checkpoint: collector.encodeCheckpoint()) else {
             Issue.record("the checkpoint can not be read", sourceLocation: location)
             return
         }

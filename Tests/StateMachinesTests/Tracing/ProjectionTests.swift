@@ -301,10 +301,10 @@ import Testing
     }
 
     @Test func `the limit is median and five times the largest of deviation, five per cent and a millisecond`() {
-        #expect(AnomalyBaseline.limit(median: 100_000_000, deviation: 10_000_000, factor: 5) == 174_130_000)
-        #expect(AnomalyBaseline.limit(median: 100_000_000, deviation: 0, factor: 5) == 125_000_000)
-        #expect(AnomalyBaseline.limit(median: 1_000, deviation: 0, factor: 5) == 5_001_000)
-        #expect(AnomalyBaseline.limit(median: .max, deviation: .max, factor: 5) == .max)
+        #expect(AnomalyBaseline.limit(median: 100_000_000, deviation: 10_000_000, TraceSettings()) == 174_130_000)
+        #expect(AnomalyBaseline.limit(median: 100_000_000, deviation: 0, TraceSettings()) == 125_000_000)
+        #expect(AnomalyBaseline.limit(median: 1_000, deviation: 0, TraceSettings()) == 5_001_000)
+        #expect(AnomalyBaseline.limit(median: .max, deviation: .max, TraceSettings()) == .max)
     }
 
     @Test func `fewer than a hundred samples say nothing`() {

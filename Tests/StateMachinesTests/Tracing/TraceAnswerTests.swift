@@ -98,9 +98,10 @@ import Testing
     @Test func `a critical path, whole and cut`() throws {
         let tree = tree()
         let path = try #require(TraceAnalysis.criticalPath(tree))
-        let text = json(.criticalPath(tree, path, limit: 100), .criticalPathAnswer)
+        let text = json(.criticalPath(CriticalPathPage(tree, path, limit: 100)), .criticalPathAnswer)
         #expect(text.contains(#""share_basis_points":5000"#) && !text.contains("omitted"))
-        #expect(json(.criticalPath(tree, path, limit: 1), .criticalPathAnswer).contains(#""omitted":9"#))
+        #expect(
+            json(.criticalPath(CriticalPathPage(tree, path, limit: 1)), .criticalPathAnswer).contains(#""omitted":9"#))
     }
 
     @Test func `who calls whom`() {
@@ -131,11 +132,16 @@ import Testing
             stats.counters[keyPath: field] = UInt64(offset + 3)
         }
         stats.overflowedNames = 11
-        stats.merge(CollectorStats(traceCount: 1, spanCount: 2, counters: CollectorCounters(), overflowedNames: 11))
+        stats.merge(
+            CollectorStats(
+                traceCount: 1, spanCount: 2, counters: CollectorCounters(), overflowedNames: 11,
+                settings: TraceSettings()))
         let text = json(.stats(stats), .collectorStats)
         #expect(
             text.contains(#""trace_count":"4","span_count":"17","duplicates":"3","replaced":"4","dropped_spans":"5""#))
         #expect(text.contains(#""overflowed_edges":"10","overflowed_names":"11""#))
+        #expect(text.contains(#""settings":{"time_to_live_ns":"3600000000000","spans_per_trace":20000,"#))
+        #expect(text.contains(#""objectives":[{"service_name":"discovery","latency_ns":"15000000","#))
     }
 
     @Test func `answers without rows`() {

@@ -1,6 +1,6 @@
 // Questions over the bus: one message, one answer, one kind of error.
 
-package import EventModel
+internal import EventModel
 internal import Messaging
 
 extension MeshConnection {

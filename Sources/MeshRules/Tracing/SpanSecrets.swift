@@ -1,10 +1,10 @@
 // Secrets among the tags of spans: replaced before anything leaves the process (operations.md, a reader of captures).
 
-import EventModel
+package import EventModel
 
 /// What a tag's name says of its value.
-enum SpanSecrets {
-    enum Kind {
+package enum SpanSecrets {
+    package enum Kind: Sendable {
         /// Nothing.
         case plain
         /// It is a secret.
@@ -27,7 +27,7 @@ enum SpanSecrets {
     private static let query = Array("url.query".utf8)
 
     /// Judges a tag by the last part of its name, without regard to case, `_` as good as `-`.
-    static func kind(_ key: ArraySlice<UInt8>) -> Kind {
+    package static func kind(_ key: ArraySlice<UInt8>) -> Kind {
         switch key.count {
         case 8, 11: if addresses.contains(where: { isSame($0, key) }) { return .address }
         case 9: if isSame(query, key) { return .query }
@@ -42,7 +42,8 @@ enum SpanSecrets {
         return .plain
     }
 
-    static func kind(_ key: String) -> Kind { kind(Array(key.utf8)[...]) }
+    /// The same of a text.
+    package static func kind(_ key: String) -> Kind { kind(Array(key.utf8)[...]) }
 
     private static func lastPart(_ key: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         guard let dot = key.lastIndex(of: UInt8(ascii: ".")) else { return key }
@@ -70,7 +71,7 @@ enum SpanSecrets {
     // MARK: Values
 
     /// A tag as it may leave the process.
-    static func redacted(_ tag: SpanTag) -> SpanTag {
+    package static func redacted(_ tag: SpanTag) -> SpanTag {
         let kind = kind(tag.key)
         if kind == .secret { return SpanTag(tag.key, SecretNames.mark) }
         guard kind != .plain, case .string(let text) = tag.value else { return tag }
@@ -78,7 +79,7 @@ enum SpanSecrets {
     }
 
     /// An address without the values of its secret parameters and without a user's name and password.
-    static func redacted(address: String) -> String {
+    private static func redacted(address: String) -> String {
         let path = address.prefix { $0 != "?" && $0 != "#" }
         let rest = address[path.endIndex...]
         guard let mark = rest.first else { return withoutUser(path) }

@@ -109,7 +109,7 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
     }
 
     /// Hands everything that waits to the bus; what it does not take now stays.
-    private func publishPending() {
+    func publishPending() {
         guard connection.isConnected else { return }
         sending.withLock { _ in
             takePending()

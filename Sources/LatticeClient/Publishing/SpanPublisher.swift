@@ -1,6 +1,6 @@
 // Publishes spans in batches, one service to a message.
 
-package import EventModel
+internal import EventModel
 internal import Messaging
 public import ServiceLifecycle
 
@@ -28,6 +28,9 @@ public final class SpanPublisher: Service {
 
     /// Publishes until the task is cancelled or the service group shuts down.
     public func run() async { await publisher.run() }
+
+    /// Hands what waits to NATS before it returns.
+    func handOver() { publisher.publishPending() }
 
     /// Publishes what waits and returns when NATS has it; false where it did not within `limit`.
     @discardableResult

@@ -144,10 +144,13 @@ public final class RegistryReplica: Service {
     /// Keeps the copy up to date until the task is cancelled or the service group shuts down.
     public func run() async {
         await cancelWhenGracefulShutdown { await self.keepUp() }
-        state.withLock { state in
-            for name in state.services.keys { state.services[name]?.lose("the replica does not run") }
-            for service in state.services.values { service.finishWatchers() }
+        let watchers = state.withLock { state in
+            state.services.keys.flatMap { name in
+                state.services[name]?.lose("the replica does not run")
+                return state.services[name]?.takeWatchers() ?? []
+            }
         }
+        for watcher in watchers { watcher.finish() }
     }
 
     private func keepUp() async {

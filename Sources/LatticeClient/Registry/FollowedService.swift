@@ -143,5 +143,9 @@ struct FollowedService {
 
     mutating func unwatch(_ id: UInt64) { watchers[id] = nil }
 
-    func finishWatchers() { for watcher in watchers.values { watcher.finish() } }
+    /// Whom to tell of the end, outside of the lock: their ends come back to it.
+    mutating func takeWatchers() -> [AsyncStream<ServiceView>.Continuation] {
+        defer { watchers = [:] }
+        return Array(watchers.values)
+    }
 }

@@ -1,14 +1,23 @@
-// TLS of the HTTP listener: certificate and key from files, read once at the start.
+// TLS of a listener for HTTP or gRPC: certificate and key from files, read once at the start.
 
+package import HummingbirdCore
+import HummingbirdTLS
+package import NIOCore
 import NIOSSL
 
 /// What a listener proves itself with.
 package struct ListenerTLS: Sendable {
-    let configuration: TLSConfiguration
+    /// Where the certificate chain is, for listeners that read it themselves.
+    package let certificateFile: String
+    /// Where its key is.
+    package let keyFile: String
+    private let configuration: TLSConfiguration
 
     /// Reads a certificate chain and its key (PEM). TLS 1.2 is the oldest version that is spoken. Throws `Failure` where
     /// a file can not be read, is no PEM, or the key is not the certificate's.
     package init(certificateFile: String, keyFile: String) throws(Failure) {
+        self.certificateFile = certificateFile
+        self.keyFile = keyFile
         do {
             let chain = try NIOSSLCertificate.fromPEMFile(certificateFile)
             guard !chain.isEmpty else { throw Failure(description: "there is no certificate in \(certificateFile)") }
@@ -29,5 +38,14 @@ package struct ListenerTLS: Sendable {
     /// Why there is no TLS, for the operator.
     package struct Failure: Error, Sendable, CustomStringConvertible {
         package let description: String
+    }
+
+    /// A server for HTTP/1.1, with TLS where there is any. Throws what TLS refuses.
+    ///
+    /// - Parameter idle: a connection that is silent for so long is closed; nil: none is.
+    package static func server(_ tls: ListenerTLS?, idle: TimeAmount? = nil) throws -> HTTPServerBuilder {
+        let plain = idle.map { HTTPServerBuilder.http1(configuration: .init(idleTimeout: $0)) } ?? .http1()
+        guard let tls else { return plain }
+        return try .tls(plain, tlsConfiguration: tls.configuration)
     }
 }
