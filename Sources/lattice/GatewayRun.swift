@@ -110,15 +110,23 @@ struct GatewayRun {
 
     // MARK: Signals and the file
 
+    /// Returns with the first signal that ends the gateway; a second one ends the process at once.
     private func serveSignals(_ signals: UnixSignalsSequence, _ gateway: Gateway) async {
-        for await signal in signals {
-            guard signal == .sighup else { break }
-            reload(gateway)
-        }
-        // A second signal ends it at once.
+        let (ends, end) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingOldest(1))
         Task {
-            for await signal in signals where signal != .sighup { Glibc.exit(ExitStatus.failed.rawValue) }
+            var isEnding = false
+            for await signal in signals {
+                if signal == .sighup {
+                    reload(gateway)
+                } else if isEnding {
+                    Glibc.exit(ExitStatus.failed.rawValue)
+                } else {
+                    isEnding = true
+                    end.yield()
+                }
+            }
         }
+        for await _ in ends { return }
     }
 
     /// Looks once a second whether the file has changed.
