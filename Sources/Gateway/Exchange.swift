@@ -52,6 +52,8 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
     private var isRequestComplete = false
     private var isRequestSent = false
     private var hasAnswerBegun = false
+    /// A 101 whose end has not been read yet; behind it bytes are no HTTP.
+    private var switching: HTTPResponseHead?
     private var isOver = false
     private var isAnswerChunked = false
 
@@ -149,7 +151,9 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         guard !hasAnswerBegun, !isOver, isReplayable, isSafe || Self.isIdempotent(request.method),
             record.attemptCount <= route.rule.policy.retries, let next = chooseTarget()
         else { return nil }
-        if isStale, !hasReplayed {
+        if isSafe {
+            // No instance has seen anything, and a request's attempts are bounded: that is no storm.
+        } else if isStale, !hasReplayed {
             hasReplayed = true
         } else if !route.cluster.budget.take(at: .now()) {
             loop.shared.figures.budgetExhausted()
@@ -221,7 +225,10 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
 
     func answered(_ head: HTTPResponseHead) {
         lastProgress = .now()
-        if head.status == .switchingProtocols { return switchProtocols(head) }
+        if head.status == .switchingProtocols {
+            switching = head
+            return
+        }
         let isGatewayError = [502, 503, 504].contains(head.status.code)
         if let target {
             if isGatewayError {
@@ -252,13 +259,14 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         guard hasAnswerBegun, !isOver else { return }
         record.answerBody(bytes)
         client.send(bytes)
-        if !client.isAnswerWritable {
-            client.flushAnswer()
-            connection?.pauseReading()
-        }
+        if client.isAnswerWritable { return }
+        // Flushing may make room at once, and then nobody would say so again.
+        client.flushAnswer()
+        if !client.isAnswerWritable { connection?.pauseReading() }
     }
 
     func answerEnded(_ trailers: HTTPHeaders?) {
+        if let switching { return switchProtocols(switching) }
         guard hasAnswerBegun, !isOver else { return }
         client.sendEnd(trailers)
         finish(isCut: false)

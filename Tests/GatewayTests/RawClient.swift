@@ -44,10 +44,16 @@ final class RawClient: Sendable {
     }
 
     var text: String { ear.state.withLock { $0.text } }
+    /// Bytes that came so far.
+    var byteCount: Int { ear.state.withLock { $0.text.utf8.count } }
+
     var isClosed: Bool { ear.state.withLock { $0.isClosed } }
 
     /// What can not be written any more is of no interest.
     func send(_ text: String) async { try? await channel.writeAndFlush(ByteBuffer(string: text)).get() }
+
+    /// What comes stays in the system's buffers.
+    func stopReading() async { try? await channel.setOption(.autoRead, value: false).get() }
 
     func close() async { try? await channel.close().get() }
 
@@ -71,7 +77,7 @@ final class RawClient: Sendable {
             guard parts.count == 2, parts[0].lowercased() == "content-length" else { continue }
             return body.utf8.count >= Int(parts[1].filter { $0 != " " }) ?? 0
         }
-        return body.hasSuffix("0\r\n\r\n")
+        return body.hasSuffix("\r\n\r\n") && body.contains("0\r\n")
     }
 }
 

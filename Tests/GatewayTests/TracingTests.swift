@@ -37,11 +37,12 @@ import Testing
         let services = [try await HTTPService.start("a", .status(503)), try await HTTPService.start("b")]
         let edge = try await Edge.open(services, policy: .roundRobin)
         for _ in 0..<2 { _ = try await edge.get("/", "traceparent: \(Self.parent)\r\n") }
-        try await eventually { edge.notebook.spans.count == 5 }
+        try await eventually { edge.notebook.spans.count { $0.kind == .server } == 2 }
         let clients = edge.notebook.spans.filter { $0.kind == .client }
-        #expect(clients.count == 3)
-        #expect(Set(clients.map(\.spanID)).count == 3)
-        #expect(clients.count { $0.status == .error } == 1)
+        let attempts = services.reduce(0) { $0 + $1.heard.count }
+        #expect(attempts >= 3 && clients.count == attempts)
+        #expect(Set(clients.map(\.spanID)).count == attempts)
+        #expect(clients.count { $0.status == .error } == services[0].heard.count)
         #expect(clients.contains { $0.tag("http.request.resend_count") == .int(1) })
         await edge.close()
         for service in services { await service.stop() }
