@@ -24,7 +24,7 @@ struct WhatIf: AsyncParsableCommand {
               lattice whatif --strategy least_connections                   recorded selections, made anew
               lattice whatif --mirror checkout-next --sample 5% --include 'search*'
               lattice whatif --anomaly-threshold 250ms --anomaly-factor 3
-              lattice whatif --slo checkout=150ms,99.9% --json
+              lattice whatif --slo checkout=150ms,99.9 --json
 
             Shares of the guard and of panic are basis points, as in `lattice publish configure`: 1500 is 15 %. Points \
             are \(PointArgument.forms).
@@ -161,25 +161,12 @@ struct WhatIfTraceOptions: ParsableArguments {
     var anomalyThreshold: DurationArgument?
     @Option(help: ArgumentHelp("How many deviations above the median are ordinary.", valueName: "count"))
     var anomalyFactor: Int64?
-    @Option(
-        help: ArgumentHelp(
-            "An objective: so large a share within so long. Repeatable.", valueName: "service=duration,share"))
+    @Option(help: ObjectiveArgument.help)
     var slo: [ObjectiveArgument] = []
-}
 
-/// An objective of a service: `checkout=150ms,99.9%`.
-struct ObjectiveArgument: ExpressibleByArgument, Sendable, Hashable {
-    let objective: NamedObjective
-
-    init?(argument: String) {
-        guard let equals = argument.lastIndex(of: "=") else { return nil }
-        let parts = argument[argument.index(after: equals)...].split(separator: ",", omittingEmptySubsequences: false)
-        let name = String(argument[..<equals])
-        guard parts.count == 2, !name.isEmpty, let latency = DurationArgument(argument: String(parts[0])),
-            let share = ShareArgument(argument: String(parts[1]))
-        else { return nil }
-        objective = NamedObjective(
-            serviceName: name,
-            objective: ServiceObjective(latency: latency.value, availabilityBasisPoints: share.basisPoints))
+    func validate() throws {
+        if let none = slo.first(where: { $0.objective.objective.latency == .zero }) {
+            throw ValidationError("--slo \(none.text) promises nothing, so there is nothing to compare")
+        }
     }
 }

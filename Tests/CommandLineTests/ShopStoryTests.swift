@@ -226,7 +226,7 @@ extension [String: Any] {
         let judged = try await shop.lattice("whatif", "--anomaly-threshold", "100ms", "--json").json
         let traces = try #require(judged["traces"] as? [String: Any])
         #expect(traces.number("changed") > 50 && traces.number("judged") > 280)
-        let objectives = try await shop.lattice("whatif", "--slo", "payment=50ms,99%", "--json").json
+        let objectives = try await shop.lattice("whatif", "--slo", "payment=50ms,99", "--json").json
         let windows = objectives.rows("objectives", "different")
         #expect(windows.map { $0["kept_changed"] as? Bool } == [true, false, false], "\(windows)")
     }
@@ -247,7 +247,7 @@ extension [String: Any] {
         for arguments in [
             ["whatif", "--evict-after", "20m", "--stale-after", "5s", "--guard-service", "10000", "--panic", "9000"],
             ["whatif", "--strategy", "power_of_two"], ["whatif", "--sample", "1%"],
-            ["whatif", "--anomaly-factor", "2", "--slo", "web=30ms,99.9%"], ["explain", "trace", trace],
+            ["whatif", "--anomaly-factor", "2", "--slo", "web=30ms,99.9"], ["explain", "trace", trace],
             ["at", "-1m", "query", "services"], ["diff", "1", "-0s"], ["bisect", "--where", "sequence > 100"],
             ["replay"],
         ] {
@@ -274,6 +274,7 @@ extension [String: Any] {
             (["whatif", "--mirror", "nobody", "--sample", "1%"], 1, "nobody"),
             (["whatif", "--stale-after", "1ms"], 2, "out of range"), (["whatif", "--strategy", "best"], 2, "best"),
             (["whatif", "--mode", "some"], 2, "some"), (["whatif", "--slo", "web"], 2, "web"),
+            (["whatif", "--slo", "web=none"], 2, "nothing to compare"),
             (["whatif", "--anomaly-factor", "0"], 2, "1 to 1000"), (["whatif", "--sample", "200%"], 2, "200%"),
             (["whatif", "--evict-after", "1h", "--from", "999999"], 1, "outside of the log"),
             (["whatif", "--evict-after", "1h", "--from", "5", "--to", "4"], 2, "does not lie before"),
