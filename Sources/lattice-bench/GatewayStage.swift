@@ -187,15 +187,15 @@ private enum EnvoyFile {
             ? ""
             : """
 
-                    tracing:
-                      random_sampling: {value: 10}
-                      provider:
-                        name: envoy.tracers.zipkin
-                        typed_config:
-                          "@type": type.googleapis.com/envoy.config.trace.v3.ZipkinConfig
-                          collector_cluster: zipkin
-                          collector_endpoint: /api/v2/spans
-                          collector_endpoint_version: HTTP_JSON
+                      tracing:
+                        random_sampling: {value: 10}
+                        provider:
+                          name: envoy.tracers.zipkin
+                          typed_config:
+                            "@type": type.googleapis.com/envoy.config.trace.v3.ZipkinConfig
+                            collector_cluster: zipkin
+                            collector_endpoint: /api/v2/spans
+                            collector_endpoint_version: HTTP_JSON
             """
         let clusters = [
             ("service", upstreams), ("shadow", shadow.map { [$0] } ?? []), ("zipkin", zipkin == 0 ? [] : [zipkin]),
