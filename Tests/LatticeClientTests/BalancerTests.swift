@@ -159,7 +159,7 @@ import Testing
             Member(id: "a", region: "eu"), Member(id: "b", region: "us"), Member(id: "c", region: "ap"),
             Member(id: "d", region: "ap", weight: 200),
         ])
-        let balancer = balancer(region: "eu", failover: .inOrder)
+        let balancer = balancer(.weightedRandom, region: "eu", failover: .inOrder)
         #expect(chosen(balancer, all) == ["a"])
         all.instance("a")?.standing.isEjected = true
         #expect(chosen(balancer, all) == ["c", "d"])

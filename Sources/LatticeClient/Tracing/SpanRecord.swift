@@ -98,7 +98,9 @@ extension SpanAttribute {
         case .doubleArray(let values): .json(list(values.map { $0.isFinite ? "\($0)" : "null" }))
         case .boolArray(let values): .json(list(values.map(\.description)))
         case .stringArray(let values): .json(list(values.map(\.quoted)))
-        case .stringConvertibleArray(let values): .json(list(values.map { $0.description.quoted }))
+        // An array of `Int` comes as this.
+        case .stringConvertibleArray(let values):
+            .json(list(values.map { $0 is any BinaryInteger ? $0.description : $0.description.quoted }))
         default: nil
         }
     }
