@@ -12,10 +12,10 @@ package struct WireField: Sendable {
     /// One past their end.
     package var end: Int
 
-    package var range: Range<Int> { start..<end }
+    @inlinable package var range: Range<Int> { start..<end }
     package var signed: Int64 { Int64(bitPattern: value) }
-    package var isBytes: Bool { kind == .bytes }
-    package var isVarint: Bool { kind == .varint }
+    @inlinable package var isBytes: Bool { kind == .bytes }
+    @inlinable package var isVarint: Bool { kind == .varint }
 }
 
 /// The wire types that are in use; groups are refused.
@@ -78,7 +78,18 @@ package struct WireCursor: Sendable {
         return nil
     }
 
+    /// Tags and lengths mostly have one byte.
+    @inline(__always)
     private mutating func varint(in bytes: borrowing Span<UInt8>) -> UInt64? {
+        guard offset < end else { return nil }
+        let first = bytes[offset]
+        if first >= 0x80 { return longVarint(in: bytes) }
+        offset += 1
+        return UInt64(first)
+    }
+
+    @inline(never)
+    private mutating func longVarint(in bytes: borrowing Span<UInt8>) -> UInt64? {
         var result: UInt64 = 0
         var shift: UInt64 = 0
         while offset < end {
@@ -118,6 +129,7 @@ package struct WireWriter: Sendable {
     package mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
     package mutating func varint(_ value: UInt64) {
+        if value < 0x80 { return bytes.append(UInt8(truncatingIfNeeded: value)) }
         var rest = value
         while rest >= 0x80 {
             bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)

@@ -78,6 +78,23 @@ import Testing
         }
     }
 
+    @Test func `a kind is asked for before the limit cuts`() async throws {
+        let node = try await node()
+        // A later trace of the service without a client's span.
+        let later = """
+            [{"traceId":"b1","id":"1","kind":"SERVER","name":"late","timestamp":\(OTLPExample.seconds + 2)000000,
+              "duration":5,"localEndpoint":{"serviceName":"shop"}}]
+            """
+        #expect(try await node.post("zipkin", "/api/v2/spans", Data(later.utf8)).status == 202)
+        let newest: [[String: Any]] = try await data(node, "/api/traces?service=shop&limit=1")
+        #expect(newest.map { $0["traceID"] as? String } == ["000000000000000000000000000000b1"])
+        let client: [[String: Any]] = try await data(
+            node, "/api/traces?service=shop&limit=1&tags=%7B%22span.kind%22%3A%22client%22%7D")
+        #expect(client.map { $0["traceID"] as? String } == [OTLPExample.trace])
+        let nonsense = try await get(node, "/api/traces?service=shop&tags=%7B%22span.kind%22%3A%22sideways%22%7D")
+        #expect(nonsense.status == 400, "\(nonsense)")
+    }
+
     @Test func `what makes no sense is 400 and what is not there 404, each with a message`() async throws {
         let node = try await node()
         for path in ["/api/traces", "/api/traces?service=shop&minDuration=soon", "/api/traces/xyz", "/api/operations"] {

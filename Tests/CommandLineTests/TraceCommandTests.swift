@@ -139,6 +139,26 @@ import Testing
         #expect(try json.json["links"] is [Any])
     }
 
+    @Test func `an old file is in services and dependencies once it is imported`() async throws {
+        let node = try await ReceiverNode()
+        let file = """
+            [{"traceId":"a1","id":"1","kind":"CLIENT","name":"get","timestamp":1600000000000000,"duration":5,
+              "localEndpoint":{"serviceName":"web"}},
+             {"traceId":"a1","id":"1","kind":"SERVER","name":"get","timestamp":1600000000000001,"duration":3,
+              "localEndpoint":{"serviceName":"api"},"shared":true}]
+            """
+        let imported = try await importing(node, "old.json", file)
+        #expect(imported.status == 0, "\(imported)")
+        let graph = try await node.node.lattice("dependencies", "--format", "mermaid")
+        #expect(graph.output.contains("web") && graph.output.contains("api"), "\(graph)")
+        for command in ["services", "dependencies"] {
+            let ended = try await node.node.lattice(command)
+            #expect(ended.output.contains("2 spans are older than the windows"), "\(ended)")
+        }
+        let json = try await node.node.lattice("services", "--json").json
+        #expect(json["older_span_count"] as? String == "2" && json["omitted_span_count"] == nil)
+    }
+
     @Test func `a trace that is not there is said to be so`() async throws {
         let node = try await node()
         for command in ["show", "critical-path", "flame"] {

@@ -65,6 +65,29 @@ extension `A node` {
             }
         }
 
+        @Test(arguments: Encoding.allCases)
+        func `finds by kind, duration and whom one span calls`(_ encoding: Encoding) async throws {
+            try await onStage { client, _ in
+                try await client.call(maker)
+                try await client.trace("web", [maker.span(9, 0, 10, trace: 2, kind: "server")])
+                func found(_ fields: String) async throws -> Int {
+                    try await client.query("trace.search", "{\(fields)}", as: encoding)["traces"].items.count
+                }
+                #expect(try await found(#""span_kind":"client""#) == 1)
+                #expect(try await found(#""service_name":"web","span_kind":"producer""#) == 0)
+                #expect(try await found(#""peer_name":"mysql""#) == 1)
+                #expect(try await found(#""service_name":"web","peer_name":"mysql""#) == 0)
+                #expect(try await found(#""peer_name":"nobody""#) == 0)
+                #expect(try await found(#""service_name":"web","min_span_duration_ns":"50000000""#) == 1)
+                #expect(try await found(#""service_name":"web","max_span_duration_ns":"10000000""#) == 1)
+                #expect(try await found(#""min_span_duration_ns":"2","max_span_duration_ns":"1""#) == 0)
+                #expect(try await found(#""tags":[{"key":"user","any_value":true}]"#) == 1)
+                #expect(try await found(#""tags":[{"key":"retry","any_value":true}]"#) == 1, "a log's name")
+                #expect(try await found(#""tags":[{"key":"nothing","any_value":true}]"#) == 0)
+                #expect(try await found("") == 2)
+            }
+        }
+
         @Test func `corrects clocks, and shows them as they were where asked`() async throws {
             try await onStage { client, _ in
                 try await client.trace("web", [maker.span(1, 0, 100, kind: "client")], host: "a")

@@ -7,6 +7,8 @@ import MeshRules
 struct OTLPSpanWriter {
     private(set) var body = WireWriter(capacity: 4_096)
     private var cutCount: UInt64 = 0
+    /// Where the attributes of the present span lie.
+    private var attributes: [Range<Int>] = []
 
     mutating func begin() {
         body.removeAll()
@@ -36,7 +38,7 @@ struct OTLPSpanWriter {
 
     /// Writes a span; what was in the buffer before is gone.
     mutating func span(_ bytes: [UInt8], _ range: Range<Int>, _ scope: OTLPScope) throws(OTLPProblem) {
-        let span = try Self.locate(bytes, range)
+        let span = try locate(bytes, range)
         try Self.check(bytes, span)
         begin()
         body.field(1, bytes[span.traceID])
@@ -50,7 +52,7 @@ struct OTLPSpanWriter {
         body.field(6, isError ? SpanStatus.error.rawValue : SpanStatus.ok.rawValue)
         body.fixed64(7, span.start)
         body.fixed64(8, span.end)
-        try tags(9, bytes, range, field: 9)
+        for index in attributes.indices { try tag(9, bytes, attributes[index]) }
         body.append(scope.tags)
         // Not said and said to be well are one here; OpenTelemetry's tag for formats without its status tells them apart.
         if span.status == 1 { note(9, "otel.status_code", Array("OK".utf8)[...]) }
@@ -66,7 +68,8 @@ struct OTLPSpanWriter {
         noteCuts(9)
     }
 
-    private static func locate(_ bytes: [UInt8], _ range: Range<Int>) throws(OTLPProblem) -> Located {
+    private mutating func locate(_ bytes: [UInt8], _ range: Range<Int>) throws(OTLPProblem) -> Located {
+        attributes.removeAll(keepingCapacity: true)
         var span = Located()
         var cursor = WireCursor(range)
         while let field = cursor.next(in: bytes.span) {
@@ -79,13 +82,13 @@ struct OTLPSpanWriter {
             case 6: span.kind = try OTLPFields.number(field, .varint, "kind")
             case 7: span.start = try OTLPFields.number(field, .fixed64, "start_time_unix_nano")
             case 8: span.end = try OTLPFields.number(field, .fixed64, "end_time_unix_nano")
-            case 9: _ = try OTLPFields.content(field, "attributes")
+            case 9: attributes.append(try OTLPFields.content(field, "attributes"))
             case 10: span.droppedTags = field.value
             case 11: span.hasEvents = try OTLPFields.content(field, "events").lowerBound >= 0
             case 12: span.droppedEvents = field.value
             case 13: span.hasLinks = try OTLPFields.content(field, "links").lowerBound >= 0
             case 14: span.droppedLinks = field.value
-            case 15: try status(bytes, OTLPFields.content(field, "status"), &span)
+            case 15: try Self.status(bytes, OTLPFields.content(field, "status"), &span)
             default: break
             }
         }
