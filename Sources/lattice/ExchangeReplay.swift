@@ -79,6 +79,8 @@ struct ExchangeReplay: Sendable {
     let timeout: Nanoseconds
     let allowWrites: Bool
     let allowLoopback: Bool
+    /// The name of the file with the target's own credentials; empty: none.
+    let authentication: String
     let rules: ComparisonRules
     let speed: SpeedArgument
     let concurrency: Int
@@ -118,8 +120,8 @@ struct ExchangeReplay: Sendable {
             ShadowRequest(
                 sourceService: "", requestID: exchange.fact.requestID, endpoint: target, method: exchange.fact.method,
                 target: exchange.content.target, headers: exchange.content.requestHeaders,
-                body: exchange.content.requestBody, timeout: timeout, allowWrites: allowWrites,
-                allowLoopback: allowLoopback))
+                body: exchange.content.requestBody, timeout: timeout,
+                authentication: authentication, allowWrites: allowWrites, allowLoopback: allowLoopback))
         guard answer.outcome == .succeeded else { return (exchange, answer, nil) }
         let production = exchange.content.response(exchange.fact)
         let comparison = compareResponses(
