@@ -29,26 +29,62 @@ final class DirectivePerformer: Sendable {
             return [told(directive, ShadowAnswer(.skipped, reason: reason.text))]
         case .success(let found): capture = found
         }
-        let content = capture.recorded.content
-        let configuration = mirror.configuration
-        let answer = await sender.send(
-            ShadowRequest(
-                sourceService: directive.sourceService, requestID: capture.recorded.capture.requestID,
-                endpoint: directive.shadowEndpoint, method: capture.recorded.capture.method, target: content.target,
-                headers: content.requestHeaders, body: content.requestBody, timeout: directive.timeout,
-                authentication: directive.shadowAuthentication, allowWrites: configuration.allowWrites,
-                allowLoopback: mirror.allowLoopback))
+        let recorded = capture.recorded
+        let request = request(directive, mirror, recorded)
+        async let second = askSecondPrimary(request, mirror.configuration)
+        let answer = await sender.send(request)
+        let baseline = await second
         var messages = [told(directive, answer)]
-        guard answer.outcome == .succeeded, let rules = try? configuration.comparisonRules() else { return messages }
-        let production = content.response(capture.recorded.capture)
-        let comparison = compareResponses(
-            production: production, shadow: ObservedResponse(shadow: answer), rules: rules)
-        messages.append(told(directive, comparison, isBaseline: false))
-        if let earlier = baselines.exchange(directive, capture.recorded, production) {
+        guard let rules = try? mirror.configuration.comparisonRules() else { return messages }
+        let production = recorded.content.response(recorded.capture)
+        if answer.outcome == .succeeded {
+            let comparison = compareResponses(
+                production: production, shadow: ObservedResponse(shadow: answer), rules: rules)
+            messages.append(told(directive, comparison, isBaseline: false))
+        }
+        if let baseline {
+            messages.append(noise(directive, production, baseline, rules))
+        } else if answer.outcome == .succeeded, mirror.configuration.baselineEndpoint.isEmpty,
+            let earlier = baselines.exchange(directive, recorded, production)
+        {
             let noise = compareResponses(production: earlier, shadow: production, rules: rules)
             messages.append(told(directive, noise, isBaseline: true))
         }
         return messages
+    }
+
+    private func request(
+        _ directive: ShadowDirective, _ mirror: OwedMirror, _ recorded: RecordedCapture
+    ) -> ShadowRequest {
+        ShadowRequest(
+            sourceService: directive.sourceService, requestID: recorded.capture.requestID,
+            endpoint: directive.shadowEndpoint, method: recorded.capture.method, target: recorded.content.target,
+            headers: recorded.content.requestHeaders, body: recorded.content.requestBody, timeout: directive.timeout,
+            authentication: directive.shadowAuthentication, allowWrites: mirror.configuration.allowWrites,
+            allowLoopback: mirror.allowLoopback)
+    }
+
+    // MARK: Second primary
+
+    /// The answer of a second instance of production's version; nil where there is none, or where it must not be asked:
+    /// it is production, so it is never written to, whatever the shadow may get.
+    private func askSecondPrimary(_ request: ShadowRequest, _ mirror: MirrorConfiguration) async -> ShadowAnswer? {
+        guard !mirror.baselineEndpoint.isEmpty, request.method == "GET" || request.method == "HEAD" else { return nil }
+        var copy = request
+        copy.endpoint = mirror.baselineEndpoint
+        copy.authentication = mirror.baselineAuthentication
+        copy.allowWrites = false
+        return await sender.send(copy)
+    }
+
+    /// What two answers of one version differ in; without a second answer, that there was none.
+    private func noise(
+        _ directive: ShadowDirective, _ production: ObservedResponse, _ second: ShadowAnswer, _ rules: ComparisonRules
+    ) -> Message {
+        guard second.outcome == .succeeded else { return told(directive, second, isBaseline: true) }
+        let comparison = compareResponses(
+            production: production, shadow: ObservedResponse(shadow: second), rules: rules)
+        return told(directive, comparison, isBaseline: true)
     }
 
     // MARK: Contents
@@ -85,12 +121,13 @@ final class DirectivePerformer: Sendable {
 
     // MARK: Telling
 
-    private func told(_ directive: ShadowDirective, _ answer: ShadowAnswer) -> Message {
+    private func told(_ directive: ShadowDirective, _ answer: ShadowAnswer, isBaseline: Bool = false) -> Message {
         let dispatch = ShadowDispatch(
             directive: directive.id, outcome: answer.outcome, status: answer.status, latency: answer.latency,
-            reason: answer.reason, isRedispatched: directive.isRedispatch)
+            reason: answer.reason, isRedispatched: directive.isRedispatch, isBaseline: isBaseline)
         return message(
-            .dispatched(Batch(serviceName: directive.sourceService, events: [dispatch])), contents: [], directive)
+            .dispatched(Batch(serviceName: directive.sourceService, events: [dispatch])), contents: [], directive,
+            isBaseline ? "unanswered" : "dispatched")
     }
 
     private func told(
@@ -105,7 +142,7 @@ final class DirectivePerformer: Sendable {
     }
 
     private func message(
-        _ event: MirrorEvent, contents: [UInt8], _ directive: ShadowDirective, _ kind: String = "dispatched"
+        _ event: MirrorEvent, contents: [UInt8], _ directive: ShadowDirective, _ kind: String
     ) -> Message {
         let (type, payload) = MirrorAttachment.message(event, contents: contents)
         let mirror = Digest.of(Array(directive.id.mirrorID.utf8))

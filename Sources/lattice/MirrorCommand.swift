@@ -24,7 +24,8 @@ struct MirrorCommand: AsyncParsableCommand {
             A specification names mirror_id, source_service and shadow_endpoint, and what differs from the defaults: \
             mode (full, sampled, filtered, replay), sample_rate (0.01 or 1%), include_intents, exclude_intents, \
             timeout_ms, enabled, allow_writes, payload_limit, buffer_requests, buffer_bytes, shadow_auth, \
-            ignore_fields, unordered_arrays, compared_headers.
+            ignore_fields, unordered_arrays, compared_headers, baseline_endpoint (a second instance of production's own \
+            version, to learn noise from), baseline_auth.
             """,
         subcommands: [
             MirrorAllow.self, MirrorAdd.self, MirrorRemove.self, MirrorEnable.self, MirrorDisable.self,
