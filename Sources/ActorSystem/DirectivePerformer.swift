@@ -30,24 +30,24 @@ final class DirectivePerformer: Sendable {
         case .success(let found): capture = found
         }
         let recorded = capture.recorded
-        let request = request(directive, mirror, recorded)
-        async let second = askSecondPrimary(request, mirror.configuration)
-        let answer = await sender.send(request)
+        guard let rules = try? mirror.configuration.comparisonRules() else {
+            return [told(directive, ShadowAnswer(.skipped, reason: "invalid_rules"))]
+        }
+        let copy = ShadowCopy(
+            request: request(directive, mirror, recorded), production: recorded.content.response(recorded.capture))
+        async let second = askSecondPrimary(copy, mirror.configuration, rules)
+        let dispatched = await dispatchToShadow(copy, rules: rules, shadowHandler: sender)
         let baseline = await second
-        var messages = [told(directive, answer)]
-        guard let rules = try? mirror.configuration.comparisonRules() else { return messages }
-        let production = recorded.content.response(recorded.capture)
-        if answer.outcome == .succeeded {
-            let comparison = compareResponses(
-                production: production, shadow: ObservedResponse(shadow: answer), rules: rules)
+        var messages = [told(directive, dispatched.answer)]
+        if let comparison = dispatched.comparison {
             messages.append(told(directive, comparison, isBaseline: false))
         }
         if let baseline {
-            messages.append(noise(directive, production, baseline, rules))
-        } else if answer.outcome == .succeeded, mirror.configuration.baselineEndpoint.isEmpty,
-            let earlier = baselines.exchange(directive, recorded, production)
+            messages.append(noise(directive, baseline))
+        } else if dispatched.comparison != nil, mirror.configuration.baselineEndpoint.isEmpty,
+            let earlier = baselines.exchange(directive, recorded, copy.production)
         {
-            let noise = compareResponses(production: earlier, shadow: production, rules: rules)
+            let noise = compareResponses(production: earlier, shadow: copy.production, rules: rules)
             messages.append(told(directive, noise, isBaseline: true))
         }
         return messages
@@ -66,24 +66,22 @@ final class DirectivePerformer: Sendable {
 
     // MARK: Second primary
 
-    /// The answer of a second instance of production's version; nil where there is none, or where it must not be asked:
-    /// it is production, so it is never written to, whatever the shadow may get.
-    private func askSecondPrimary(_ request: ShadowRequest, _ mirror: MirrorConfiguration) async -> ShadowAnswer? {
-        guard !mirror.baselineEndpoint.isEmpty, request.method == "GET" || request.method == "HEAD" else { return nil }
-        var copy = request
-        copy.endpoint = mirror.baselineEndpoint
-        copy.authentication = mirror.baselineAuthentication
-        copy.allowWrites = false
-        return await sender.send(copy)
+    /// What a second instance of production's version says; nil where there is none, or where it must not be asked: it is
+    /// production, so it is never written to, whatever the shadow may get.
+    private func askSecondPrimary(
+        _ copy: ShadowCopy, _ mirror: MirrorConfiguration, _ rules: ComparisonRules
+    ) async -> DispatchedCopy? {
+        guard !mirror.baselineEndpoint.isEmpty, ["GET", "HEAD"].contains(copy.request.method) else { return nil }
+        var copy = copy
+        copy.request.endpoint = mirror.baselineEndpoint
+        copy.request.authentication = mirror.baselineAuthentication
+        copy.request.allowWrites = false
+        return await dispatchToShadow(copy, rules: rules, shadowHandler: sender)
     }
 
     /// What two answers of one version differ in; without a second answer, that there was none.
-    private func noise(
-        _ directive: ShadowDirective, _ production: ObservedResponse, _ second: ShadowAnswer, _ rules: ComparisonRules
-    ) -> Message {
-        guard second.outcome == .succeeded else { return told(directive, second, isBaseline: true) }
-        let comparison = compareResponses(
-            production: production, shadow: ObservedResponse(shadow: second), rules: rules)
+    private func noise(_ directive: ShadowDirective, _ second: DispatchedCopy) -> Message {
+        guard let comparison = second.comparison else { return told(directive, second.answer, isBaseline: true) }
         return told(directive, comparison, isBaseline: true)
     }
 

@@ -106,7 +106,7 @@ struct MirrorReplay: AsyncParsableCommand {
         discussion: """
             The target must be on the service's allow-list; each request carries the shadow mark, and where the target \
             is the shadow of one of the service's mirrors, that mirror's credentials (shadow_auth). Ends with 1 where \
-            more differ than the threshold, or nothing could be compared.
+            more differ than the threshold, or nothing could be compared. That it was done is in the audit trail.
 
               lattice mirror replay checkout --from 4000 --to 4711 --target checkout-next.staging:8080 --speed max
               lattice mirror replay checkout --from 2026-11-24T08:00:00Z --to 2026-11-24T08:05:00Z --speed 10x \\
@@ -119,6 +119,7 @@ struct MirrorReplay: AsyncParsableCommand {
     @Option(help: "At most so many requests.") var limit = 100_000
     @Option(help: "Compare by the rules of this mirror.") var rulesOf: String?
     @OptionGroup var replay: ReplayOptions
+    @OptionGroup var reader: ReaderOptions
     @OptionGroup(title: "Connection") var client: ClientOptions
 
     func run() async throws {
@@ -156,8 +157,11 @@ struct MirrorReplay: AsyncParsableCommand {
         // Credentials go only where the mirror that names them sends to.
         let ofTarget = mirrors.filter { $0.shadowEndpoint == replay.target }
         let named = ofTarget.first { $0.mirrorID == rulesOf } ?? ofTarget.first { !$0.shadowAuth.isEmpty }
+        let harvest = try await node.captures(range, limit: limit, for: reader)
+        let target = replay.target
+        try await node.tell(reader, Exported(harvest, of: range, as: "replay", to: target))
         return Prepared(
-            harvest: try await node.captures(range, limit: limit), rules: try replay.rules(configuration),
+            harvest: harvest, rules: try replay.rules(configuration),
             access: ReplayOptions.Access(
                 data: client.data, allowLoopback: allowed.allowLoopback, authentication: named?.shadowAuth ?? ""))
     }

@@ -37,7 +37,7 @@ package struct TrafficMirror: StateMachine {
         switch admitted.record.event {
         case .mirror(let event): take(event, &outcome)
         case .clock(let event): take(event)
-        case .registry, .policy, .trace, .opaque: break
+        case .registry, .policy, .trace, .audit, .opaque: break
         }
         return outcome
     }
