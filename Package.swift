@@ -196,7 +196,7 @@ let package = Package(
                 "Messaging", "NATSMessaging", "TestFixtures", logging, nioCore, nioPosix, nioHTTP1, nioSSL,
             ], swiftSettings: strict),
         .testTarget(
-            name: "KillTests", dependencies: ["lattice"], exclude: ["publisher.py"],
+            name: "KillTests", dependencies: ["lattice"], exclude: ["publisher.py", "slow_shadow.py"],
             swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests",

@@ -29,26 +29,60 @@ final class DirectivePerformer: Sendable {
             return [told(directive, ShadowAnswer(.skipped, reason: reason.text))]
         case .success(let found): capture = found
         }
-        let content = capture.recorded.content
-        let configuration = mirror.configuration
-        let answer = await sender.send(
-            ShadowRequest(
-                sourceService: directive.sourceService, requestID: capture.recorded.capture.requestID,
-                endpoint: directive.shadowEndpoint, method: capture.recorded.capture.method, target: content.target,
-                headers: content.requestHeaders, body: content.requestBody, timeout: directive.timeout,
-                authentication: directive.shadowAuthentication, allowWrites: configuration.allowWrites,
-                allowLoopback: mirror.allowLoopback))
-        var messages = [told(directive, answer)]
-        guard answer.outcome == .succeeded, let rules = try? configuration.comparisonRules() else { return messages }
-        let production = content.response(capture.recorded.capture)
-        let comparison = compareResponses(
-            production: production, shadow: ObservedResponse(shadow: answer), rules: rules)
-        messages.append(told(directive, comparison, isBaseline: false))
-        if let earlier = baselines.exchange(directive, capture.recorded, production) {
-            let noise = compareResponses(production: earlier, shadow: production, rules: rules)
+        let recorded = capture.recorded
+        guard let rules = try? mirror.configuration.comparisonRules() else {
+            return [told(directive, ShadowAnswer(.skipped, reason: "invalid_rules"))]
+        }
+        let copy = ShadowCopy(
+            request: request(directive, mirror, recorded), production: recorded.content.response(recorded.capture))
+        async let second = askSecondPrimary(copy, mirror.configuration, rules)
+        let dispatched = await dispatchToShadow(copy, rules: rules, shadowHandler: sender)
+        let baseline = await second
+        var messages = [told(directive, dispatched.answer)]
+        if let comparison = dispatched.comparison {
+            messages.append(told(directive, comparison, isBaseline: false))
+        }
+        if let baseline {
+            messages.append(noise(directive, baseline))
+        } else if dispatched.comparison != nil, mirror.configuration.baselineEndpoint.isEmpty,
+            let earlier = baselines.exchange(directive, recorded, copy.production)
+        {
+            let noise = compareResponses(production: earlier, shadow: copy.production, rules: rules)
             messages.append(told(directive, noise, isBaseline: true))
         }
         return messages
+    }
+
+    private func request(
+        _ directive: ShadowDirective, _ mirror: OwedMirror, _ recorded: RecordedCapture
+    ) -> ShadowRequest {
+        ShadowRequest(
+            sourceService: directive.sourceService, requestID: recorded.capture.requestID,
+            endpoint: directive.shadowEndpoint, method: recorded.capture.method, target: recorded.content.target,
+            headers: recorded.content.requestHeaders, body: recorded.content.requestBody, timeout: directive.timeout,
+            authentication: directive.shadowAuthentication, allowWrites: mirror.configuration.allowWrites,
+            allowLoopback: mirror.allowLoopback)
+    }
+
+    // MARK: Second primary
+
+    /// What a second instance of production's version says; nil where there is none, or where it must not be asked: it is
+    /// production, so it is never written to, whatever the shadow may get.
+    private func askSecondPrimary(
+        _ copy: ShadowCopy, _ mirror: MirrorConfiguration, _ rules: ComparisonRules
+    ) async -> DispatchedCopy? {
+        guard !mirror.baselineEndpoint.isEmpty, ["GET", "HEAD"].contains(copy.request.method) else { return nil }
+        var copy = copy
+        copy.request.endpoint = mirror.baselineEndpoint
+        copy.request.authentication = mirror.baselineAuthentication
+        copy.request.allowWrites = false
+        return await dispatchToShadow(copy, rules: rules, shadowHandler: sender)
+    }
+
+    /// What two answers of one version differ in; without a second answer, that there was none.
+    private func noise(_ directive: ShadowDirective, _ second: DispatchedCopy) -> Message {
+        guard let comparison = second.comparison else { return told(directive, second.answer, isBaseline: true) }
+        return told(directive, comparison, isBaseline: true)
     }
 
     // MARK: Contents
@@ -85,12 +119,13 @@ final class DirectivePerformer: Sendable {
 
     // MARK: Telling
 
-    private func told(_ directive: ShadowDirective, _ answer: ShadowAnswer) -> Message {
+    private func told(_ directive: ShadowDirective, _ answer: ShadowAnswer, isBaseline: Bool = false) -> Message {
         let dispatch = ShadowDispatch(
             directive: directive.id, outcome: answer.outcome, status: answer.status, latency: answer.latency,
-            reason: answer.reason, isRedispatched: directive.isRedispatch)
+            reason: answer.reason, isRedispatched: directive.isRedispatch, isBaseline: isBaseline)
         return message(
-            .dispatched(Batch(serviceName: directive.sourceService, events: [dispatch])), contents: [], directive)
+            .dispatched(Batch(serviceName: directive.sourceService, events: [dispatch])), contents: [], directive,
+            isBaseline ? "unanswered" : "dispatched")
     }
 
     private func told(
@@ -105,7 +140,7 @@ final class DirectivePerformer: Sendable {
     }
 
     private func message(
-        _ event: MirrorEvent, contents: [UInt8], _ directive: ShadowDirective, _ kind: String = "dispatched"
+        _ event: MirrorEvent, contents: [UInt8], _ directive: ShadowDirective, _ kind: String
     ) -> Message {
         let (type, payload) = MirrorAttachment.message(event, contents: contents)
         let mirror = Digest.of(Array(directive.id.mirrorID.utf8))

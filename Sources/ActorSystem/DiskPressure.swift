@@ -26,7 +26,8 @@ package enum DiskPressureLevel: UInt8, Sendable, Hashable, CaseIterable, Compara
     /// Whether a message of this kind is refused. What the node itself records is never asked about.
     package func refuses(_ type: EventType) -> Bool {
         switch type.family {
-        case .registry, .policy: false
+        // What was read must be told, or it is not read.
+        case .registry, .policy, .audit: false
         case .trace: self >= .spans
         case .mirror: self >= (type == .requestCaptured ? .captures : .registryOnly)
         case .clock: self >= .registryOnly

@@ -45,7 +45,7 @@ final class CoreIntake: IntakeSource {
         var reserved: [any MessageSubscription] = []
         var bulk: [any MessageSubscription] = []
         // One subject that catches what is misspelt too, so that its sender is told.
-        for family in [EventFamily.registry, .clock, .policy] {
+        for family in [EventFamily.registry, .clock, .policy, .audit] {
             reserved.append(
                 try bus.subscribe("\(prefix).events.\(family.rawValue).>", queueGroup: nil, limits: .standard))
         }

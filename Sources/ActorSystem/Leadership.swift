@@ -13,6 +13,8 @@ struct LeadershipKeeper: Sendable {
     let startedAt: Timestamp
     /// Ticks that may be missed before another node claims.
     private static let patience: Int64 = 5
+    /// A node that may send nothing lets others go first.
+    private static let patienceFenced: Int64 = 15
 
     private var lastSlotSeen: UInt64 = 0
     private var slotChangedAt = Timestamp.zero
@@ -27,7 +29,8 @@ struct LeadershipKeeper: Sendable {
     }
 
     /// What to publish now, if anything.
-    mutating func step(_ standing: Standing, now: Timestamp) -> [Message] {
+    mutating func step(_ standing: Standing, now: Timestamp, isFenced: Bool = false) -> [Message] {
+        let patience = isFenced ? Self.patienceFenced : Self.patience
         // A clock that was set back must not keep anybody from claiming until it has caught up.
         if standing.lastTickSlot != lastSlotSeen || slotChangedAt == .zero || now < slotChangedAt {
             lastSlotSeen = standing.lastTickSlot
@@ -35,10 +38,10 @@ struct LeadershipKeeper: Sendable {
         }
         if standing.leaderID == nodeID { return lead(standing, now) }
         let silence = now - slotChangedAt
-        let isOrphaned = standing.leaderEpoch == 0 || silence > Nanoseconds(tickInterval.rawValue * Self.patience)
+        let isOrphaned = standing.leaderEpoch == 0 || silence > Nanoseconds(tickInterval.rawValue * patience)
         guard isOrphaned, claimedEpoch != standing.leaderEpoch + 1 else {
             // A claim that did not arrive is made again after another silence.
-            if silence > Nanoseconds(tickInterval.rawValue * Self.patience * 2) { claimedEpoch = 0 }
+            if silence > Nanoseconds(tickInterval.rawValue * patience * 2) { claimedEpoch = 0 }
             return []
         }
         claimedEpoch = standing.leaderEpoch + 1

@@ -10,7 +10,7 @@ import Synchronization
 /// What the node may ask of the writer's thread.
 enum WriterCommand: Sendable {
     /// Log an event of the node's own (core mode).
-    case record(Event, subject: String)
+    case record(Event, subject: String, messageID: String = "")
     /// Drop what retention no longer keeps.
     case retain(checkpoint: SequenceNumber)
     /// Take what has arrived, then end.
@@ -110,7 +110,7 @@ struct LogWriterLoop: ~Copyable {
 
     init(
         log: EventLog, source: any IntakeSource, configuration: NodeConfiguration, nodeID: String, clock: WallClock,
-        control: WriterControl, channel: BatchChannel, voice: Voice, logger: Logger
+        control: WriterControl, channel: BatchChannel, vault: ContentVault, voice: Voice, logger: Logger
     ) {
         self.log = log
         self.source = source
@@ -121,7 +121,7 @@ struct LogWriterLoop: ~Copyable {
         self.channel = channel
         self.voice = voice
         self.logger = logger
-        vault = ContentVault.of(dataDirectory: configuration.directory)
+        self.vault = vault
         pressure = DiskPressure(configuration.diskPressure)
         stager = Stager(
             prefix: configuration.prefix, isStream: configuration.mode != .core,
@@ -185,8 +185,9 @@ struct LogWriterLoop: ~Copyable {
         postponed = []
         for command in commands {
             switch command {
-            case .record(let event, let subject):
-                stager.stage(event, subject: subject, after: last(batch), now: now, &batch)
+            case .record(let event, let subject, let messageID):
+                stager.stage(
+                    event, subject: subject, messageID: messageID, after: last(batch), now: now, &batch)
             case .retain(let checkpoint): retain(checkpoint, now)
             case .stop:
                 isStopping = true

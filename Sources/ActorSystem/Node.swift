@@ -28,14 +28,14 @@ package final class Node: Sendable {
     package let reader: LogReader
     package let recovery: RecoveryReport
     private let environment: NodeEnvironment
-    private let writer: WriterThread
-    private let hosts: MachineHosts
-    private let sequencer: Sequencer
+    let writer: WriterThread
+    let hosts: MachineHosts
+    let sequencer: Sequencer
     private let checkpoints: CheckpointStore
     private let contents: ContentReader
-    private let outbox: Outbox
-    private let startedAt: Timestamp
-    private let anchorer: Anchorer?
+    let outbox: Outbox
+    let startedAt: Timestamp
+    let anchorer: Anchorer?
     private let progress = Mutex(Progress())
     private let subscriptions = Mutex<[any MessageSubscription]>([])
     private let responderBox = Mutex<QueryResponder?>(nil)
@@ -84,12 +84,12 @@ package final class Node: Sendable {
         recovery = opened.report
         hosts = MachineHosts(indexKey: configuration.indexKey, traceParts: configuration.traceParts)
         startedAt = environment.clock.now()
-        outbox = Outbox(nodeID: id, isStream: configuration.mode != .core, startedAt: startedAt)
+        outbox = Outbox(nodeID: id, startedAt: startedAt, configuration, environment)
         sequencer = Sequencer(hosts: hosts, voice: voice, gate: outbox.gate, leaderID: outbox.leaderID)
         checkpoints = CheckpointStore(
             directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept,
             olderCount: configuration.olderCheckpoints)
-        contents = ContentReader(reader: reader, vault: ContentVault.of(dataDirectory: configuration.directory))
+        contents = ContentReader(reader: reader, vault: writer.vault)
         anchorer = Anchorer(nodeID: id, prefix: configuration.prefix, environment)
     }
 
@@ -110,7 +110,10 @@ package final class Node: Sendable {
             var cursor = try reader.frames(from: await sequencer.moment.sequence.next, through: last)
             while let batch = try cursor.nextBatch() {
                 let records = batch.map { StagedRecord(record: EventRecord($0), replyTo: "", wantsJSON: false) }
-                for staged in records { try contents.vault.erase(staged.record) }
+                for staged in records {
+                    try contents.vault.erase(staged.record)
+                    outbox.gate.recovered(staged.record)
+                }
                 await sequencer.process(records, isLive: false)
                 if let sequence = batch.lastSequence { report(sequence, last) }
             }
@@ -160,7 +163,7 @@ package final class Node: Sendable {
     private func makeResponder() -> QueryResponder {
         let context = QueryContext(
             sequencer: sequencer, hosts: hosts,
-            mirror: MirrorResponder(hosts.mirror, contents, configuration),
+            mirror: MirrorResponder(hosts.mirror, contents, auditRecorder, configuration),
             traveller: TimeTraveller(reader: reader, checkpoints: checkpoints, indexKey: configuration.indexKey),
             timeout: configuration.queryTimeout,
             status: { [weak self] in
@@ -169,6 +172,26 @@ package final class Node: Sendable {
         return QueryResponder(
             prefix: configuration.prefix, bus: environment.answerBus, context: context,
             travellersMaximum: configuration.travellersMaximum, logger: environment.logger)
+    }
+
+    /// In core mode the node's own thread records; over a stream everything goes through it.
+    private var auditRecorder: AuditRecorder {
+        let (isCore, control, prefix, bus) = (
+            configuration.mode == .core, writer.control, configuration.prefix, environment.answerBus
+        )
+        return AuditRecorder(
+            nodeID: id, startedAt: startedAt, configuration: configuration, watch: outbox.gate.audits
+        ) { event, subject, messageID in
+            if isCore {
+                return control.send(.record(.audit(event), subject: subject, messageID: messageID))
+            }
+            let facts = EventCodec.encode(.audit(event))?.facts ?? []
+            // What can not be sent is not recorded: whoever waits for it is told so.
+            try? bus.publish(
+                Message(
+                    subject: "\(prefix).events.\(subject)", headers: [MessageHeader("Nats-Msg-Id", messageID)],
+                    payload: facts))
+        }
     }
 
     private func subscribe(
@@ -218,7 +241,8 @@ package final class Node: Sendable {
     }
 
     private func lead(_ keeper: inout LeadershipKeeper, _ now: Timestamp) async {
-        for message in keeper.step(await sequencer.standing, now: now) { publish(message) }
+        let isFenced = outbox.gate.isFenced
+        for message in keeper.step(await sequencer.standing, now: now, isFenced: isFenced) { publish(message) }
     }
 
     private func publish(_ message: Message) {
@@ -290,35 +314,8 @@ package final class Node: Sendable {
         ).reasons
     }
 
-    /// How the node is doing.
-    package func status() async -> NodeStatus {
-        let standing = await sequencer.standing
-        let figures = await sequencer.figures
-        let registryState = await hosts.registry.read { ($0.moment, $0.suspendedUntil) }
-        var status = NodeStatus(asOf: standing.moment.asOf)
-        status.nodeID = id
-        status.version = configuration.version
-        status.mode = configuration.mode.name
-        status.syncPolicy = "\(configuration.log.durability)"
-        status.firstSequence = reader.firstRetained
-        status.durableSequence = reader.lastDurableSequence
-        status.checkpointSequence = progress.withLock { $0.checkpointSequence }
-        status.semanticsVersion = standing.semanticsVersion
-        status.isLeader = configuration.mode == .core || standing.leaderID == id
-        status.leaderID = standing.leaderID
-        status.leaderEpoch = standing.leaderEpoch
-        status.acceptedMessages = figures.acceptedMessages
-        status.acceptedEvents = figures.acceptedEvents
-        status.refusedEvents = figures.refusedEvents
-        status.duplicateMessages = standing.duplicateCount
-        status.gaps = standing.gapCount
-        status.backwardClockSteps = standing.backwardSteps
-        status.isEvictionSuspended = registryState.0.expiryTime < registryState.1
-        status.startedAt = startedAt
-        status.anchoredSequence = anchorer?.anchoredSequence ?? .origin
-        writer.control.figures.describe(&status)
-        return status
-    }
+    /// What the newest checkpoint is true for.
+    var checkpointSequence: SequenceNumber { progress.withLock { $0.checkpointSequence } }
 
     /// The last applied sequence, without waiting for anybody.
     package var appliedSequence: SequenceNumber { SequenceNumber(sequencer.applied.load(ordering: .acquiring)) }

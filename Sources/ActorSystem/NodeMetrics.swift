@@ -26,6 +26,7 @@ struct NodeMetrics {
     private let leader = Gauge(label: "lattice_leader")
     private let checkpoint = Gauge(label: "lattice_checkpoint_sequence")
     private let suspended = Gauge(label: "lattice_eviction_suspended")
+    private let fenced = Gauge(label: "lattice_directives_fenced")
     private var last: [String: UInt64] = [:]
 
     mutating func publish(
@@ -51,6 +52,7 @@ struct NodeMetrics {
         leader.record(status.isLeader ? 1 : 0)
         checkpoint.record(status.checkpointSequence.rawValue)
         suspended.record(status.isEvictionSuspended ? 1 : 0)
+        fenced.record(status.areDirectivesFenced ? 1 : 0)
     }
 
     private mutating func add(_ counter: Counter, _ name: String, _ value: UInt64) {

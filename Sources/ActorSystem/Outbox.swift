@@ -1,6 +1,7 @@
 // The outbox of a node: closed in recovery, opened when it serves, closed before the intake.
 
 import EventModel
+import EventStore
 import StateMachines
 import Synchronization
 
@@ -13,10 +14,13 @@ final class Outbox: Sendable {
     /// Who must lead for records to be spoken of; nil where the node orders by itself.
     let leaderID: String?
 
-    init(nodeID: String, isStream: Bool, startedAt: Timestamp) {
+    init(nodeID: String, startedAt: Timestamp, _ configuration: NodeConfiguration, _ environment: NodeEnvironment) {
         self.nodeID = nodeID
+        let isStream = configuration.mode != .core
         leaderID = isStream ? nodeID : nil
-        gate = OutboxGate(nodeID: nodeID, isStream: isStream, startedAt: startedAt)
+        gate = OutboxGate(
+            nodeID: nodeID, isStream: isStream, startedAt: startedAt,
+            fence: DirectiveFence(directory: configuration.directory), logger: environment.logger)
     }
 
     /// Whoever has a sender sends what is owed; without one it expires.

@@ -1,6 +1,7 @@
 // Answers about the past without a node: the same bytes that a node gives at the same sequence.
 
 package import EventModel
+import EventStore
 package import StateMachines
 
 /// A question that can be asked of a state of the past.
@@ -8,6 +9,7 @@ package enum PastQuestion: Sendable {
     case registry(RegistryQueryName, RegistryQuery)
     case mirror(MirrorQueryName, MirrorQuery)
     case trace(TraceQueryName, TraceQuery)
+    case audit(AuditQuery)
     case digest
 
     /// Reads a question by the end of its subject (`mirror.stats`) and its fields as JSON.
@@ -36,6 +38,11 @@ package enum PastQuestion: Sendable {
                 try Self.reading { () throws(DecodeError) in
                     try TraceQuery.decode(JSONTranscoder.binary(fromJSON: json, kind: .traceQuery)[...])
                 })
+        case "audit" where AuditQueryName(rawValue: tokens[1]) != nil:
+            self = .audit(
+                try Self.reading { () throws(DecodeError) in
+                    try AuditQuery.decode(JSONTranscoder.binary(fromJSON: json, kind: .auditQuery)[...])
+                })
         case "node" where tokens[1] == "digest": self = .digest
         default: throw Self.unknown(subject)
         }
@@ -59,6 +66,7 @@ package enum PastQuestion: Sendable {
         case .registry(let name, _): name.answer
         case .mirror(let name, _): name.answer
         case .trace(let name, _): name.answer
+        case .audit: .auditAnswer
         case .digest: .digestAnswer
         }
     }
@@ -69,6 +77,13 @@ extension Timeline {
     package func answer(
         _ question: PastQuestion, in state: MeshState, at sequence: SequenceNumber
     ) async throws(QueryError) -> [UInt8] {
+        if case .audit(let query) = question {
+            do throws(EventStoreError) {
+                return try AuditTrail(reader: reader).answer(query, asOf: state.moment.asOf).encode()
+            } catch {
+                throw TimeTraveller.queryError(error)
+            }
+        }
         guard case .trace(let name, let query) = question else { return try state.answer(question, at: sequence) }
         let (asOf, reply) = try await TraceResponder(reader: reader).reply(name, query, from: .past(state.tracing))
         return reply.encode(asOf: asOf)
@@ -90,7 +105,8 @@ extension MeshState {
                     .invalidArgument, "`\(name.rawValue)` reads sealed contents: ask a node, which has the keys")
             }
             return try mirror.answer(name, query)
-        case .trace: throw QueryError(.invalidArgument, "traces are read with the log at hand")
+        case .trace, .audit:
+            throw QueryError(.invalidArgument, "traces and the audit trail are read with the log at hand")
         case .digest:
             var copy = self
             return DigestAnswer(asOf: moment.asOf, machines: copy.digests()).encode()

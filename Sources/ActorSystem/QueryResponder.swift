@@ -7,23 +7,6 @@ import Messaging
 import StateMachines
 import Synchronization
 
-/// A question taken apart.
-private enum Question {
-    case registry(RegistryQueryName, RegistryQuery)
-    case trace(TraceQueryName, TraceQuery)
-    case node(NodeQueryName, NodeQuery)
-    case mirror(MirrorQueryName, MirrorQuery)
-
-    var position: ReadPosition {
-        switch self {
-        case .registry(_, let query): query.position
-        case .trace(_, let query): query.position
-        case .node(_, let query): query.position
-        case .mirror(_, let query): query.position
-        }
-    }
-}
-
 /// One question with whoever asked.
 private struct Asked {
     var question: Question
@@ -52,6 +35,7 @@ struct QueryFigures: Sendable {
 /// Serves `<prefix>.queries.>`.
 final class QueryResponder: Sendable {
     private let prefix: String
+    private let reader: QuestionReader
     private let bus: any MessageBus
     private let context: QueryContext
     private let logger: Logger
@@ -68,6 +52,7 @@ final class QueryResponder: Sendable {
 
     init(prefix: String, bus: any MessageBus, context: QueryContext, travellersMaximum: Int, logger: Logger) {
         self.prefix = prefix
+        reader = QuestionReader(prefix: prefix)
         self.bus = bus
         self.context = context
         self.logger = logger
@@ -113,9 +98,9 @@ final class QueryResponder: Sendable {
         var live: [Asked] = []
         var replies: [Message] = []
         for message in messages where Delivery.isInbox(message.replyTo, prefix: prefix) {
-            let wantsJSON = Self.wantsJSON(message)
+            let wantsJSON = QuestionReader.wantsJSON(message)
             do throws(QueryError) {
-                let asked = Asked(question: try parse(message), replyTo: message.replyTo, wantsJSON: wantsJSON)
+                let asked = Asked(question: try reader.read(message), replyTo: message.replyTo, wantsJSON: wantsJSON)
                 if case .registry = asked.question, asked.question.position == .now {
                     live.append(asked)
                 } else {
@@ -218,8 +203,9 @@ final class QueryResponder: Sendable {
     private func answerNow(_ asked: Asked) async throws(QueryError) -> Message {
         switch asked.question {
         case .registry: return await answerLive([asked])[0]
-        case .mirror(let name, let query):
-            return message(try await context.mirror.answer(name, query), name.answer, asked)
+        case .mirror(let name, let query, let asker):
+            return message(try await context.mirror.answer(name, query, for: asker), name.answer, asked)
+        case .audit(let query): return try await answer(query, await context.sequencer.moment.asOf, asked)
         case .trace(let name, let query): return try await answer(name, query, .live(context.sequencer), asked)
         case .node(.status, _): return message(await context.status().encode(), .nodeStatus, asked)
         case .node(.digest, _): return message(await context.sequencer.digests().encode(), .digestAnswer, asked)
@@ -238,6 +224,7 @@ final class QueryResponder: Sendable {
 
     private func answerPast(_ asked: Asked, _ sequence: SequenceNumber) async throws(QueryError) -> Message {
         let traveller = context.traveller
+        if case .audit(let query) = asked.question { return try await answer(query, at: sequence, asked) }
         let deadline = ContinuousClock.now.advanced(by: .nanoseconds(context.timeout.rawValue))
         let state = try await travellers.run { () throws(QueryError) in
             try traveller.state(at: sequence) { _ in ContinuousClock.now < deadline }
@@ -248,8 +235,10 @@ final class QueryResponder: Sendable {
             // The past has no dice: without a seed the position is the seed.
             if name == .select && seeded.seed == nil { seeded.seed = sequence.rawValue }
             return message(try state.registry.answer(name, seeded), name.answer, asked)
-        case .mirror(let name, let query):
-            return message(try await context.mirror.answer(name, query, in: state.mirror), name.answer, asked)
+        case .mirror(let name, let query, let asker):
+            return message(
+                try await context.mirror.answer(name, query, in: state.mirror, for: asker), name.answer, asked)
+        case .audit(let query): return try await answer(query, state.moment.asOf, asked)
         case .trace(let name, let query): return try await answer(name, query, .past(state.tracing), asked)
         case .node(.digest, _):
             var copy = state
@@ -268,65 +257,26 @@ final class QueryResponder: Sendable {
         return message(reply.encode(asOf: asOf), name.answer, asked)
     }
 
+    // MARK: Audit trail
+
+    private func answer(_ query: AuditQuery, _ asOf: AsOf, _ asked: Asked) async throws(QueryError) -> Message {
+        let traveller = context.traveller
+        let answer = try await travellers.run { () throws(QueryError) in try traveller.trail(query, asOf: asOf) }
+        return message(answer.encode(), .auditAnswer, asked)
+    }
+
+    /// The log itself tells what the trail was: no state is made anew for it.
+    private func answer(
+        _ query: AuditQuery, at sequence: SequenceNumber, _ asked: Asked
+    ) async throws(QueryError) -> Message {
+        let traveller = context.traveller
+        let answer = try await travellers.run { () throws(QueryError) in
+            try traveller.trail(query, asOf: try traveller.asOf(sequence))
+        }
+        return message(answer.encode(), .auditAnswer, asked)
+    }
+
     // MARK: In and out
-
-    private static func wantsJSON(_ message: Message) -> Bool {
-        if let type = message.header("Content-Type") { return type.lowercased().hasPrefix("application/json") }
-        return message.payload.isEmpty || message.payload.first == UInt8(ascii: "{")
-    }
-
-    private func parse(_ message: Message) throws(QueryError) -> Question {
-        let tokens = message.subject.dropFirst(prefix.count + 9).split(separator: ".", omittingEmptySubsequences: false)
-        guard tokens.count == 2 else { throw unknown(message.subject) }
-        let isJSON = !message.payload.isEmpty && Self.wantsJSON(message)
-        switch tokens[0] {
-        case "registry":
-            guard let name = RegistryQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }
-            return .registry(
-                name,
-                try decoding { () throws(DecodeError) in
-                    try RegistryQuery.decode(try binary(message, isJSON, .registryQuery)[...])
-                })
-        case "trace":
-            guard let name = TraceQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }
-            return .trace(
-                name,
-                try decoding { () throws(DecodeError) in
-                    try TraceQuery.decode(try binary(message, isJSON, .traceQuery)[...])
-                })
-        case "node":
-            guard let name = NodeQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }
-            return .node(
-                name,
-                try decoding { () throws(DecodeError) in
-                    try NodeQuery.decode(try binary(message, isJSON, .nodeQuery)[...])
-                })
-        case "mirror":
-            guard let name = MirrorQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }
-            return .mirror(
-                name,
-                try decoding { () throws(DecodeError) in
-                    try MirrorQuery.decode(try binary(message, isJSON, .mirrorQuery)[...])
-                })
-        default: throw unknown(message.subject)
-        }
-    }
-
-    private func binary(_ message: Message, _ isJSON: Bool, _ kind: MessageKind) throws(DecodeError) -> [UInt8] {
-        isJSON ? try JSONTranscoder.binary(fromJSON: message.payload, kind: kind) : message.payload
-    }
-
-    private func decoding<Value>(_ body: () throws(DecodeError) -> Value) throws(QueryError) -> Value {
-        do throws(DecodeError) {
-            return try body()
-        } catch {
-            throw QueryError(.invalidArgument, error.description)
-        }
-    }
-
-    private func unknown(_ subject: String) -> QueryError {
-        QueryError(.unknownQuery, "no query is answered on `\(subject)`")
-    }
 
     private func reply(_ result: Result<[UInt8], QueryError>, kind: MessageKind, _ asked: Asked) -> Message {
         switch result {

@@ -84,13 +84,15 @@ struct Stager: Sendable {
 
     /// Puts an event of the node's own into the batch (core mode).
     mutating func stage(
-        _ event: Event, subject: String, after last: SequenceNumber, now: Timestamp, _ batch: inout StagedBatch
+        _ event: Event, subject: String, messageID: String = "", after last: SequenceNumber, now: Timestamp,
+        _ batch: inout StagedBatch
     ) {
         guard let (type, facts) = EventCodec.encode(event) else { preconditionFailure("a node has no opaque events") }
         let route = EventRoute(subject: Array(subject.utf8), type: type, owner: "")
         do throws(Rejected) {
             try append(
-                route, event, facts[...], [], sequence: last.next, recordedAt: now, sourceHash: 0, &batch)
+                route, event, facts[...], Array(messageID.utf8), sequence: last.next, recordedAt: now, sourceHash: 0,
+                &batch)
         } catch {
             preconditionFailure("a node's own event is small")
         }
@@ -141,7 +143,7 @@ struct Stager: Sendable {
     private mutating func admit(
         _ route: EventRoute, _ event: Event, _ bytes: Int, _ now: Timestamp
     ) throws(Rejected) {
-        guard route.type.family != .clock, route.type.family != .policy else { return }
+        guard ![.clock, .policy, .audit].contains(route.type.family) else { return }
         let spans = route.type.family == .trace ? event.count : 0
         if !limiter.admits(route.owner, bytes: bytes, spans: spans, now: now) {
             throw Rejected(reason: "rate_limited")
@@ -218,7 +220,7 @@ extension Event {
         case .registry(let event): event.serviceName
         case .mirror(let event): event.sourceService
         case .trace(.spansReceived(let batch)): batch.serviceName
-        case .clock, .policy, .opaque: nil
+        case .clock, .policy, .audit, .opaque: nil
         }
     }
 
@@ -228,7 +230,7 @@ extension Event {
         case .registry(let event): event.count
         case .mirror(let event): event.count
         case .trace(let event): event.count
-        case .clock, .policy, .opaque: 1
+        case .clock, .policy, .audit, .opaque: 1
         }
     }
 }

@@ -42,15 +42,19 @@ struct SubjectRouter: Sendable {
         var owner = ""
         switch family {
         case .clock: guard tokens.count == 2 else { throw Rejected(reason: "wrong_subject") }
-        case .registry, .policy, .mirror, .trace:
-            guard tokens.count == 3, let name = SubjectToken.unescape(String(tokens[1])) else {
+        case .registry, .policy, .mirror, .trace, .audit:
+            guard (3...4).contains(tokens.count), let name = SubjectToken.unescape(String(tokens[1])) else {
                 throw Rejected(reason: "wrong_subject")
             }
             owner = name
         }
-        let kind = String(tokens[tokens.count - 1])
+        let kind = String(tokens[family == .clock ? 1 : 2])
         guard let type = EventType.allCases.first(where: { $0.name == kind && $0.family == family }) else {
             throw Rejected(reason: "unknown_event_type")
+        }
+        // Behind the kind of an administrative event stands who did it.
+        if tokens.count == 4, !type.takesPrincipal || SubjectToken.unescape(String(tokens[3])) == nil {
+            throw Rejected(reason: "wrong_subject")
         }
         return EventRoute(subject: Array(rest.utf8), type: type, owner: owner)
     }

@@ -86,6 +86,28 @@ package struct TimeTraveller: Sendable {
         return state.apply(EventRecord(frame)).outcome
     }
 
+    /// A page of the audit trail.
+    package func trail(_ query: AuditQuery, asOf: AsOf) throws(QueryError) -> AuditAnswer {
+        try Self.reading { () throws(EventStoreError) in try AuditTrail(reader: reader).answer(query, asOf: asOf) }
+    }
+
+    /// What an answer is true for that is read from the log through a record: the last one that is not later.
+    package func asOf(_ sequence: SequenceNumber) throws(QueryError) -> AsOf {
+        try Self.reading { () throws(EventStoreError) in
+            if let frame = try reader.frame(at: sequence) {
+                return AsOf(sequence: frame.sequence, recordedAt: frame.recordedAt)
+            }
+            // A stream has gaps; the last record before this one is near.
+            var found = AsOf(sequence: .origin, recordedAt: .zero)
+            let start = SequenceNumber(sequence.rawValue - min(sequence.rawValue, 4_096))
+            var cursor = try reader.frames(from: max(start, reader.firstRetained), through: sequence)
+            while let batch = try cursor.nextBatch() {
+                for frame in batch { found = AsOf(sequence: frame.sequence, recordedAt: frame.recordedAt) }
+            }
+            return found
+        }
+    }
+
     private static func reading<Value>(_ body: () throws(EventStoreError) -> Value) throws(QueryError) -> Value {
         do throws(EventStoreError) {
             return try body()

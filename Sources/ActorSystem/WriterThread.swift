@@ -27,6 +27,8 @@ struct IntakeOrigin: Sendable {
 final class WriterThread: Sendable {
     let control = WriterControl()
     let channel: BatchChannel
+    /// The only one of this node: a key that is destroyed must be in nobody's memory.
+    let vault: ContentVault
     private let configuration: NodeConfiguration
     private let voice: Voice
     private let clock: WallClock
@@ -46,6 +48,7 @@ final class WriterThread: Sendable {
         self.clock = clock
         self.logger = logger
         channel = BatchChannel(capacity: configuration.batchesInFlight)
+        vault = ContentVault.of(dataDirectory: configuration.directory)
     }
 
     /// Opens the log on the thread that will write it. `onEnd` is told how the thread ended.
@@ -120,7 +123,7 @@ final class WriterThread: Sendable {
     private func run(_ log: EventLog, _ source: any IntakeSource) throws(NodeFailure) {
         var loop = LogWriterLoop(
             log: log, source: source, configuration: configuration, nodeID: Self.nodeID(log.id), clock: clock,
-            control: control, channel: channel, voice: voice, logger: logger)
+            control: control, channel: channel, vault: vault, voice: voice, logger: logger)
         do throws(NodeFailure) {
             try loop.run()
         } catch {

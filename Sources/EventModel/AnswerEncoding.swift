@@ -216,6 +216,7 @@ extension NodeStatus {
         writer.field(40, diskTotalBytes)
         writer.field(41, diskPressure)
         writer.field(42, anchoredSequence)
+        writer.field(43, areDirectivesFenced)
         return writer.bytes
     }
 }

@@ -42,12 +42,13 @@ package enum EventCodec {
             return .registry(.instanceSelected(try RegistryCodec.batch(facts, RegistryCodec.selection)))
         case .tick, .nodeResumed, .intakeGap, .leadershipClaimed:
             return .clock(try NodeEventCodec.clock(type, facts))
-        case .semanticsActivated, .registryConfigured, .guardReleased, .tracesConfigured:
+        case .semanticsActivated, .registryConfigured, .guardReleased, .tracesConfigured, .directivesResumed:
             return .policy(try NodeEventCodec.policy(type, facts))
         case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .requestCaptured,
             .requestDispatched, .responseCompared, .mirrorDrained, .contentsErased:
             return .mirror(try MirrorCodec.event(type, facts))
         case .spansReceived: return .trace(.spansReceived(try SpanBatch(facts: facts)))
+        case .contentsRead, .exported: return .audit(try AuditCodec.event(type, facts))
         }
     }
 
@@ -60,6 +61,7 @@ package enum EventCodec {
         case .policy(let event): return (NodeEventCodec.write(event, &writer), writer.bytes)
         case .mirror(let event): return (MirrorCodec.write(event, &writer), writer.bytes)
         case .trace(.spansReceived(let batch)): return (.spansReceived, Array(batch.facts))
+        case .audit(let event): return (AuditCodec.write(event, &writer), writer.bytes)
         case .opaque: return nil
         }
     }

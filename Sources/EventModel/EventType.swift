@@ -19,6 +19,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
     case registryConfigured = 33
     case guardReleased = 34
     case tracesConfigured = 35
+    case directivesResumed = 36
 
     case mirrorAdded = 64
     case mirrorRemoved = 65
@@ -32,6 +33,9 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
     case contentsErased = 73
     case spansReceived = 96
 
+    case contentsRead = 112
+    case exported = 113
+
     /// The version of the payload that this code writes.
     public static let currentSchemaVersion: UInt8 = 1
 
@@ -41,11 +45,12 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
         case .registered, .deregistered, .heartbeat, .healthReported, .loadReported, .healthSwept, .instanceSelected:
             .registry
         case .tick, .nodeResumed, .intakeGap, .leadershipClaimed: .clock
-        case .semanticsActivated, .registryConfigured, .guardReleased, .tracesConfigured: .policy
+        case .semanticsActivated, .registryConfigured, .guardReleased, .tracesConfigured, .directivesResumed: .policy
         case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .requestCaptured,
             .requestDispatched, .responseCompared, .mirrorDrained, .contentsErased:
             .mirror
         case .spansReceived: .trace
+        case .contentsRead, .exported: .audit
         }
     }
 
@@ -67,6 +72,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
         case .registryConfigured: "registry_configured"
         case .guardReleased: "guard_released"
         case .tracesConfigured: "traces_configured"
+        case .directivesResumed: "directives_resumed"
         case .mirrorAdded: "added"
         case .mirrorRemoved: "removed"
         case .mirrorEnabled: "enabled"
@@ -78,13 +84,15 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
         case .mirrorDrained: "drained"
         case .contentsErased: "contents_erased"
         case .spansReceived: "spans"
+        case .contentsRead: "contents_read"
+        case .exported: "exported"
         }
     }
 }
 
 /// Who an event belongs to.
 public enum EventFamily: String, Sendable, Hashable, CaseIterable {
-    case registry, clock, policy, mirror, trace
+    case registry, clock, policy, mirror, trace, audit
 }
 
 /// The number of a frame that is kept as it came because this version does not understand it.

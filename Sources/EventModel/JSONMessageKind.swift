@@ -39,6 +39,8 @@ package enum MessageKind: String, Sendable, Hashable, CaseIterable {
     case mirrorDecisionsAnswer = "mirror_decisions_answer"
     case capturesAnswer = "captures_answer"
     case anchor
+    case auditQuery = "audit_query"
+    case auditAnswer = "audit_answer"
 
     var message: any SwiftProtobuf.Message.Type {
         switch self {
@@ -77,6 +79,8 @@ package enum MessageKind: String, Sendable, Hashable, CaseIterable {
         case .mirrorDecisionsAnswer: Lattice_V1_MirrorDecisionsAnswer.self
         case .capturesAnswer: Lattice_V1_CapturesAnswer.self
         case .anchor: Lattice_V1_Anchor.self
+        case .auditQuery: Lattice_V1_AuditQuery.self
+        case .auditAnswer: Lattice_V1_AuditAnswer.self
         }
     }
 }
@@ -129,6 +133,15 @@ extension MirrorQueryName {
     }
 }
 
+extension AuditQueryName {
+    /// What answers the query.
+    package var answer: MessageKind {
+        switch self {
+        case .trail: .auditAnswer
+        }
+    }
+}
+
 extension NodeQueryName {
     /// What answers the query.
     package var answer: MessageKind {
@@ -158,6 +171,7 @@ extension EventType {
         case .registryConfigured: Lattice_V1_RegistryConfigured.self
         case .guardReleased: Lattice_V1_GuardReleased.self
         case .tracesConfigured: Lattice_V1_TracesConfigured.self
+        case .directivesResumed: Lattice_V1_DirectivesResumed.self
         case .mirrorAdded: Lattice_V1_MirrorsAdded.self
         case .mirrorRemoved: Lattice_V1_MirrorsChanged.self
         case .mirrorEnabled: Lattice_V1_MirrorsChanged.self
@@ -169,6 +183,8 @@ extension EventType {
         case .mirrorDrained: Lattice_V1_MirrorDrained.self
         case .contentsErased: Lattice_V1_ContentsErased.self
         case .spansReceived: Lattice_V1_SpansReceived.self
+        case .contentsRead: Lattice_V1_ContentsRead.self
+        case .exported: Lattice_V1_Exported.self
         }
     }
 }

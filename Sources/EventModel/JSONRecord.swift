@@ -46,6 +46,7 @@ extension JSONTranscoder {
         case .registryConfigured: .registryConfigured(try Lattice_V1_RegistryConfigured(serializedBytes: facts))
         case .guardReleased: .guardReleased(try Lattice_V1_GuardReleased(serializedBytes: facts))
         case .tracesConfigured: .tracesConfigured(try Lattice_V1_TracesConfigured(serializedBytes: facts))
+        case .directivesResumed: .directivesResumed(try Lattice_V1_DirectivesResumed(serializedBytes: facts))
         case .mirrorAdded: .added(try Lattice_V1_MirrorsAdded(serializedBytes: facts))
         case .mirrorRemoved: .removed(try Lattice_V1_MirrorsChanged(serializedBytes: facts))
         case .mirrorEnabled: .enabled(try Lattice_V1_MirrorsChanged(serializedBytes: facts))
@@ -57,6 +58,8 @@ extension JSONTranscoder {
         case .mirrorDrained: .drained(try Lattice_V1_MirrorDrained(serializedBytes: facts))
         case .contentsErased: .contentsErased(try Lattice_V1_ContentsErased(serializedBytes: facts))
         case .spansReceived: .spans(try Lattice_V1_SpansReceived(serializedBytes: facts))
+        case .contentsRead: .contentsRead(try Lattice_V1_ContentsRead(serializedBytes: facts))
+        case .exported: .exported(try Lattice_V1_Exported(serializedBytes: facts))
         }
     }
 }

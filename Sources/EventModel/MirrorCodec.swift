@@ -68,6 +68,8 @@ enum MirrorCodec {
             case 14: try append(&result.ignoreFields, facts, field, "ignore_fields")
             case 15: try append(&result.unorderedArrays, facts, field, "unordered_arrays")
             case 16: try append(&result.comparedHeaders, facts, field, "compared_headers")
+            case 17: result.baselineEndpoint = try FieldRules.identifier(facts, field, "baseline_endpoint")
+            case 18: result.baselineAuthentication = try FieldRules.identifier(facts, field, "baseline_auth")
             default: try number(&result, field)
             }
         }
@@ -220,6 +222,7 @@ enum MirrorCodec {
             case 6: result.latency = Nanoseconds(try FieldRules.signed(field, "latency_ns"))
             case 7: result.reason = try FieldRules.text(facts, field, "reason", limit: Limits.valueBytes)
             case 8: result.isRedispatched = try FieldRules.number(field, "redispatched") != 0
+            case 9: result.isBaseline = try FieldRules.number(field, "is_baseline") != 0
             default: break
             }
         }

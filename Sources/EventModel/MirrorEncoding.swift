@@ -73,6 +73,8 @@ extension MirrorCodec {
         for rule in mirror.ignoreFields { writer.element(14, rule) }
         for rule in mirror.unorderedArrays { writer.element(15, rule) }
         for name in mirror.comparedHeaders { writer.element(16, name) }
+        writer.field(17, mirror.baselineEndpoint)
+        writer.field(18, mirror.baselineAuthentication)
     }
 
     private static func change(_ change: MirrorChange, _ writer: inout WireWriter) {
@@ -110,6 +112,7 @@ extension MirrorCodec {
         writer.field(6, dispatch.latency)
         writer.field(7, dispatch.reason)
         writer.field(8, dispatch.isRedispatched)
+        writer.field(9, dispatch.isBaseline)
     }
 
     static func comparison(_ comparison: ShadowComparison, _ writer: inout WireWriter) {

@@ -171,10 +171,12 @@ public struct ShadowDispatch: Sendable, Hashable {
     public var reason: String
     /// Sent a second time after a node was lost.
     public var isRedispatched: Bool
+    /// Of the copy for the second primary, which had no answer; the shadow's copy is not settled by it.
+    public var isBaseline: Bool
 
     public init(
         directive: DirectiveID, outcome: DispatchOutcome, status: UInt32 = 0, latency: Nanoseconds = .zero,
-        reason: String = "", isRedispatched: Bool = false
+        reason: String = "", isRedispatched: Bool = false, isBaseline: Bool = false
     ) {
         self.directive = directive
         self.outcome = outcome
@@ -182,6 +184,7 @@ public struct ShadowDispatch: Sendable, Hashable {
         self.latency = latency
         self.reason = reason
         self.isRedispatched = isRedispatched
+        self.isBaseline = isBaseline
     }
 }
 

@@ -33,6 +33,10 @@ public struct MirrorQuery: Sendable, Hashable {
     public var index: UInt32 = 0
     /// `captures`: the last record; origin: as far as there are any.
     public var lastSequence = SequenceNumber.origin
+    /// `comparison`, `captures`: who reads, where the question's subject does not tell.
+    public var actor = ""
+    /// Why.
+    public var reason = ""
     public var position = ReadPosition.now
 
     public init() {}
@@ -55,6 +59,8 @@ extension MirrorQuery {
             case 8: query.sequence = SequenceNumber(try FieldRules.number(field, "sequence"))
             case 9: query.index = try FieldRules.small(field, "index")
             case 10: query.lastSequence = SequenceNumber(try FieldRules.number(field, "last_sequence"))
+            case 11: query.actor = try FieldRules.identifier(payload, field, "actor")
+            case 12: query.reason = try FieldRules.text(payload, field, "reason", limit: Limits.valueBytes)
             case 13...15: try query.position.read(field)
             default: break
             }
@@ -76,6 +82,8 @@ extension MirrorQuery {
         writer.field(8, sequence)
         writer.field(9, index)
         writer.field(10, lastSequence)
+        writer.field(11, actor)
+        writer.field(12, reason)
         position.write(&writer)
         return writer.bytes
     }

@@ -62,6 +62,11 @@ public struct MirrorConfiguration: Sendable, Hashable {
     public var unorderedArrays: [String]
     /// Headers that must be equal.
     public var comparedHeaders: [String]
+    /// `host:port` of a second instance of production's own version: where its answers differ is noise (decision 22);
+    /// empty: noise is learned from production's answers to equal requests. Must be on the allow-list too.
+    public var baselineEndpoint: String
+    /// The name of the file with its credentials.
+    public var baselineAuthentication: String
 
     public init(
         mirrorID: String, sourceService: String, shadowEndpoint: String, mode: MirrorMode = .sampled,
@@ -69,7 +74,8 @@ public struct MirrorConfiguration: Sendable, Hashable {
         timeout: Nanoseconds = .seconds(1), enabled: Bool = true, createdAt: Timestamp = .zero,
         allowWrites: Bool = false, payloadLimit: UInt32 = 16_384, bufferRequests: UInt32 = 1_000,
         bufferBytes: UInt64 = 67_108_864, shadowAuthentication: String = "", ignoreFields: [String] = [],
-        unorderedArrays: [String] = [], comparedHeaders: [String] = []
+        unorderedArrays: [String] = [], comparedHeaders: [String] = [], baselineEndpoint: String = "",
+        baselineAuthentication: String = ""
     ) {
         self.mirrorID = mirrorID
         self.sourceService = sourceService
@@ -89,6 +95,8 @@ public struct MirrorConfiguration: Sendable, Hashable {
         self.ignoreFields = ignoreFields
         self.unorderedArrays = unorderedArrays
         self.comparedHeaders = comparedHeaders
+        self.baselineEndpoint = baselineEndpoint
+        self.baselineAuthentication = baselineAuthentication
     }
 }
 

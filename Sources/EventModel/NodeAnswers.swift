@@ -233,6 +233,8 @@ public struct NodeStatus: Sendable, Hashable {
     public var diskPressure = ""
     /// The last sequence that a published anchor stands for; `.origin`: none since the start.
     public var anchoredSequence = SequenceNumber.origin
+    /// The data was restored, and nobody has said yet that what its log owes may be sent.
+    public var areDirectivesFenced = false
 
     public init(asOf: AsOf) { self.asOf = asOf }
 }

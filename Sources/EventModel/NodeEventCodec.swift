@@ -67,6 +67,9 @@ enum NodeEventCodec {
             let fields = try Fields(facts, texts: [1, 2], numbers: [])
             return .guardReleased(serviceName: fields.text(1), reason: fields.text(2))
         case .tracesConfigured: return .tracesConfigured(try TracesConfiguration(facts: facts))
+        case .directivesResumed:
+            let fields = try Fields(facts, texts: [1, 2], numbers: [])
+            return .directivesResumed(nodeID: fields.text(1), reason: fields.text(2))
         default: throw DecodeError("unknown_event_type", type.name)
         }
     }
@@ -117,6 +120,10 @@ enum NodeEventCodec {
         case .tracesConfigured(let change):
             change.write(&writer)
             return .tracesConfigured
+        case .directivesResumed(let nodeID, let reason):
+            writer.field(1, nodeID)
+            writer.field(2, reason)
+            return .directivesResumed
         }
     }
 }

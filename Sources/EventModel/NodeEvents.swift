@@ -19,6 +19,8 @@ public enum PolicyEvent: Sendable, Hashable {
     /// An empty service name means every service.
     case guardReleased(serviceName: String, reason: String)
     case tracesConfigured(TracesConfiguration)
+    /// A node that was restored may send again; an empty id means every node.
+    case directivesResumed(nodeID: String, reason: String)
 }
 
 /// A change of the registry's settings; nil leaves a value as it is.
@@ -68,6 +70,7 @@ public enum Event: Sendable, Hashable {
     case policy(PolicyEvent)
     case mirror(MirrorEvent)
     case trace(TraceEvent)
+    case audit(AuditEvent)
     /// Kept as it came: this version does not understand it, and says why.
     case opaque(reason: String)
 }

@@ -78,6 +78,8 @@ package struct LogBackup {
                 throw EventStoreError(.notFound, path: directory, detail: "no checkpoint reaches the first kept record")
             }
         }
+        // Whoever starts from the copy must not send again what the original sends.
+        try DirectiveFence(directory: target, storage: storage).raise(after: report.lastSequence)
         try storage.synchronizeDirectory(target)
         return report
     }

@@ -134,6 +134,8 @@ extension EventLog {
             throw EventStoreError(.exportDamaged, path: path, offset: walker.offset)
         }
         try log.close()
+        // What the log owes may have been sent since by the node that it comes from.
+        try DirectiveFence(directory: directory, storage: storage).raise(after: report.lastSequence ?? .origin)
         return report
     }
 

@@ -60,6 +60,8 @@ package struct Admission: Sendable {
         switch record.event {
         case .clock(let event): take(event, &outcome)
         case .policy(.semanticsActivated(let version, _)): verdict = activate(version, &outcome)
+        // What nobody folds is taken all the same: it is in the log.
+        case .audit, .policy(.directivesResumed): outcome.accepted = 1
         case .policy, .registry, .mirror, .trace, .opaque: break
         }
         return (verdict, moment, outcome)

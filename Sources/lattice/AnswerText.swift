@@ -149,6 +149,7 @@ enum AnswerText {
             ("duplicate messages", "\(status.duplicateMessages)"), ("intake gaps", "\(status.gaps)"),
             ("backward clock steps", "\(status.backwardClockSteps)"),
             ("eviction", status.evictionSuspended ? "suspended" : "active"),
+            ("directives", status.directivesFenced ? "fenced: `lattice directives resume`" : "performed"),
             ("semantics version", "\(status.semanticsVersion)"),
         ]
         for (name, value) in lines { table.add(name, value) }

@@ -77,15 +77,18 @@ extension NodeClient {
         return SequenceNumber(answer.asOf.sequence)
     }
 
-    /// All captures of a range that can be repeated, page by page, at most so many.
-    func captures(_ range: CaptureRange, limit: Int) async throws(CommandFailure) -> CaptureHarvest {
+    /// All captures of a range that can be repeated, page by page, at most so many. The node records who reads them.
+    func captures(
+        _ range: CaptureRange, limit: Int, for reader: ReaderOptions
+    ) async throws(CommandFailure) -> CaptureHarvest {
         var harvest = CaptureHarvest()
         var query = MirrorQuery()
         query.sourceService = range.service
         query.sequence = range.first
         query.lastSequence = range.last
         while query.sequence != .origin {
-            let payload = try await ask("mirror.captures", query.encode(), asJSON: false)
+            let payload = try await ask(
+                reader.subject(of: .captures), reader.signed(query).encode(), asJSON: false)
             guard let answer = try? Lattice_V1_CapturesAnswer(serializedBytes: payload) else {
                 throw CommandFailure(.failed, "the answer is not understood; is the node of another version?")
             }

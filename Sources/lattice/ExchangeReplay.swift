@@ -79,6 +79,8 @@ struct ExchangeReplay: Sendable {
     let timeout: Nanoseconds
     let allowWrites: Bool
     let allowLoopback: Bool
+    /// The name of the file with the target's own credentials; empty: none.
+    let authentication: String
     let rules: ComparisonRules
     let speed: SpeedArgument
     let concurrency: Int
@@ -89,19 +91,10 @@ struct ExchangeReplay: Sendable {
         let start = ContinuousClock.now
         let first = ordered.first?.time ?? 0
         var report = ReplayReport()
-        await withTaskGroup(of: (CapturedExchange, ShadowAnswer, ResponseComparison?).self) { group in
-            var underWay = 0
-            for exchange in ordered {
-                if underWay >= concurrency, let (one, answer, comparison) = await group.next() {
-                    report.take(one, answer, comparison)
-                    underWay -= 1
-                }
-                await wait(until: exchange.time - first, since: start)
-                group.addTask { await self.exchange(exchange) }
-                underWay += 1
-            }
-            for await (one, answer, comparison) in group { report.take(one, answer, comparison) }
-        }
+        await batchDispatch(
+            ordered.map(copy), batchSize: concurrency, rules: rules, shadowHandler: sender,
+            pace: { await wait(until: ordered[$0].time - first, since: start) },
+            ended: { report.take(ordered[$0], $1.answer, $1.comparison) })
         return report
     }
 
@@ -111,19 +104,13 @@ struct ExchangeReplay: Sendable {
         if due > .now { try? await Task.sleep(until: due, clock: .continuous) }
     }
 
-    private func exchange(
-        _ exchange: CapturedExchange
-    ) async -> (CapturedExchange, ShadowAnswer, ResponseComparison?) {
-        let answer = await sender.send(
-            ShadowRequest(
-                sourceService: "", requestID: exchange.fact.requestID, endpoint: target, method: exchange.fact.method,
-                target: exchange.content.target, headers: exchange.content.requestHeaders,
-                body: exchange.content.requestBody, timeout: timeout, allowWrites: allowWrites,
-                allowLoopback: allowLoopback))
-        guard answer.outcome == .succeeded else { return (exchange, answer, nil) }
-        let production = exchange.content.response(exchange.fact)
-        let comparison = compareResponses(
-            production: production, shadow: ObservedResponse(shadow: answer), rules: rules)
-        return (exchange, answer, comparison)
+    private func copy(_ exchange: CapturedExchange) -> ShadowCopy {
+        ShadowCopy(
+            request: ShadowRequest(
+                sourceService: "", requestID: exchange.fact.requestID, endpoint: target,
+                method: exchange.fact.method, target: exchange.content.target,
+                headers: exchange.content.requestHeaders, body: exchange.content.requestBody, timeout: timeout,
+                authentication: authentication, allowWrites: allowWrites, allowLoopback: allowLoopback),
+            production: exchange.content.response(exchange.fact))
     }
 }

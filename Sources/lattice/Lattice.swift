@@ -36,7 +36,7 @@ struct Lattice: AsyncParsableCommand {
             DependenciesCommand.self,
             ImportCommand.self, MirrorCommand.self, Erase.self, Tail.self, Replay.self, At.self, Bisect.self, Diff.self,
             Step.self, Explain.self, WhatIf.self, Verify.self,
-            AnchorsCommand.self, Backup.self,
+            AuditCommand.self, AnchorsCommand.self, Backup.self, DirectivesCommand.self,
             LogCommand.self,
         ])
 

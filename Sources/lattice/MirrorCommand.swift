@@ -24,7 +24,8 @@ struct MirrorCommand: AsyncParsableCommand {
             A specification names mirror_id, source_service and shadow_endpoint, and what differs from the defaults: \
             mode (full, sampled, filtered, replay), sample_rate (0.01 or 1%), include_intents, exclude_intents, \
             timeout_ms, enabled, allow_writes, payload_limit, buffer_requests, buffer_bytes, shadow_auth, \
-            ignore_fields, unordered_arrays, compared_headers.
+            ignore_fields, unordered_arrays, compared_headers, baseline_endpoint (a second instance of production's own \
+            version, to learn noise from), baseline_auth.
             """,
         subcommands: [
             MirrorAllow.self, MirrorAdd.self, MirrorRemove.self, MirrorEnable.self, MirrorDisable.self,
@@ -46,6 +47,7 @@ struct MirrorAllow: AsyncParsableCommand {
     var endpoints: [String] = []
     @Flag(help: "Shadows on this machine too.") var loopback = false
     @Option(help: "Why.") var reason = ""
+    @OptionGroup var administrator: AdministratorOptions
     @OptionGroup var options: PublishOptions
 
     func validate() throws {
@@ -57,7 +59,8 @@ struct MirrorAllow: AsyncParsableCommand {
     func run() async throws {
         let event = ShadowsAllowed(
             sourceService: service, endpoints: endpoints, allowLoopback: loopback, reason: reason)
-        try await options.publish(.mirror(.shadowsAllowed(event)), owner: service)
+        try await options.publish(
+            .mirror(.shadowsAllowed(event)), owner: service, administrator: administrator.name)
     }
 }
 
@@ -67,13 +70,16 @@ struct MirrorAdd: AsyncParsableCommand {
         discussion: "Example: lattice mirror add checkout-next.yaml")
 
     @Argument(help: "A JSON or YAML file: one mirror, or a list of them.") var file: String
+    @OptionGroup var administrator: AdministratorOptions
     @OptionGroup var options: PublishOptions
 
     func run() async throws {
         let mirrors = try MirrorSpecificationFile.read(file)
         for source in Set(mirrors.map(\.sourceService)).sorted() {
             let events = mirrors.filter { $0.sourceService == source }
-            try await options.publish(.mirror(.added(Batch(serviceName: source, events: events))), owner: source)
+            try await options.publish(
+                .mirror(.added(Batch(serviceName: source, events: events))), owner: source,
+                administrator: administrator.name)
         }
     }
 }
@@ -82,6 +88,7 @@ struct MirrorAdd: AsyncParsableCommand {
 struct MirrorChangeOptions: ParsableArguments {
     @Argument(help: "The mirror's id.") var mirror: String
     @Option(help: "Why.") var reason = ""
+    @OptionGroup var administrator: AdministratorOptions
     @OptionGroup var options: PublishOptions
 
     /// Publishes the change for the mirror's source.
@@ -96,7 +103,7 @@ struct MirrorChangeOptions: ParsableArguments {
         }
         await client.close()
         let batch = Batch(serviceName: source, events: [MirrorChange(mirrorID: mirror, reason: reason)])
-        try await options.publish(.mirror(event(batch)), owner: source)
+        try await options.publish(.mirror(event(batch)), owner: source, administrator: administrator.name)
     }
 }
 
@@ -198,6 +205,7 @@ struct Erase: AsyncParsableCommand {
     @Option(help: "The service whose requests were captured.") var service: String
     @Option(help: ArgumentHelp("The day in UTC, by the records' time.", valueName: "YYYY-MM-DD")) var day: String
     @Option(help: "Why.") var reason = ""
+    @OptionGroup var administrator: AdministratorOptions
     @OptionGroup var options: PublishOptions
 
     func validate() throws {
@@ -212,6 +220,7 @@ struct Erase: AsyncParsableCommand {
     func run() async throws {
         guard let number else { return }
         let event = ContentsErased(sourceService: service, day: number, reason: reason)
-        try await options.publish(.mirror(.contentsErased(event)), owner: service)
+        try await options.publish(
+            .mirror(.contentsErased(event)), owner: service, administrator: administrator.name)
     }
 }

@@ -37,7 +37,8 @@ struct MirrorDiffs: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "diffs", abstract: "Where a shadow's answers differ, worst first, side by side.",
         discussion: """
-            With a threshold it ends with 1 where more differ, or where nothing was compared.
+            With a threshold it ends with 1 where more differ, or where nothing was compared. What both sides said is \
+            read from captured contents, and that it is read is recorded (`lattice audit`).
 
               lattice mirror diffs checkout-next
               lattice mirror diffs checkout-next --threshold 1% --limit 5
@@ -49,6 +50,7 @@ struct MirrorDiffs: AsyncParsableCommand {
     @Option(help: "At most so many places.") var limit: UInt32 = 20
     @Option(help: "auto, always or never.") var color = ColourArgument.auto
     @OptionGroup var position: PositionOptions
+    @OptionGroup var reader: ReaderOptions
     @OptionGroup var options: QueryOptions
 
     func run() async throws {
@@ -108,7 +110,8 @@ struct MirrorDiffs: AsyncParsableCommand {
         query.index = report.latestIndex
         let payload: [UInt8]
         do throws(CommandFailure) {
-            payload = try await client.ask("mirror.comparison", query.encode(), asJSON: false)
+            payload = try await client.ask(
+                reader.subject(of: .comparison), reader.signed(query).encode(), asJSON: false)
         } catch {
             return Terminal.say("    the last pair can not be read: \(error.message)")
         }

@@ -30,6 +30,15 @@ struct ReplayOptions: ParsableArguments {
         help: ArgumentHelp("The key of the shadow mark (default: the node's in the data directory).", valueName: "file")
     )
     var shadowKey: String?
+    @Option(
+        help: ArgumentHelp(
+            "The file with the target's own credentials, like a mirror's shadow_auth (replay's default: that of the "
+                + "service's mirror whose shadow the target is).", valueName: "name"))
+    var shadowAuth: String?
+    @Option(
+        help: ArgumentHelp(
+            "Where that file lies (default: shadow-auth in the data directory).", valueName: "dir"))
+    var shadowAuthDir: String?
     @Option(help: "auto, always or never.") var color = ColourArgument.auto
     @Flag(help: "Print the report as one line of JSON.") var json = false
 
@@ -56,17 +65,29 @@ struct ReplayOptions: ParsableArguments {
         return (0..<32).map { _ in UInt8.random(in: .min ... .max) }
     }
 
+    /// Where a target is and who it lets in.
+    struct Access: Sendable {
+        /// The data directory, with the node's key of the mark and its credentials; empty: there is none.
+        var data: String
+        var allowLoopback: Bool
+        /// The name of the file with the target's own credentials; empty: none.
+        var authentication = ""
+    }
+
     /// Sends, reports, and ends with 1 where more differ than may.
     func run(
-        _ exchanges: [CapturedExchange], leftOut: Int, _ rules: ComparisonRules, keyPath: String, allowLoopback: Bool
+        _ exchanges: [CapturedExchange], leftOut: Int, _ rules: ComparisonRules, _ access: Access
     ) async throws {
+        let credentials = shadowAuthDir ?? (access.data.isEmpty ? "." : access.data + "/shadow-auth")
+        let keyPath = access.data.isEmpty ? "" : access.data + "/shadow.key"
         var configuration = ShadowSenderConfiguration(
-            credentialsDirectory: "/nonexistent", markKey: try key(keyPath), now: { PosixStorage().now() })
+            credentialsDirectory: credentials, markKey: try key(keyPath), now: { PosixStorage().now() })
         configuration.placesPerShadow = concurrency
         let sender = HTTPShadowSender(configuration)
         let replay = ExchangeReplay(
             sender: sender, target: target, timeout: deadline.value, allowWrites: allowWrites,
-            allowLoopback: allowLoopback, rules: rules, speed: speed, concurrency: concurrency)
+            allowLoopback: access.allowLoopback, authentication: shadowAuth ?? access.authentication, rules: rules,
+            speed: speed, concurrency: concurrency)
         let report = await replay.run(exchanges)
         await sender.shutdown()
         let analysis = report.analysis(threshold.basisPoints)
@@ -83,8 +104,9 @@ struct MirrorReplay: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay", abstract: "Send captured requests from the log to a target and compare the answers.",
         discussion: """
-            The target must be on the service's allow-list; each request carries the shadow mark. Ends with 1 where \
-            more differ than the threshold, or nothing could be compared.
+            The target must be on the service's allow-list; each request carries the shadow mark, and where the target \
+            is the shadow of one of the service's mirrors, that mirror's credentials (shadow_auth). Ends with 1 where \
+            more differ than the threshold, or nothing could be compared. That it was done is in the audit trail.
 
               lattice mirror replay checkout --from 4000 --to 4711 --target checkout-next.staging:8080 --speed max
               lattice mirror replay checkout --from 2026-11-24T08:00:00Z --to 2026-11-24T08:05:00Z --speed 10x \\
@@ -97,6 +119,7 @@ struct MirrorReplay: AsyncParsableCommand {
     @Option(help: "At most so many requests.") var limit = 100_000
     @Option(help: "Compare by the rules of this mirror.") var rulesOf: String?
     @OptionGroup var replay: ReplayOptions
+    @OptionGroup var reader: ReaderOptions
     @OptionGroup(title: "Connection") var client: ClientOptions
 
     func run() async throws {
@@ -110,18 +133,17 @@ struct MirrorReplay: AsyncParsableCommand {
         }
         await node.close()
         try await replay.run(
-            prepared.harvest.exchanges, leftOut: prepared.harvest.leftOutCount, prepared.rules,
-            keyPath: client.data + "/shadow.key", allowLoopback: prepared.allowLoopback)
+            prepared.harvest.exchanges, leftOut: prepared.harvest.leftOutCount, prepared.rules, prepared.access)
     }
 
     private struct Prepared {
         var harvest: CaptureHarvest
         var rules: ComparisonRules
-        var allowLoopback: Bool
+        var access: ReplayOptions.Access
     }
 
     private func prepare(_ node: NodeClient) async throws(CommandFailure) -> Prepared {
-        let allowed = try await node.allowedShadows(of: service)
+        let (allowed, mirrors) = try await node.shadows(of: service)
         guard allowed.allows(replay.target) else {
             throw CommandFailure(
                 .failed,
@@ -132,9 +154,16 @@ struct MirrorReplay: AsyncParsableCommand {
         if let rulesOf { configuration = try await node.comparison(of: rulesOf) }
         let range = CaptureRange(
             service: service, first: try await node.sequence(of: from), last: try await node.sequence(of: to))
+        // Credentials go only where the mirror that names them sends to.
+        let ofTarget = mirrors.filter { $0.shadowEndpoint == replay.target }
+        let named = ofTarget.first { $0.mirrorID == rulesOf } ?? ofTarget.first { !$0.shadowAuth.isEmpty }
+        let harvest = try await node.captures(range, limit: limit, for: reader)
+        let target = replay.target
+        try await node.tell(reader, Exported(harvest, of: range, as: "replay", to: target))
         return Prepared(
-            harvest: try await node.captures(range, limit: limit), rules: try replay.rules(configuration),
-            allowLoopback: allowed.allowLoopback)
+            harvest: harvest, rules: try replay.rules(configuration),
+            access: ReplayOptions.Access(
+                data: client.data, allowLoopback: allowed.allowLoopback, authentication: named?.shadowAuth ?? ""))
     }
 }
 
@@ -159,20 +188,23 @@ struct MirrorCheck: AsyncParsableCommand {
         rules.unorderedArrays = content.unorderedArrays
         rules.comparedHeaders = content.comparedHeaders
         try await replay.run(
-            content.exchanges(), leftOut: 0, try replay.rules(rules), keyPath: "", allowLoopback: loopback)
+            content.exchanges(), leftOut: 0, try replay.rules(rules),
+            ReplayOptions.Access(data: "", allowLoopback: loopback))
     }
 }
 
 extension NodeClient {
-    /// Where a service's mirrors may send to.
-    func allowedShadows(of service: String) async throws(CommandFailure) -> ShadowAllowList {
+    /// Where a service's mirrors may send to, and those mirrors.
+    func shadows(
+        of service: String
+    ) async throws(CommandFailure) -> (allowed: ShadowAllowList, mirrors: [Lattice_V1_Mirror]) {
         var query = MirrorQuery()
         query.sourceService = service
         let payload = try await ask("mirror.mirrors", query.encode(), asJSON: false)
         guard let answer = try? Lattice_V1_MirrorsAnswer(serializedBytes: payload),
             let list = ShadowAllowList(entries: answer.allowedShadows, allowLoopback: answer.allowLoopback)
         else { throw CommandFailure(.failed, "the answer is not understood; is the node of another version?") }
-        return list
+        return (list, answer.mirrors.map(\.mirror))
     }
 
     /// The rules by which a mirror compares.

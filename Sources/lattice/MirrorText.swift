@@ -20,7 +20,7 @@ enum MirrorText {
 
     static func list(_ payload: [UInt8]) throws {
         let answer = try decoded(payload, Lattice_V1_MirrorsAnswer.self)
-        var table = TextTable("MIRROR", "SOURCE", "SHADOW", "MODE", "RATE", "TIMEOUT", "STATE")
+        var table = TextTable("MIRROR", "SOURCE", "SHADOW", "BASELINE", "MODE", "RATE", "TIMEOUT", "STATE")
         for state in answer.mirrors {
             let mirror = state.mirror
             let mode = mirror.mode.isEmpty ? MirrorMode.sampled.name : mirror.mode
@@ -28,7 +28,7 @@ enum MirrorText {
             let timeout = mirror.hasTimeoutNs ? mirror.timeoutNs : 1_000_000_000
             let word = mirror.disabled ? "disabled" : state.shadowNotAllowed ? "shadow not allowed" : "enabled"
             table.add(
-                mirror.mirrorID, state.sourceService, mirror.shadowEndpoint, mode,
+                mirror.mirrorID, state.sourceService, mirror.shadowEndpoint, mirror.baselineEndpoint, mode,
                 mode == MirrorMode.sampled.name ? percent(UInt64(points)) : "", "\(timeout / 1_000_000)ms", word)
         }
         if table.isEmpty { Terminal.say("no mirrors") } else { table.show() }

@@ -21,7 +21,8 @@ struct MirrorExport: AsyncParsableCommand {
         commandName: "export", abstract: "Write captured requests into a file.",
         discussion: """
             A case file holds requests, expected answers, the rules of comparison and the registry as it was, so that \
-            `lattice mirror check` needs nothing else; a .gor file is GoReplay's. What was redacted stays redacted.
+            `lattice mirror check` needs nothing else; a .gor file is GoReplay's. What was redacted stays redacted. That it \
+            was done is in the audit trail (`lattice audit`) before the file is written.
 
               lattice mirror export checkout --from 4000 --to 4711 --rules-of checkout-next --output checkout.case.json
               lattice mirror export checkout --from 4000 --to 4711 --format gor --output checkout.gor
@@ -34,6 +35,7 @@ struct MirrorExport: AsyncParsableCommand {
     @Option(help: "At most so many requests.") var limit = 100_000
     @Option(help: "Put the rules of this mirror into the case.") var rulesOf: String?
     @Option(name: .shortAndLong, help: "The file to write.") var output: String
+    @OptionGroup var reader: ReaderOptions
     @OptionGroup(title: "Connection") var client: ClientOptions
 
     func run() async throws {
@@ -58,7 +60,8 @@ struct MirrorExport: AsyncParsableCommand {
     private func content(_ node: NodeClient) async throws(CommandFailure) -> ([UInt8], CaptureHarvest) {
         let range = CaptureRange(
             service: service, first: try await node.sequence(of: from), last: try await node.sequence(of: to))
-        let harvest = try await node.captures(range, limit: limit)
+        let harvest = try await node.captures(range, limit: limit, for: reader)
+        try await node.tell(reader, Exported(harvest, of: range, as: format.rawValue, to: output))
         if format == .gor { return (GoReplayFile.encode(harvest.exchanges), harvest) }
         var rules: MirrorConfiguration?
         if let rulesOf { rules = try await node.comparison(of: rulesOf) }

@@ -26,7 +26,7 @@ struct NodeClient: Sendable {
     func publish(_ event: String, _ facts: [UInt8], id: String?, asJSON: Bool) async throws(CommandFailure) -> [UInt8] {
         var payload = facts
         var headers = [MessageHeader("Content-Type", "application/protobuf")]
-        if asJSON, let type = EventType.allCases.first(where: { event.hasSuffix("." + $0.name) }),
+        if asJSON, let type = Self.type(of: event),
             let text = try? JSONTranscoder.json(fromBinary: facts, type: type)
         {
             payload = text
@@ -38,6 +38,14 @@ struct NodeClient: Sendable {
         headers.append(MessageHeader("Lattice-Reply", inbox))
         return try await outcome(
             of: Message(subject: "\(prefix).events.\(event)", headers: headers, payload: payload), inbox)
+    }
+
+    /// The kind of an event by its subject, behind which may stand who does it.
+    private static func type(of event: String) -> EventType? {
+        let tokens = event.split(separator: ".")
+        return EventType.allCases.first { type in
+            type.family.rawValue == tokens[0] && tokens.dropFirst().prefix(2).last.map { $0 == type.name } == true
+        }
     }
 
     /// Publishes and waits on an inbox of its own: over a stream the plain reply belongs to the acknowledgement.

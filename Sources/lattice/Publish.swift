@@ -37,15 +37,14 @@ struct PublishOptions: ParsableArguments {
     @Flag(help: "Print the outcome as one line of JSON.")
     var json = false
 
-    /// Publishes an event on behalf of a service or principal.
-    func publish(_ event: Event, owner: String) async throws {
+    /// Publishes an event on behalf of a service or principal; `administrator` is who does it to a service.
+    func publish(_ event: Event, owner: String, administrator: String = "") async throws {
         guard let (type, facts) = EventCodec.encode(event) else { preconditionFailure("no opaque events here") }
         let client = try await client.connect(as: "lattice publish")
         let payload: [UInt8]
         do {
             payload = try await client.publish(
-                "\(type.family.rawValue).\(SubjectToken.escape(owner)).\(type.name)", facts, id: messageId, asJSON: true
-            )
+                EventSubject.of(type, owner: owner, administrator: administrator), facts, id: messageId, asJSON: true)
         } catch {
             await client.close()
             throw error
@@ -191,15 +190,19 @@ struct PublishDeregistration: AsyncParsableCommand {
     @OptionGroup var instance: InstanceOptions
     @Option(help: "Why.") var reason = ""
     @Option(
-        name: .customLong("as"), help: ArgumentHelp("Who says so; shown as unverified.", valueName: "name"))
-    var actor = ""
+        name: .customLong("as"),
+        help: ArgumentHelp(
+            "Who you are, where it is not the service itself: the principal at the subject's end, which NATS permissions "
+                + "enforce.", valueName: "name"))
+    var administrator = ""
     @OptionGroup var options: PublishOptions
 
     func run() async throws {
         let event = Deregistration(
-            instanceID: instance.id, incarnation: instance.incarnation, reason: reason, actor: actor)
+            instanceID: instance.id, incarnation: instance.incarnation, reason: reason)
         try await options.publish(
-            .registry(.deregistered(Batch(serviceName: instance.service, events: [event]))), owner: instance.service)
+            .registry(.deregistered(Batch(serviceName: instance.service, events: [event]))), owner: instance.service,
+            administrator: administrator)
     }
 }
 

@@ -16,12 +16,14 @@ struct TraceCommand: AsyncParsableCommand {
               lattice trace show 4bf92f3577b34da6a3ce929d0e0e4736
               lattice trace critical-path 4bf92f3577b34da6a3ce929d0e0e4736
               lattice trace flame 4bf92f3577b34da6a3ce929d0e0e4736 --output slow.svg
+              lattice trace export TRACE --output slow.json     in OTLP's JSON or Jaeger's, told to the audit trail
               lattice trace compare GOOD BAD            where a bad trace spends more than a good one
               lattice trace stats                       what is resident, what was dropped, the settings
             """,
         subcommands: [
             TraceList.self, TraceShow.self, TraceCriticalPath.self, TraceFlame.self, TraceCompare.self,
             TraceStats.self,
+            TraceExport.self,
         ])
 }
 

@@ -14,6 +14,9 @@ private final class PriceServer: Sendable {
             protocol_version = "HTTP/1.1"
             def log_message(self, *a): pass
             def do_GET(self):
+                secret = sys.argv[2] if len(sys.argv) > 2 else None
+                if secret and self.headers.get("Authorization") != secret:
+                    return self.send_error(401)
                 body = json.dumps({"path": self.path, "price": float(sys.argv[1])}).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
@@ -26,10 +29,11 @@ private final class PriceServer: Sendable {
         server.serve_forever()
         """
 
-    init(price: String) throws {
+    /// - Parameter secret: what the header `authorization` must say, else the answer is 401.
+    init(price: String, secret: String? = nil) throws {
         process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["python3", "-c", Self.script, price]
+        process.arguments = ["python3", "-c", Self.script, price] + (secret.map { [$0] } ?? [])
         let output = Pipe()
         process.standardOutput = output
         try process.run()
@@ -134,6 +138,36 @@ private final class PriceServer: Sendable {
         let within = try await replay(bad.port, "--threshold", "100%", "--json")
         #expect(within.status == 0)
         #expect(try within.json["basis_points"] as? Int == 10_000)
+    }
+
+    @Test func `a replay to a mirror's shadow carries its credentials, and to another target not`() async throws {
+        let node = try await RunningNode(try Scratch())
+        let guarded = try PriceServer(price: "12.5", secret: "Bearer of-the-shadow")
+        let other = try PriceServer(price: "12.5", secret: "Bearer of-the-shadow")
+        let folder = node.data + "/shadow-auth"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try "authorization: Bearer of-the-shadow".write(toFile: folder + "/next", atomically: true, encoding: .utf8)
+        _ = try await node.lattice("mirror", "allow", "checkout", "--endpoint", "127.0.0.1:*", "--loopback")
+        let file = try node.scratch.write(
+            "m.json",
+            #"{"mirror_id":"next","source_service":"checkout","shadow_endpoint":"127.0.0.1:\#(guarded.port)","#
+                + #""mode":"replay","shadow_auth":"next"}"#)
+        try #require(try await node.lattice("mirror", "add", file).status == 0)
+        try await Self.imported(node)
+        func replay(_ port: Int, _ more: String...) async throws -> Ended {
+            try await node.lattice(
+                [
+                    "mirror", "replay", "checkout", "--from", "1", "--to", "999", "--speed", "max", "--target",
+                    "127.0.0.1:\(port)", "--data", node.data,
+                ] + more)
+        }
+        let welcome = try await replay(guarded.port)
+        #expect(welcome.status == 0, "\(welcome)")
+        let turnedAway = try await replay(other.port)
+        #expect(turnedAway.status == 1 && turnedAway.output.contains("status"), "\(turnedAway)")
+        #expect(try await replay(other.port, "--shadow-auth", "next").status == 0)
+        let missing = try await replay(guarded.port, "--shadow-auth", "nobody")
+        #expect(missing.status == 1 && missing.output.contains("no_credentials"), "\(missing)")
     }
 
     @Test func `a case file runs without a node`() async throws {

@@ -15,7 +15,7 @@ import Testing
             switch type.family {
             case .registry, .trace: "{service}."
             case .mirror: "{source}."
-            case .policy: "{principal}."
+            case .policy, .audit: "{principal}."
             case .clock: ""
             }
         #expect(document.contains("    address: '{prefix}.events.\(type.family.rawValue).\(owner)\(type.name)'\n"))
@@ -27,7 +27,8 @@ import Testing
         let node = NodeQueryName.allCases.map { ("node.\($0.rawValue)", $0.answer) }
         let trace = TraceQueryName.allCases.map { ("trace.\($0.rawValue)", $0.answer) }
         let mirror = MirrorQueryName.allCases.map { ("mirror.\($0.rawValue)", $0.answer) }
-        for (name, answer) in registry + mirror + trace + node {
+        let audit = AuditQueryName.allCases.map { ("audit.\($0.rawValue)", $0.answer) }
+        for (name, answer) in registry + mirror + trace + node + audit {
             #expect(document.contains("    address: '{prefix}.queries.\(name)'\n"))
             let operation = document.components(separatedBy: "\n  answer.\(name):\n").last ?? ""
             let reply = operation.components(separatedBy: "\n  answer.").first ?? ""

@@ -53,6 +53,7 @@ import Testing
                 #expect(try RegistryQuery.decode(example.bytes[...]).encode() == example.bytes)
             case .message(.traceQuery): #expect(try TraceQuery.decode(example.bytes[...]).encode() == example.bytes)
             case .message(.mirrorQuery): #expect(try MirrorQuery.decode(example.bytes[...]).encode() == example.bytes)
+            case .message(.auditQuery): #expect(try AuditQuery.decode(example.bytes[...]).encode() == example.bytes)
             case .message(.nodeQuery): #expect(try NodeQuery.decode(example.bytes[...]).encode() == example.bytes)
             default: break
             }

@@ -56,7 +56,8 @@ enum MirrorOracle {
             bufferRequests: mirror.hasBufferRequests ? mirror.bufferRequests : 1_000,
             bufferBytes: mirror.hasBufferBytes ? mirror.bufferBytes : 67_108_864,
             shadowAuthentication: mirror.shadowAuth, ignoreFields: mirror.ignoreFields,
-            unorderedArrays: mirror.unorderedArrays, comparedHeaders: mirror.comparedHeaders)
+            unorderedArrays: mirror.unorderedArrays, comparedHeaders: mirror.comparedHeaders,
+            baselineEndpoint: mirror.baselineEndpoint, baselineAuthentication: mirror.baselineAuth)
     }
 
     private static func changes(_ bytes: [UInt8]) throws -> Batch<MirrorChange> {
@@ -82,7 +83,8 @@ enum MirrorOracle {
                 causeSequence: SequenceNumber(event.causeSequence), causeIndex: event.causeIndex,
                 mirrorID: event.mirrorID),
             outcome: DispatchOutcome(name: event.outcome) ?? .failed, status: event.status,
-            latency: Nanoseconds(event.latencyNs), reason: event.reason, isRedispatched: event.redispatched)
+            latency: Nanoseconds(event.latencyNs), reason: event.reason, isRedispatched: event.redispatched,
+            isBaseline: event.isBaseline)
     }
 
     private static func comparison(_ event: Lattice_V1_Comparison) -> ShadowComparison {
@@ -191,6 +193,8 @@ extension SplitMix64 {
             $0.ignoreFields = texts()
             $0.unorderedArrays = texts()
             $0.comparedHeaders = texts()
+            $0.baselineEndpoint = text(atMost: 256)
+            $0.baselineAuth = text(atMost: 256)
         }
     }
 
@@ -223,6 +227,7 @@ extension SplitMix64 {
             $0.latencyNs = signed()
             $0.reason = text(atMost: 4_096)
             $0.redispatched = oneIn(2)
+            $0.isBaseline = oneIn(2)
         }
     }
 

@@ -151,8 +151,27 @@ enum Oracle {
         case let message as Lattice_V1_GuardReleased:
             .policy(.guardReleased(serviceName: message.serviceName, reason: message.reason))
         case let message as Lattice_V1_TracesConfigured: .policy(.tracesConfigured(configuration(message)))
+        case let message as Lattice_V1_DirectivesResumed:
+            .policy(.directivesResumed(nodeID: message.nodeID, reason: message.reason))
+        case let message as Lattice_V1_ContentsRead: .audit(.contentsRead(contentsRead(message)))
+        case let message as Lattice_V1_Exported: .audit(.exported(exported(message)))
         default: preconditionFailure("the oracle does not know \(type(of: message))")
         }
+    }
+
+    private static func contentsRead(_ message: Lattice_V1_ContentsRead) -> ContentsRead {
+        ContentsRead(
+            nodeID: message.nodeID, query: message.query, sourceService: message.sourceService,
+            firstSequence: SequenceNumber(message.firstSequence), lastSequence: SequenceNumber(message.lastSequence),
+            count: message.count, actor: message.actor, reason: message.reason)
+    }
+
+    private static func exported(_ message: Lattice_V1_Exported) -> Exported {
+        Exported(
+            what: message.what, format: message.format, sourceService: message.sourceService,
+            selection: message.selection, firstSequence: SequenceNumber(message.firstSequence),
+            lastSequence: SequenceNumber(message.lastSequence), count: message.count, target: message.target,
+            actor: message.actor, reason: message.reason)
     }
 
     private static func configuration(_ message: Lattice_V1_RegistryConfigured) -> RegistryConfiguration {
@@ -210,6 +229,7 @@ extension EventType {
         case .registryConfigured: Lattice_V1_RegistryConfigured.self
         case .guardReleased: Lattice_V1_GuardReleased.self
         case .tracesConfigured: Lattice_V1_TracesConfigured.self
+        case .directivesResumed: Lattice_V1_DirectivesResumed.self
         case .mirrorAdded: Lattice_V1_MirrorsAdded.self
         case .mirrorRemoved: Lattice_V1_MirrorsChanged.self
         case .mirrorEnabled: Lattice_V1_MirrorsChanged.self
@@ -221,6 +241,8 @@ extension EventType {
         case .mirrorDrained: Lattice_V1_MirrorDrained.self
         case .contentsErased: Lattice_V1_ContentsErased.self
         case .spansReceived: Lattice_V1_SpansReceived.self
+        case .contentsRead: Lattice_V1_ContentsRead.self
+        case .exported: Lattice_V1_Exported.self
         }
     }
 }

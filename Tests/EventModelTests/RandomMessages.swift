@@ -82,7 +82,39 @@ extension SplitMix64 {
                 $0.reason = text(atMost: 4_096)
             }
         case .tracesConfigured: traceConfiguration()
+        case .directivesResumed:
+            Lattice_V1_DirectivesResumed.with {
+                $0.nodeID = text(atMost: 256)
+                $0.reason = text(atMost: 4_096)
+            }
+        case .contentsRead:
+            Lattice_V1_ContentsRead.with {
+                $0.nodeID = text(atMost: 256)
+                $0.query = name()
+                $0.sourceService = text(atMost: 256)
+                $0.firstSequence = number()
+                $0.lastSequence = number()
+                $0.count = number()
+                $0.actor = text(atMost: 256)
+                $0.reason = text(atMost: 4_096)
+            }
+        case .exported: exported()
         default: preconditionFailure("\(type) is not a node's event")
+        }
+    }
+
+    private mutating func exported() -> Lattice_V1_Exported {
+        Lattice_V1_Exported.with {
+            $0.what = name()
+            $0.format = text(atMost: 256)
+            $0.sourceService = text(atMost: 256)
+            $0.selection = text(atMost: 4_096)
+            $0.firstSequence = number()
+            $0.lastSequence = number()
+            $0.count = number()
+            $0.target = text(atMost: 4_096)
+            $0.actor = text(atMost: 256)
+            $0.reason = text(atMost: 4_096)
         }
     }
 

@@ -94,6 +94,7 @@ struct Client: Sendable {
             case "node": (.nodeQuery, NodeQueryName(rawValue: parts[1])?.answer)
             case "trace": (.traceQuery, TraceQueryName(rawValue: parts[1])?.answer)
             case "mirror": (.mirrorQuery, MirrorQueryName(rawValue: parts[1])?.answer)
+            case "audit": (.auditQuery, AuditQueryName(rawValue: parts[1])?.answer)
             default: (.registryQuery, RegistryQueryName(rawValue: parts[1])?.answer)
             }
         var message = Message(subject: "\(prefix).queries.\(name)", payload: Array(json.utf8))

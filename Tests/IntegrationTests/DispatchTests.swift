@@ -189,6 +189,37 @@ extension `A node` {
             }
         }
 
+        @Test func `a second primary gets the copy too, and what it differs in is noise`() async throws {
+            let second = try ShadowServer(.noisy)
+            let more = #","mode":"full","baseline_endpoint":"\#(second.endpoint)","allow_writes":true"#
+            try await Self.with(.noisy, more) { _, play, shadow in
+                try await play.serve("r1")
+                try await play.serve("r2", method: "POST", body: "{}")
+                try await play.wait("m", "different", 2)
+                try await play.wait("m", "baselines", 1)
+                #expect(try await shadow.requests().count == 2)
+                // It is production: nothing is written to it, whatever the shadow may get.
+                let asked = try await second.requests()
+                #expect(asked.map { $0["method"].text } == ["GET"])
+                #expect(!asked[0]["headers"]["x-lattice-shadow"].text.isEmpty)
+                let paths = try await Self.diffs(play)["paths"].items
+                let nonce = try #require(paths.first { $0["path"]["pattern"].text == "/nonce" })
+                #expect(nonce["raw"].number == 2 && nonce["noise"].number == 1)
+            }
+        }
+
+        @Test func `a dead second primary costs a line in the ledger, and the shadow nothing`() async throws {
+            let second = try ShadowServer(.same)
+            let more = #","mode":"full","baseline_endpoint":"\#(second.endpoint)""#
+            second.kill()
+            try await Self.with(.same, more) { _, play, _ in
+                try await play.serve("r1")
+                try await play.wait("m", "equal")
+                try await play.wait("m", ledger: "baseline_unanswered")
+                #expect(try await play.stats("m")["baselines"].number == 0)
+            }
+        }
+
         @Test func `a mirror whose shadow is no longer allowed sends nothing`() async throws {
             try await Self.with(.same) { _, play, shadow in
                 try await play.allow(["10.0.0.1:80"])

@@ -50,9 +50,11 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
             user: "node", inbox: "_INBOX.node",
             mayPublish: [
                 "_INBOX.checkout.1", "lattice.changes.registry.checkout", "lattice.rejected",
-                "lattice.queries.node.status", "lattice.anchors",
+                "lattice.queries.node.status", "lattice.anchors", "lattice.events.mirror.checkout.dispatched",
+                "lattice.events.mirror.checkout.compared",
             ],
             mayNotPublish: [
+                "lattice.events.mirror.checkout.captured", "lattice.events.audit.alice.contents_read",
                 "lattice.events.registry.checkout.registered", "lattice.events.clock.tick",
                 "lattice.events.policy.node.guard_released", "$JS.API.STREAM.DELETE.LATTICE", "elsewhere",
             ],
@@ -60,8 +62,12 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
             mayNotHear: [">", "elsewhere", "_INBOX.>"]),
         RoleExpectation(
             user: "node-jetstream", inbox: "_INBOX.node",
-            mayPublish: ["_INBOX.checkout.1", "lattice.events.clock.tick", "lattice.events.clock.leadership_claimed"],
+            mayPublish: [
+                "_INBOX.checkout.1", "lattice.events.clock.tick", "lattice.events.clock.leadership_claimed",
+                "lattice.events.mirror.checkout.dispatched", "lattice.events.audit.frank.contents_read",
+            ],
             mayNotPublish: [
+                "lattice.events.audit.frank.exported", "lattice.events.mirror.checkout.added",
                 "lattice.events.registry.checkout.registered", "lattice.events.policy.alice.guard_released",
                 "$JS.API.STREAM.DELETE.LATTICE", "$JS.API.STREAM.PURGE.LATTICE", "$JS.API.STREAM.INFO.OTHER",
             ],
@@ -69,13 +75,31 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
             mayNotHear: ["lattice.events.>", ">", "_INBOX.>"]),
         RoleExpectation(
             user: "viewer", inbox: "_INBOX.viewer",
-            mayPublish: ["lattice.queries.registry.topology", "lattice.queries.node.status"],
+            mayPublish: [
+                "lattice.queries.registry.topology", "lattice.queries.node.status", "lattice.queries.trace.search",
+            ],
             mayNotPublish: [
+                "lattice.queries.mirror.captures", "lattice.queries.mirror.captures.viewer",
+                "lattice.queries.audit.trail",
                 "lattice.events.registry.checkout.deregistered", "lattice.events.policy.viewer.guard_released",
                 "lattice.changes.registry.checkout",
             ],
             mayHear: ["_INBOX.viewer.>"],
             mayNotHear: ["_INBOX.>", "_INBOX.alice.>", "lattice.events.>", "lattice.queries.>", "lattice.anchors"]),
+        RoleExpectation(
+            user: "frank", inbox: "_INBOX.frank",
+            mayPublish: [
+                "lattice.queries.registry.resolve", "lattice.queries.trace.trace", "lattice.queries.mirror.diffs",
+                "lattice.queries.mirror.captures.frank", "lattice.queries.mirror.comparison.frank",
+                "lattice.queries.audit.trail", "lattice.events.audit.frank.exported",
+            ],
+            mayNotPublish: [
+                "lattice.queries.mirror.captures", "lattice.queries.mirror.comparison",
+                "lattice.queries.mirror.captures.alice", "lattice.queries.mirror.captures.unverified",
+                "lattice.events.audit.alice.exported", "lattice.events.audit.frank.contents_read",
+                "lattice.events.mirror.checkout.added", "lattice.events.policy.frank.guard_released",
+            ],
+            mayHear: ["_INBOX.frank.>"], mayNotHear: ["_INBOX.>", "lattice.events.>", "lattice.queries.>"]),
         RoleExpectation(
             user: "archivist", mayPublish: [],
             mayNotPublish: ["lattice.anchors", "lattice.queries.node.status", "lattice.rejected"],
@@ -84,9 +108,14 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
             user: "alice", inbox: "_INBOX.alice",
             mayPublish: [
                 "lattice.events.policy.alice.guard_released", "lattice.events.policy.alice.registry_configured",
-                "lattice.events.registry.checkout.deregistered", "lattice.queries.node.digest",
+                "lattice.events.registry.checkout.deregistered.alice", "lattice.queries.node.digest",
+                "lattice.events.mirror.checkout.added.alice", "lattice.events.mirror.checkout.contents_erased.alice",
+                "lattice.queries.audit.trail", "lattice.queries.mirror.stats",
             ],
             mayNotPublish: [
+                "lattice.events.registry.checkout.deregistered", "lattice.events.mirror.checkout.added",
+                "lattice.events.mirror.checkout.added.bob", "lattice.queries.mirror.captures.alice",
+                "lattice.events.mirror.checkout.captured",
                 "lattice.events.policy.bob.guard_released", "lattice.events.registry.checkout.registered",
                 "lattice.events.clock.tick",
             ],
@@ -152,6 +181,22 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
         #expect(node.permissionViolations == [])
         await service.close()
         await node.close()
+        await server.server.terminate()
+    }
+
+    @Test func `who hears all events hears no captured contents`() async throws {
+        let server = try await TestServer.start(configuration: Self.configuration())
+        let alice = try await Self.connect(server, "alice", inbox: "_INBOX.alice")
+        let gateway = try await Self.connect(server, "gateway", inbox: "_INBOX.gateway")
+        let heard = try alice.subscribe("lattice.events.>", queueGroup: nil, limits: .standard)
+        try await alice.flush(timeout: .seconds(5))
+        try gateway.publish(text("lattice.events.mirror.checkout.captured", "secret"))
+        try gateway.publish(text("lattice.events.registry.checkout.load_reported", "plain"))
+        try await gateway.flush(timeout: .seconds(5))
+        let first = try await onThread { try heard.receive(maximum: 8, timeout: .seconds(5)) }
+        #expect(first.map(\.text) == ["plain"])
+        await alice.close()
+        await gateway.close()
         await server.server.terminate()
     }
 

@@ -193,6 +193,14 @@ package nonisolated struct Lattice_V1_EventRecord: @unchecked Sendable {
     set {_uniqueStorage()._event = .tracesConfigured(newValue)}
   }
 
+  package var directivesResumed: Lattice_V1_DirectivesResumed {
+    get {
+      if case .directivesResumed(let v)? = _storage._event {return v}
+      return Lattice_V1_DirectivesResumed()
+    }
+    set {_uniqueStorage()._event = .directivesResumed(newValue)}
+  }
+
   /// Kept as it came, not understood by this version.
   package var opaque: Data {
     get {
@@ -290,6 +298,22 @@ package nonisolated struct Lattice_V1_EventRecord: @unchecked Sendable {
     set {_uniqueStorage()._event = .spans(newValue)}
   }
 
+  package var contentsRead: Lattice_V1_ContentsRead {
+    get {
+      if case .contentsRead(let v)? = _storage._event {return v}
+      return Lattice_V1_ContentsRead()
+    }
+    set {_uniqueStorage()._event = .contentsRead(newValue)}
+  }
+
+  package var exported: Lattice_V1_Exported {
+    get {
+      if case .exported(let v)? = _storage._event {return v}
+      return Lattice_V1_Exported()
+    }
+    set {_uniqueStorage()._event = .exported(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Event: Equatable, Sendable {
@@ -308,6 +332,7 @@ package nonisolated struct Lattice_V1_EventRecord: @unchecked Sendable {
     case registryConfigured(Lattice_V1_RegistryConfigured)
     case guardReleased(Lattice_V1_GuardReleased)
     case tracesConfigured(Lattice_V1_TracesConfigured)
+    case directivesResumed(Lattice_V1_DirectivesResumed)
     /// Kept as it came, not understood by this version.
     case opaque(Data)
     case added(Lattice_V1_MirrorsAdded)
@@ -321,6 +346,8 @@ package nonisolated struct Lattice_V1_EventRecord: @unchecked Sendable {
     case drained(Lattice_V1_MirrorDrained)
     case contentsErased(Lattice_V1_ContentsErased)
     case spans(Lattice_V1_SpansReceived)
+    case contentsRead(Lattice_V1_ContentsRead)
+    case exported(Lattice_V1_Exported)
 
   }
 
@@ -335,7 +362,7 @@ fileprivate nonisolated let _protobuf_package = "lattice.v1"
 
 nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".EventRecord"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}subject\0\u{3}message_id\0\u{3}event_type\0\u{3}schema_version\0\u{1}attachment\0\u{2}\u{9}registered\0\u{1}deregistered\0\u{1}heartbeat\0\u{3}health_reported\0\u{3}load_reported\0\u{3}health_swept\0\u{3}instance_selected\0\u{2}\u{a}tick\0\u{3}node_resumed\0\u{3}intake_gap\0\u{3}leadership_claimed\0\u{4}\u{d}semantics_activated\0\u{3}registry_configured\0\u{3}guard_released\0\u{3}traces_configured\0\u{2}\u{d}opaque\0\u{2}\u{10}added\0\u{1}removed\0\u{1}enabled\0\u{1}disabled\0\u{3}shadows_allowed\0\u{1}captured\0\u{1}dispatched\0\u{1}compared\0\u{1}drained\0\u{3}contents_erased\0\u{2}\u{7}spans\0\u{c}A\u{1}\u{1}\u{c}B\u{1}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}subject\0\u{3}message_id\0\u{3}event_type\0\u{3}schema_version\0\u{1}attachment\0\u{2}\u{9}registered\0\u{1}deregistered\0\u{1}heartbeat\0\u{3}health_reported\0\u{3}load_reported\0\u{3}health_swept\0\u{3}instance_selected\0\u{2}\u{a}tick\0\u{3}node_resumed\0\u{3}intake_gap\0\u{3}leadership_claimed\0\u{4}\u{d}semantics_activated\0\u{3}registry_configured\0\u{3}guard_released\0\u{3}traces_configured\0\u{3}directives_resumed\0\u{2}\u{c}opaque\0\u{2}\u{10}added\0\u{1}removed\0\u{1}enabled\0\u{1}disabled\0\u{3}shadows_allowed\0\u{1}captured\0\u{1}dispatched\0\u{1}compared\0\u{1}drained\0\u{3}contents_erased\0\u{2}\u{7}spans\0\u{4}\u{10}contents_read\0\u{1}exported\0\u{c}A\u{1}\u{1}\u{c}B\u{1}\u{1}")
 
   fileprivate class _StorageClass {
     var _sequence: UInt64 = 0
@@ -584,6 +611,19 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
             _storage._event = .tracesConfigured(v)
           }
         }()
+        case 52: try {
+          var v: Lattice_V1_DirectivesResumed?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .directivesResumed(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .directivesResumed(v)
+          }
+        }()
         case 64: try {
           var v: Data?
           try decoder.decodeSingularBytesField(value: &v)
@@ -735,6 +775,32 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
             _storage._event = .spans(v)
           }
         }()
+        case 112: try {
+          var v: Lattice_V1_ContentsRead?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .contentsRead(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .contentsRead(v)
+          }
+        }()
+        case 113: try {
+          var v: Lattice_V1_Exported?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .exported(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .exported(v)
+          }
+        }()
         default: break
         }
       }
@@ -829,6 +895,10 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
         guard case .tracesConfigured(let v)? = _storage._event else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 51)
       }()
+      case .directivesResumed?: try {
+        guard case .directivesResumed(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 52)
+      }()
       case .opaque?: try {
         guard case .opaque(let v)? = _storage._event else { preconditionFailure() }
         try visitor.visitSingularBytesField(value: v, fieldNumber: 64)
@@ -876,6 +946,14 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
       case .spans?: try {
         guard case .spans(let v)? = _storage._event else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 96)
+      }()
+      case .contentsRead?: try {
+        guard case .contentsRead(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 112)
+      }()
+      case .exported?: try {
+        guard case .exported(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 113)
       }()
       case nil: break
       }

@@ -46,97 +46,140 @@ package nonisolated struct Lattice_V1_MirrorsAdded: Sendable {
 }
 
 /// A traffic mirror as it is configured. Adding one that exists replaces its configuration and keeps its counts.
-package nonisolated struct Lattice_V1_Mirror: Sendable {
+package nonisolated struct Lattice_V1_Mirror: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// 1 to 256 bytes of UTF-8, unique in the mesh.
-  package var mirrorID: String = String()
+  package var mirrorID: String {
+    get {_storage._mirrorID}
+    set {_uniqueStorage()._mirrorID = newValue}
+  }
 
   /// host:port; must be on the source's allow-list.
-  package var shadowEndpoint: String = String()
+  package var shadowEndpoint: String {
+    get {_storage._shadowEndpoint}
+    set {_uniqueStorage()._shadowEndpoint = newValue}
+  }
 
   /// full, sampled, filtered or replay.
-  package var mode: String = String()
+  package var mode: String {
+    get {_storage._mode}
+    set {_uniqueStorage()._mode = newValue}
+  }
 
   /// sampled: so many of 10,000 requests; absent means 100.
   package var sampleRateBasisPoints: UInt32 {
-    get {_sampleRateBasisPoints ?? 0}
-    set {_sampleRateBasisPoints = newValue}
+    get {_storage._sampleRateBasisPoints ?? 0}
+    set {_uniqueStorage()._sampleRateBasisPoints = newValue}
   }
   /// Returns true if `sampleRateBasisPoints` has been explicitly set.
-  package var hasSampleRateBasisPoints: Bool {self._sampleRateBasisPoints != nil}
+  package var hasSampleRateBasisPoints: Bool {_storage._sampleRateBasisPoints != nil}
   /// Clears the value of `sampleRateBasisPoints`. Subsequent reads from it will return its default value.
-  package mutating func clearSampleRateBasisPoints() {self._sampleRateBasisPoints = nil}
+  package mutating func clearSampleRateBasisPoints() {_uniqueStorage()._sampleRateBasisPoints = nil}
 
   /// Globs with `*`; at most 64 of each list here and below.
-  package var includeIntents: [String] = []
+  package var includeIntents: [String] {
+    get {_storage._includeIntents}
+    set {_uniqueStorage()._includeIntents = newValue}
+  }
 
-  package var excludeIntents: [String] = []
+  package var excludeIntents: [String] {
+    get {_storage._excludeIntents}
+    set {_uniqueStorage()._excludeIntents = newValue}
+  }
 
   /// Absent means one second.
   package var timeoutNs: Int64 {
-    get {_timeoutNs ?? 0}
-    set {_timeoutNs = newValue}
+    get {_storage._timeoutNs ?? 0}
+    set {_uniqueStorage()._timeoutNs = newValue}
   }
   /// Returns true if `timeoutNs` has been explicitly set.
-  package var hasTimeoutNs: Bool {self._timeoutNs != nil}
+  package var hasTimeoutNs: Bool {_storage._timeoutNs != nil}
   /// Clears the value of `timeoutNs`. Subsequent reads from it will return its default value.
-  package mutating func clearTimeoutNs() {self._timeoutNs = nil}
+  package mutating func clearTimeoutNs() {_uniqueStorage()._timeoutNs = nil}
 
-  package var disabled: Bool = false
+  package var disabled: Bool {
+    get {_storage._disabled}
+    set {_uniqueStorage()._disabled = newValue}
+  }
 
   /// Whether requests are copied that are neither GET nor HEAD.
-  package var allowWrites: Bool = false
+  package var allowWrites: Bool {
+    get {_storage._allowWrites}
+    set {_uniqueStorage()._allowWrites = newValue}
+  }
 
   /// Bytes of a body that are kept; absent means 16384.
   package var payloadLimit: UInt32 {
-    get {_payloadLimit ?? 0}
-    set {_payloadLimit = newValue}
+    get {_storage._payloadLimit ?? 0}
+    set {_uniqueStorage()._payloadLimit = newValue}
   }
   /// Returns true if `payloadLimit` has been explicitly set.
-  package var hasPayloadLimit: Bool {self._payloadLimit != nil}
+  package var hasPayloadLimit: Bool {_storage._payloadLimit != nil}
   /// Clears the value of `payloadLimit`. Subsequent reads from it will return its default value.
-  package mutating func clearPayloadLimit() {self._payloadLimit = nil}
+  package mutating func clearPayloadLimit() {_uniqueStorage()._payloadLimit = nil}
 
   /// Requests that may wait, and their bytes; absent means 1000 and 67108864.
   package var bufferRequests: UInt32 {
-    get {_bufferRequests ?? 0}
-    set {_bufferRequests = newValue}
+    get {_storage._bufferRequests ?? 0}
+    set {_uniqueStorage()._bufferRequests = newValue}
   }
   /// Returns true if `bufferRequests` has been explicitly set.
-  package var hasBufferRequests: Bool {self._bufferRequests != nil}
+  package var hasBufferRequests: Bool {_storage._bufferRequests != nil}
   /// Clears the value of `bufferRequests`. Subsequent reads from it will return its default value.
-  package mutating func clearBufferRequests() {self._bufferRequests = nil}
+  package mutating func clearBufferRequests() {_uniqueStorage()._bufferRequests = nil}
 
   package var bufferBytes: UInt64 {
-    get {_bufferBytes ?? 0}
-    set {_bufferBytes = newValue}
+    get {_storage._bufferBytes ?? 0}
+    set {_uniqueStorage()._bufferBytes = newValue}
   }
   /// Returns true if `bufferBytes` has been explicitly set.
-  package var hasBufferBytes: Bool {self._bufferBytes != nil}
+  package var hasBufferBytes: Bool {_storage._bufferBytes != nil}
   /// Clears the value of `bufferBytes`. Subsequent reads from it will return its default value.
-  package mutating func clearBufferBytes() {self._bufferBytes = nil}
+  package mutating func clearBufferBytes() {_uniqueStorage()._bufferBytes = nil}
 
   /// The name of the file with the shadow's credentials, never their content.
-  package var shadowAuth: String = String()
+  package var shadowAuth: String {
+    get {_storage._shadowAuth}
+    set {_uniqueStorage()._shadowAuth = newValue}
+  }
 
-  package var ignoreFields: [String] = []
+  package var ignoreFields: [String] {
+    get {_storage._ignoreFields}
+    set {_uniqueStorage()._ignoreFields = newValue}
+  }
 
-  package var unorderedArrays: [String] = []
+  package var unorderedArrays: [String] {
+    get {_storage._unorderedArrays}
+    set {_uniqueStorage()._unorderedArrays = newValue}
+  }
 
-  package var comparedHeaders: [String] = []
+  package var comparedHeaders: [String] {
+    get {_storage._comparedHeaders}
+    set {_uniqueStorage()._comparedHeaders = newValue}
+  }
+
+  /// host:port of a second instance of production's own version, on the allow-list like the shadow. Copies of GET and
+  /// HEAD go there too; where its answers differ from production's is noise, not regression. Absent: noise is learned
+  /// from production's answers to equal requests.
+  package var baselineEndpoint: String {
+    get {_storage._baselineEndpoint}
+    set {_uniqueStorage()._baselineEndpoint = newValue}
+  }
+
+  /// The name of the file with its credentials; the shadow's are never sent there.
+  package var baselineAuth: String {
+    get {_storage._baselineAuth}
+    set {_uniqueStorage()._baselineAuth = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _sampleRateBasisPoints: UInt32? = nil
-  fileprivate var _timeoutNs: Int64? = nil
-  fileprivate var _payloadLimit: UInt32? = nil
-  fileprivate var _bufferRequests: UInt32? = nil
-  fileprivate var _bufferBytes: UInt64? = nil
+  fileprivate var _storage = unsafe _StorageClass.defaultInstance
 }
 
 /// <prefix>.events.mirror.<source>.removed, .enabled and .disabled
@@ -297,6 +340,9 @@ package nonisolated struct Lattice_V1_Dispatch: Sendable {
 
   /// Sent a second time after a node was lost.
   package var redispatched: Bool = false
+
+  /// Of the copy for `baseline_endpoint`, told only where it had no answer: the shadow's copy is not settled by it.
+  package var isBaseline: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -547,108 +593,188 @@ nonisolated extension Lattice_V1_MirrorsAdded: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Lattice_V1_Mirror: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Mirror"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}mirror_id\0\u{3}shadow_endpoint\0\u{1}mode\0\u{3}sample_rate_basis_points\0\u{3}include_intents\0\u{3}exclude_intents\0\u{3}timeout_ns\0\u{1}disabled\0\u{3}allow_writes\0\u{3}payload_limit\0\u{3}buffer_requests\0\u{3}buffer_bytes\0\u{3}shadow_auth\0\u{3}ignore_fields\0\u{3}unordered_arrays\0\u{3}compared_headers\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}mirror_id\0\u{3}shadow_endpoint\0\u{1}mode\0\u{3}sample_rate_basis_points\0\u{3}include_intents\0\u{3}exclude_intents\0\u{3}timeout_ns\0\u{1}disabled\0\u{3}allow_writes\0\u{3}payload_limit\0\u{3}buffer_requests\0\u{3}buffer_bytes\0\u{3}shadow_auth\0\u{3}ignore_fields\0\u{3}unordered_arrays\0\u{3}compared_headers\0\u{3}baseline_endpoint\0\u{3}baseline_auth\0")
+
+  fileprivate class _StorageClass {
+    var _mirrorID: String = String()
+    var _shadowEndpoint: String = String()
+    var _mode: String = String()
+    var _sampleRateBasisPoints: UInt32? = nil
+    var _includeIntents: [String] = []
+    var _excludeIntents: [String] = []
+    var _timeoutNs: Int64? = nil
+    var _disabled: Bool = false
+    var _allowWrites: Bool = false
+    var _payloadLimit: UInt32? = nil
+    var _bufferRequests: UInt32? = nil
+    var _bufferBytes: UInt64? = nil
+    var _shadowAuth: String = String()
+    var _ignoreFields: [String] = []
+    var _unorderedArrays: [String] = []
+    var _comparedHeaders: [String] = []
+    var _baselineEndpoint: String = String()
+    var _baselineAuth: String = String()
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _mirrorID = source._mirrorID
+      _shadowEndpoint = source._shadowEndpoint
+      _mode = source._mode
+      _sampleRateBasisPoints = source._sampleRateBasisPoints
+      _includeIntents = source._includeIntents
+      _excludeIntents = source._excludeIntents
+      _timeoutNs = source._timeoutNs
+      _disabled = source._disabled
+      _allowWrites = source._allowWrites
+      _payloadLimit = source._payloadLimit
+      _bufferRequests = source._bufferRequests
+      _bufferBytes = source._bufferBytes
+      _shadowAuth = source._shadowAuth
+      _ignoreFields = source._ignoreFields
+      _unorderedArrays = source._unorderedArrays
+      _comparedHeaders = source._comparedHeaders
+      _baselineEndpoint = source._baselineEndpoint
+      _baselineAuth = source._baselineAuth
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.mirrorID) }()
-      case 2: try { try decoder.decodeSingularStringField(value: &self.shadowEndpoint) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.mode) }()
-      case 4: try { try decoder.decodeSingularUInt32Field(value: &self._sampleRateBasisPoints) }()
-      case 5: try { try decoder.decodeRepeatedStringField(value: &self.includeIntents) }()
-      case 6: try { try decoder.decodeRepeatedStringField(value: &self.excludeIntents) }()
-      case 7: try { try decoder.decodeSingularInt64Field(value: &self._timeoutNs) }()
-      case 8: try { try decoder.decodeSingularBoolField(value: &self.disabled) }()
-      case 9: try { try decoder.decodeSingularBoolField(value: &self.allowWrites) }()
-      case 10: try { try decoder.decodeSingularUInt32Field(value: &self._payloadLimit) }()
-      case 11: try { try decoder.decodeSingularUInt32Field(value: &self._bufferRequests) }()
-      case 12: try { try decoder.decodeSingularUInt64Field(value: &self._bufferBytes) }()
-      case 13: try { try decoder.decodeSingularStringField(value: &self.shadowAuth) }()
-      case 14: try { try decoder.decodeRepeatedStringField(value: &self.ignoreFields) }()
-      case 15: try { try decoder.decodeRepeatedStringField(value: &self.unorderedArrays) }()
-      case 16: try { try decoder.decodeRepeatedStringField(value: &self.comparedHeaders) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._mirrorID) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._shadowEndpoint) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._mode) }()
+        case 4: try { try decoder.decodeSingularUInt32Field(value: &_storage._sampleRateBasisPoints) }()
+        case 5: try { try decoder.decodeRepeatedStringField(value: &_storage._includeIntents) }()
+        case 6: try { try decoder.decodeRepeatedStringField(value: &_storage._excludeIntents) }()
+        case 7: try { try decoder.decodeSingularInt64Field(value: &_storage._timeoutNs) }()
+        case 8: try { try decoder.decodeSingularBoolField(value: &_storage._disabled) }()
+        case 9: try { try decoder.decodeSingularBoolField(value: &_storage._allowWrites) }()
+        case 10: try { try decoder.decodeSingularUInt32Field(value: &_storage._payloadLimit) }()
+        case 11: try { try decoder.decodeSingularUInt32Field(value: &_storage._bufferRequests) }()
+        case 12: try { try decoder.decodeSingularUInt64Field(value: &_storage._bufferBytes) }()
+        case 13: try { try decoder.decodeSingularStringField(value: &_storage._shadowAuth) }()
+        case 14: try { try decoder.decodeRepeatedStringField(value: &_storage._ignoreFields) }()
+        case 15: try { try decoder.decodeRepeatedStringField(value: &_storage._unorderedArrays) }()
+        case 16: try { try decoder.decodeRepeatedStringField(value: &_storage._comparedHeaders) }()
+        case 17: try { try decoder.decodeSingularStringField(value: &_storage._baselineEndpoint) }()
+        case 18: try { try decoder.decodeSingularStringField(value: &_storage._baselineAuth) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.mirrorID.isEmpty {
-      try visitor.visitSingularStringField(value: self.mirrorID, fieldNumber: 1)
-    }
-    if !self.shadowEndpoint.isEmpty {
-      try visitor.visitSingularStringField(value: self.shadowEndpoint, fieldNumber: 2)
-    }
-    if !self.mode.isEmpty {
-      try visitor.visitSingularStringField(value: self.mode, fieldNumber: 3)
-    }
-    try { if let v = self._sampleRateBasisPoints {
-      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 4)
-    } }()
-    if !self.includeIntents.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.includeIntents, fieldNumber: 5)
-    }
-    if !self.excludeIntents.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.excludeIntents, fieldNumber: 6)
-    }
-    try { if let v = self._timeoutNs {
-      try visitor.visitSingularInt64Field(value: v, fieldNumber: 7)
-    } }()
-    if self.disabled != false {
-      try visitor.visitSingularBoolField(value: self.disabled, fieldNumber: 8)
-    }
-    if self.allowWrites != false {
-      try visitor.visitSingularBoolField(value: self.allowWrites, fieldNumber: 9)
-    }
-    try { if let v = self._payloadLimit {
-      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 10)
-    } }()
-    try { if let v = self._bufferRequests {
-      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 11)
-    } }()
-    try { if let v = self._bufferBytes {
-      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 12)
-    } }()
-    if !self.shadowAuth.isEmpty {
-      try visitor.visitSingularStringField(value: self.shadowAuth, fieldNumber: 13)
-    }
-    if !self.ignoreFields.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.ignoreFields, fieldNumber: 14)
-    }
-    if !self.unorderedArrays.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.unorderedArrays, fieldNumber: 15)
-    }
-    if !self.comparedHeaders.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.comparedHeaders, fieldNumber: 16)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._mirrorID.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._mirrorID, fieldNumber: 1)
+      }
+      if !_storage._shadowEndpoint.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._shadowEndpoint, fieldNumber: 2)
+      }
+      if !_storage._mode.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._mode, fieldNumber: 3)
+      }
+      try { if let v = _storage._sampleRateBasisPoints {
+        try visitor.visitSingularUInt32Field(value: v, fieldNumber: 4)
+      } }()
+      if !_storage._includeIntents.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._includeIntents, fieldNumber: 5)
+      }
+      if !_storage._excludeIntents.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._excludeIntents, fieldNumber: 6)
+      }
+      try { if let v = _storage._timeoutNs {
+        try visitor.visitSingularInt64Field(value: v, fieldNumber: 7)
+      } }()
+      if _storage._disabled != false {
+        try visitor.visitSingularBoolField(value: _storage._disabled, fieldNumber: 8)
+      }
+      if _storage._allowWrites != false {
+        try visitor.visitSingularBoolField(value: _storage._allowWrites, fieldNumber: 9)
+      }
+      try { if let v = _storage._payloadLimit {
+        try visitor.visitSingularUInt32Field(value: v, fieldNumber: 10)
+      } }()
+      try { if let v = _storage._bufferRequests {
+        try visitor.visitSingularUInt32Field(value: v, fieldNumber: 11)
+      } }()
+      try { if let v = _storage._bufferBytes {
+        try visitor.visitSingularUInt64Field(value: v, fieldNumber: 12)
+      } }()
+      if !_storage._shadowAuth.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._shadowAuth, fieldNumber: 13)
+      }
+      if !_storage._ignoreFields.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._ignoreFields, fieldNumber: 14)
+      }
+      if !_storage._unorderedArrays.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._unorderedArrays, fieldNumber: 15)
+      }
+      if !_storage._comparedHeaders.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._comparedHeaders, fieldNumber: 16)
+      }
+      if !_storage._baselineEndpoint.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._baselineEndpoint, fieldNumber: 17)
+      }
+      if !_storage._baselineAuth.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._baselineAuth, fieldNumber: 18)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lattice_V1_Mirror, rhs: Lattice_V1_Mirror) -> Bool {
-    if lhs.mirrorID != rhs.mirrorID {return false}
-    if lhs.shadowEndpoint != rhs.shadowEndpoint {return false}
-    if lhs.mode != rhs.mode {return false}
-    if lhs._sampleRateBasisPoints != rhs._sampleRateBasisPoints {return false}
-    if lhs.includeIntents != rhs.includeIntents {return false}
-    if lhs.excludeIntents != rhs.excludeIntents {return false}
-    if lhs._timeoutNs != rhs._timeoutNs {return false}
-    if lhs.disabled != rhs.disabled {return false}
-    if lhs.allowWrites != rhs.allowWrites {return false}
-    if lhs._payloadLimit != rhs._payloadLimit {return false}
-    if lhs._bufferRequests != rhs._bufferRequests {return false}
-    if lhs._bufferBytes != rhs._bufferBytes {return false}
-    if lhs.shadowAuth != rhs.shadowAuth {return false}
-    if lhs.ignoreFields != rhs.ignoreFields {return false}
-    if lhs.unorderedArrays != rhs.unorderedArrays {return false}
-    if lhs.comparedHeaders != rhs.comparedHeaders {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._mirrorID != rhs_storage._mirrorID {return false}
+        if _storage._shadowEndpoint != rhs_storage._shadowEndpoint {return false}
+        if _storage._mode != rhs_storage._mode {return false}
+        if _storage._sampleRateBasisPoints != rhs_storage._sampleRateBasisPoints {return false}
+        if _storage._includeIntents != rhs_storage._includeIntents {return false}
+        if _storage._excludeIntents != rhs_storage._excludeIntents {return false}
+        if _storage._timeoutNs != rhs_storage._timeoutNs {return false}
+        if _storage._disabled != rhs_storage._disabled {return false}
+        if _storage._allowWrites != rhs_storage._allowWrites {return false}
+        if _storage._payloadLimit != rhs_storage._payloadLimit {return false}
+        if _storage._bufferRequests != rhs_storage._bufferRequests {return false}
+        if _storage._bufferBytes != rhs_storage._bufferBytes {return false}
+        if _storage._shadowAuth != rhs_storage._shadowAuth {return false}
+        if _storage._ignoreFields != rhs_storage._ignoreFields {return false}
+        if _storage._unorderedArrays != rhs_storage._unorderedArrays {return false}
+        if _storage._comparedHeaders != rhs_storage._comparedHeaders {return false}
+        if _storage._baselineEndpoint != rhs_storage._baselineEndpoint {return false}
+        if _storage._baselineAuth != rhs_storage._baselineAuth {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -945,7 +1071,7 @@ nonisolated extension Lattice_V1_RequestsDispatched: SwiftProtobuf.Message, Swif
 
 nonisolated extension Lattice_V1_Dispatch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Dispatch"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cause_sequence\0\u{3}cause_index\0\u{3}mirror_id\0\u{1}outcome\0\u{1}status\0\u{3}latency_ns\0\u{1}reason\0\u{1}redispatched\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cause_sequence\0\u{3}cause_index\0\u{3}mirror_id\0\u{1}outcome\0\u{1}status\0\u{3}latency_ns\0\u{1}reason\0\u{1}redispatched\0\u{3}is_baseline\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -961,6 +1087,7 @@ nonisolated extension Lattice_V1_Dispatch: SwiftProtobuf.Message, SwiftProtobuf.
       case 6: try { try decoder.decodeSingularInt64Field(value: &self.latencyNs) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.reason) }()
       case 8: try { try decoder.decodeSingularBoolField(value: &self.redispatched) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.isBaseline) }()
       default: break
       }
     }
@@ -991,6 +1118,9 @@ nonisolated extension Lattice_V1_Dispatch: SwiftProtobuf.Message, SwiftProtobuf.
     if self.redispatched != false {
       try visitor.visitSingularBoolField(value: self.redispatched, fieldNumber: 8)
     }
+    if self.isBaseline != false {
+      try visitor.visitSingularBoolField(value: self.isBaseline, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1003,6 +1133,7 @@ nonisolated extension Lattice_V1_Dispatch: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.latencyNs != rhs.latencyNs {return false}
     if lhs.reason != rhs.reason {return false}
     if lhs.redispatched != rhs.redispatched {return false}
+    if lhs.isBaseline != rhs.isBaseline {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -55,6 +55,13 @@ package nonisolated struct Lattice_V1_MirrorQuery: Sendable {
 
   package var lastSequence: UInt64 = 0
 
+  /// comparison, captures: that contents are read is recorded with who reads them, as the subject's last token says:
+  /// <prefix>.queries.mirror.captures.<principal>. Where it names nobody, this is recorded as `unverified:<actor>`.
+  package var actor: String = String()
+
+  /// Why they are read.
+  package var reason: String = String()
+
   /// Time travel: the state at this sequence, or at the last record not later than this time.
   package var atSequence: UInt64 = 0
 
@@ -591,7 +598,7 @@ fileprivate nonisolated let _protobuf_package = "lattice.v1"
 
 nonisolated extension Lattice_V1_MirrorQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MirrorQuery"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}mirror_id\0\u{3}source_service\0\u{1}limit\0\u{3}threshold_basis_points\0\u{1}intent\0\u{3}sample_seed\0\u{1}method\0\u{1}sequence\0\u{1}index\0\u{3}last_sequence\0\u{4}\u{3}at_sequence\0\u{3}at_time\0\u{3}min_sequence\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}mirror_id\0\u{3}source_service\0\u{1}limit\0\u{3}threshold_basis_points\0\u{1}intent\0\u{3}sample_seed\0\u{1}method\0\u{1}sequence\0\u{1}index\0\u{3}last_sequence\0\u{1}actor\0\u{1}reason\0\u{3}at_sequence\0\u{3}at_time\0\u{3}min_sequence\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -609,6 +616,8 @@ nonisolated extension Lattice_V1_MirrorQuery: SwiftProtobuf.Message, SwiftProtob
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.sequence) }()
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.index) }()
       case 10: try { try decoder.decodeSingularUInt64Field(value: &self.lastSequence) }()
+      case 11: try { try decoder.decodeSingularStringField(value: &self.actor) }()
+      case 12: try { try decoder.decodeSingularStringField(value: &self.reason) }()
       case 13: try { try decoder.decodeSingularUInt64Field(value: &self.atSequence) }()
       case 14: try { try decoder.decodeSingularInt64Field(value: &self.atTime) }()
       case 15: try { try decoder.decodeSingularUInt64Field(value: &self.minSequence) }()
@@ -648,6 +657,12 @@ nonisolated extension Lattice_V1_MirrorQuery: SwiftProtobuf.Message, SwiftProtob
     if self.lastSequence != 0 {
       try visitor.visitSingularUInt64Field(value: self.lastSequence, fieldNumber: 10)
     }
+    if !self.actor.isEmpty {
+      try visitor.visitSingularStringField(value: self.actor, fieldNumber: 11)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 12)
+    }
     if self.atSequence != 0 {
       try visitor.visitSingularUInt64Field(value: self.atSequence, fieldNumber: 13)
     }
@@ -671,6 +686,8 @@ nonisolated extension Lattice_V1_MirrorQuery: SwiftProtobuf.Message, SwiftProtob
     if lhs.sequence != rhs.sequence {return false}
     if lhs.index != rhs.index {return false}
     if lhs.lastSequence != rhs.lastSequence {return false}
+    if lhs.actor != rhs.actor {return false}
+    if lhs.reason != rhs.reason {return false}
     if lhs.atSequence != rhs.atSequence {return false}
     if lhs.atTime != rhs.atTime {return false}
     if lhs.minSequence != rhs.minSequence {return false}

@@ -793,6 +793,12 @@ package nonisolated struct Lattice_V1_NodeStatus: @unchecked Sendable {
     set {_uniqueStorage()._anchoredSequence = newValue}
   }
 
+  /// The data was restored and `lattice directives resume` was not said yet: nothing is sent to shadows.
+  package var directivesFenced: Bool {
+    get {_storage._directivesFenced}
+    set {_uniqueStorage()._directivesFenced = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1935,7 +1941,7 @@ nonisolated extension Lattice_V1_NodeQuery: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}node_id\0\u{1}version\0\u{1}mode\0\u{3}sync_policy\0\u{3}first_sequence\0\u{3}durable_sequence\0\u{3}log_bytes\0\u{1}segments\0\u{3}checkpoint_sequence\0\u{3}semantics_version\0\u{1}leader\0\u{3}leader_id\0\u{3}leader_epoch\0\u{3}accepted_messages\0\u{3}accepted_events\0\u{3}refused_events\0\u{3}rejected_messages\0\u{3}duplicate_messages\0\u{1}gaps\0\u{3}backward_clock_steps\0\u{3}eviction_suspended\0\u{1}intake\0\u{3}started_at\0\u{3}disk_free_bytes\0\u{3}retention_days_left\0\u{1}machines\0\u{4}\u{d}disk_total_bytes\0\u{3}disk_pressure\0\u{3}anchored_sequence\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}node_id\0\u{1}version\0\u{1}mode\0\u{3}sync_policy\0\u{3}first_sequence\0\u{3}durable_sequence\0\u{3}log_bytes\0\u{1}segments\0\u{3}checkpoint_sequence\0\u{3}semantics_version\0\u{1}leader\0\u{3}leader_id\0\u{3}leader_epoch\0\u{3}accepted_messages\0\u{3}accepted_events\0\u{3}refused_events\0\u{3}rejected_messages\0\u{3}duplicate_messages\0\u{1}gaps\0\u{3}backward_clock_steps\0\u{3}eviction_suspended\0\u{1}intake\0\u{3}started_at\0\u{3}disk_free_bytes\0\u{3}retention_days_left\0\u{1}machines\0\u{4}\u{d}disk_total_bytes\0\u{3}disk_pressure\0\u{3}anchored_sequence\0\u{3}directives_fenced\0")
 
   fileprivate class _StorageClass {
     var _asOf: Lattice_V1_AsOf? = nil
@@ -1968,6 +1974,7 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
     var _diskTotalBytes: UInt64 = 0
     var _diskPressure: String = String()
     var _anchoredSequence: UInt64 = 0
+    var _directivesFenced: Bool = false
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2008,6 +2015,7 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
       _diskTotalBytes = source._diskTotalBytes
       _diskPressure = source._diskPressure
       _anchoredSequence = source._anchoredSequence
+      _directivesFenced = source._directivesFenced
     }
   }
 
@@ -2056,6 +2064,7 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
         case 40: try { try decoder.decodeSingularUInt64Field(value: &_storage._diskTotalBytes) }()
         case 41: try { try decoder.decodeSingularStringField(value: &_storage._diskPressure) }()
         case 42: try { try decoder.decodeSingularUInt64Field(value: &_storage._anchoredSequence) }()
+        case 43: try { try decoder.decodeSingularBoolField(value: &_storage._directivesFenced) }()
         default: break
         }
       }
@@ -2158,6 +2167,9 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
       if _storage._anchoredSequence != 0 {
         try visitor.visitSingularUInt64Field(value: _storage._anchoredSequence, fieldNumber: 42)
       }
+      if _storage._directivesFenced != false {
+        try visitor.visitSingularBoolField(value: _storage._directivesFenced, fieldNumber: 43)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2197,6 +2209,7 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
         if _storage._diskTotalBytes != rhs_storage._diskTotalBytes {return false}
         if _storage._diskPressure != rhs_storage._diskPressure {return false}
         if _storage._anchoredSequence != rhs_storage._anchoredSequence {return false}
+        if _storage._directivesFenced != rhs_storage._directivesFenced {return false}
         return true
       }
       if !storagesAreEqual {return false}

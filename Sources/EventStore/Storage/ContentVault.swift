@@ -33,6 +33,8 @@ package final class ContentVault: Sendable {
         var current: [Day: Key] = [:]
         /// Those that were read.
         var known: [UInt64: SymmetricKey] = [:]
+        /// Counts destructions: what was read from the disk before one is not remembered after it.
+        var generation: UInt64 = 0
     }
 
     private static let version: UInt8 = 1
@@ -123,12 +125,13 @@ package final class ContentVault: Sendable {
     }
 
     private func secret(_ id: UInt64) throws(EventStoreError) -> SymmetricKey? {
-        if let known = keys.withLock({ $0.known[id] }) { return known }
+        let (known, generation) = keys.withLock { ($0.known[id], $0.generation) }
+        if let known { return known }
         let end = "." + Self.hexadecimal(id) + Self.suffix
         guard let name = try storage.fileNames(in: directory).first(where: { $0.hasSuffix(end) }) else { return nil }
         let bytes = try storage.open(directory + "/" + name, .read).readAll()
         let secret = SymmetricKey(data: bytes)
-        keys.withLock { Self.remember(id, secret, &$0) }
+        keys.withLock { if $0.generation == generation { Self.remember(id, secret, &$0) } }
         return secret
     }
 
@@ -169,7 +172,10 @@ package final class ContentVault: Sendable {
         }
         try storage.synchronizeDirectory(directory)
         // Nobody can tell from here which ones they were in memory: all are read anew.
-        keys.withLock { $0.known.removeAll() }
+        keys.withLock { keys in
+            keys.known.removeAll()
+            keys.generation &+= 1
+        }
         return names.count
     }
 

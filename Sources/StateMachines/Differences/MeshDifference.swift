@@ -198,6 +198,7 @@ package struct MeshDifference: Sendable, Hashable {
             ("enabled", .boolean(first.enabled), .boolean(second.enabled)),
             ("allowed", .boolean(old.isAllowed), .boolean(new.isAllowed)),
             ("shadow", .text(first.shadowEndpoint), .text(second.shadowEndpoint)),
+            ("baseline", .text(first.baselineEndpoint), .text(second.baselineEndpoint)),
             ("mode", .text("\(first.mode)"), .text("\(second.mode)")),
             (
                 "sample_rate_basis_points", number(UInt64(first.sampleRateBasisPoints)),

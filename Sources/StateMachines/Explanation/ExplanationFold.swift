@@ -49,7 +49,7 @@ package struct ExplanationFold: Sendable {
         case .clock(let event): take(event, record)
         case .mirror(let event): take(event, record)
         case .registry(.instanceSelected(let batch)): remember(batch)
-        case .registry, .trace, .opaque: break
+        case .registry, .trace, .audit, .opaque: break
         }
     }
 
@@ -91,6 +91,8 @@ package struct ExplanationFold: Sendable {
                 MeshFact(
                     .settings, at: position, record.recordedAt, after: "semantics \(version)", reason: reason,
                     actor: actor))
+        // What a node sends to shadows changes no trace.
+        case .directivesResumed: break
         }
     }
 

@@ -51,7 +51,7 @@ package struct MeshExpression: Sendable {
         case .mirror: return families.contains(.mirror)
         case .trace: return families.contains(.trace)
         case .clock, .policy: return true
-        case .opaque: return false
+        case .audit, .opaque: return false
         }
     }
 

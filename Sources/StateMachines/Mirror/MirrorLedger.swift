@@ -19,6 +19,8 @@ package enum MirrorLedgerReason: UInt8, Sendable, Hashable, CaseIterable {
     /// Its mirror was removed.
     case removed
     case dispatchFailed, dispatchTimedOut, dispatchRejected, dispatchSkipped
+    /// The second primary gave no answer to learn noise from; the shadow's copy is another matter.
+    case baselineUnanswered
 
     /// The word in answers.
     package var name: String {
@@ -42,6 +44,7 @@ package enum MirrorLedgerReason: UInt8, Sendable, Hashable, CaseIterable {
         case .dispatchTimedOut: "dispatch_timed_out"
         case .dispatchRejected: "dispatch_rejected"
         case .dispatchSkipped: "dispatch_skipped"
+        case .baselineUnanswered: "baseline_unanswered"
         }
     }
 }

@@ -90,6 +90,8 @@ private struct SpecificationReader {
         case "buffer_requests": result.bufferRequests = UInt32(try field.whole(1...100_000))
         case "buffer_bytes": result.bufferBytes = try field.whole(1...1_073_741_824)
         case "shadow_auth": result.shadowAuthentication = try field.text()
+        case "baseline_endpoint": result.baselineEndpoint = try field.text()
+        case "baseline_auth": result.baselineAuthentication = try field.text()
         case "ignore_fields": result.ignoreFields = try field.texts()
         case "unordered_arrays": result.unorderedArrays = try field.texts()
         case "compared_headers": result.comparedHeaders = try field.texts()
@@ -101,6 +103,12 @@ private struct SpecificationReader {
         if result.mirrorID.isEmpty { throw InvalidField("mirror_id", "is missing") }
         if result.sourceService.isEmpty { throw InvalidField("source_service", "is missing") }
         if result.shadowEndpoint.isEmpty { throw InvalidField("shadow_endpoint", "is missing") }
+        if result.baselineEndpoint.isEmpty, !result.baselineAuthentication.isEmpty {
+            throw InvalidField("baseline_auth", "goes with baseline_endpoint")
+        }
+        if !result.baselineEndpoint.isEmpty, result.baselineEndpoint.equalsInBytes(result.shadowEndpoint) {
+            throw InvalidField("baseline_endpoint", "is the shadow: it runs production's own version")
+        }
         _ = try result.comparisonRules()
         return result
     }

@@ -23,6 +23,11 @@ package struct ShadowAllowList: Sendable, Hashable {
         allowLoopback = false
     }
 
+    /// Whether a mirror may send to its shadow, and to its second primary where it has one.
+    func allows(_ mirror: MirrorConfiguration) -> Bool {
+        allows(mirror.shadowEndpoint) && (mirror.baselineEndpoint.isEmpty || allows(mirror.baselineEndpoint))
+    }
+
     /// Whether a shadow may be sent to: on the list, and an address that a service may have at all.
     ///
     /// A name is allowed as such; whoever connects resolves it once and judges the address.

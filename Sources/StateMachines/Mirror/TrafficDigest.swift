@@ -157,7 +157,7 @@ extension TrafficMirror {
             let source = sourceIndex(read.configuration.sourceService)
         else { return false }
         var row = read
-        row.isAllowed = sources[source].allowed.allows(row.configuration.shadowEndpoint)
+        row.isAllowed = sources[source].allowed.allows(row.configuration)
         row.isDirty = true
         mirrors.append(row)
         let index = mirrors.count - 1

@@ -118,6 +118,11 @@ extension TrafficMirror {
         case .success(let found): mirror = found
         case .failure(let reason): return reason.reason
         }
+        if event.isBaseline {
+            if event.outcome != .succeeded { mirrors[mirror].ledger.count(.baselineUnanswered) }
+            touch(mirror)
+            return nil
+        }
         guard let index = mirrors[mirror].index(of: event.directive.causeSequence, event.directive.causeIndex),
             mirrors[mirror].pending[index].phase == .waiting
         else { return .unknownDirective }

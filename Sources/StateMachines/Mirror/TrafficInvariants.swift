@@ -27,7 +27,7 @@ extension TrafficMirror {
             expect(isAccounted(row), "\(row.id) loses nothing silently")
             let source = sourceIndex(row.configuration.sourceService)
             expect(source.map { sources[$0].mirrors.contains(index) } == true, "\(row.id) is found by its source")
-            let isAllowed = source.map { sources[$0].allowed.allows(row.configuration.shadowEndpoint) }
+            let isAllowed = source.map { sources[$0].allowed.allows(row.configuration) }
             expect(isAllowed == row.isAllowed, "\(row.id) knows whether it is allowed")
         }
         expect(sum == sumFromScratch(), "the sum is that of the entities")

@@ -37,7 +37,7 @@ package struct TrafficMirror: StateMachine {
         switch admitted.record.event {
         case .mirror(let event): take(event, &outcome)
         case .clock(let event): take(event)
-        case .registry, .policy, .trace, .opaque: break
+        case .registry, .policy, .trace, .audit, .opaque: break
         }
         return outcome
     }
@@ -111,7 +111,7 @@ package struct TrafficMirror: StateMachine {
         _ source: String, _ event: MirrorConfiguration, _ isReplaced: inout Bool
     ) -> RefusalReason? {
         guard event.isInRange else { return .invalidSetting }
-        guard let owner = sourceIndex(source), sources[owner].allowed.allows(event.shadowEndpoint) else {
+        guard let owner = sourceIndex(source), sources[owner].allowed.allows(event) else {
             return .shadowNotAllowed
         }
         var configuration = event
@@ -181,7 +181,7 @@ package struct TrafficMirror: StateMachine {
         sources[index].allowed = list
         touch(source: index)
         for mirror in sources[index].mirrors {
-            mirrors[mirror].isAllowed = list.allows(mirrors[mirror].configuration.shadowEndpoint)
+            mirrors[mirror].isAllowed = list.allows(mirrors[mirror].configuration)
             touch(mirror)
         }
         return nil

@@ -39,7 +39,7 @@ package struct ServiceRegistry: StateMachine {
         case .registry(let event): take(event, admitted.record, &work)
         case .clock(let event): take(event, &work)
         case .policy(let event): take(event, &work)
-        case .mirror, .trace, .opaque: break
+        case .mirror, .trace, .audit, .opaque: break
         }
         finish(&work)
         return work.outcome
@@ -84,7 +84,7 @@ package struct ServiceRegistry: StateMachine {
 
     private mutating func take(_ event: PolicyEvent, _ work: inout Work) {
         switch event {
-        case .semanticsActivated, .tracesConfigured: break
+        case .semanticsActivated, .tracesConfigured, .directivesResumed: break
         case .registryConfigured(let change):
             guard let changed = settings.applying(change) else { return work.outcome.refuse(0, .invalidSetting) }
             let isWindowChanged = changed.evictAfter != settings.evictAfter
@@ -209,7 +209,7 @@ package struct ServiceRegistry: StateMachine {
 
     private mutating func deregister(_ batch: Batch<Deregistration>, _ record: EventRecord, _ work: inout Work) {
         for (index, event) in batch.events.enumerated() {
-            if let reason = deregister(event, batch.serviceName, index, &work) {
+            if let reason = deregister(event, batch.serviceName, index, record.administrator, &work) {
                 work.outcome.refuse(index, reason)
             } else {
                 work.outcome.accepted += 1
@@ -218,7 +218,7 @@ package struct ServiceRegistry: StateMachine {
     }
 
     private mutating func deregister(
-        _ event: Deregistration, _ service: String, _ index: Int, _ work: inout Work
+        _ event: Deregistration, _ service: String, _ index: Int, _ administrator: String, _ work: inout Work
     ) -> RefusalReason? {
         guard let slot = instances.slot(of: event.instanceID), let row = instances[slot] else {
             return .unknownInstance
@@ -228,7 +228,10 @@ package struct ServiceRegistry: StateMachine {
             return event.incarnation < row.instance.incarnation ? .staleIncarnation : .incarnationMismatch
         }
         if event.occurredAt - moment.logTime > Limits.timeAhead { return .timeAhead }
-        let actor = event.actor.isEmpty ? "service:\(service)" : "unverified:\(event.actor)"
+        let actor =
+            !administrator.isEmpty
+            ? "operator:\(administrator)"
+            : event.actor.isEmpty ? "service:\(service)" : Unverified.named(event.actor)
         remove(
             slot, .deregistered, reason: event.reason, actor: actor,
             position: EventPosition(sequence: moment.sequence, index: UInt32(index)), &work)

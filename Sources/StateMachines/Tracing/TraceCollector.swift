@@ -65,7 +65,7 @@ package struct TraceCollector: StateMachine {
         case .trace(.spansReceived(let batch)): take(batch, &outcome)
         case .clock(.tick): tick()
         case .policy(.tracesConfigured(let change)): configure(change, &outcome)
-        case .clock, .registry, .policy, .mirror, .opaque: break
+        case .clock, .registry, .policy, .mirror, .audit, .opaque: break
         }
         return outcome
     }

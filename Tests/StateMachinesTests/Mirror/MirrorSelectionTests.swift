@@ -128,12 +128,14 @@ func mirror(
                 ("buffer_requests", .number("10")), ("buffer_bytes", .number("4096")),
                 ("shadow_auth", .text("next.token")),
                 ("ignore_fields", .list([.text("id"), .text("/a/*")])), ("unordered_arrays", .list([.text("/tags")])),
-                ("compared_headers", .list([.text("etag")]))))
+                ("compared_headers", .list([.text("etag")])), ("baseline_endpoint", .text("again:80")),
+                ("baseline_auth", .text("again.token"))))
         #expect(made.mode == .filtered && made.sampleRateBasisPoints == 2_500 && made.timeout == .milliseconds(250))
         #expect(!made.enabled && made.allowWrites && made.payloadLimit == 1_024 && made.bufferRequests == 10)
         #expect(made.bufferBytes == 4_096 && made.shadowAuthentication == "next.token")
         #expect(made.includeIntents == ["a*"] && made.excludeIntents == ["b"] && made.ignoreFields == ["id", "/a/*"])
         #expect(made.unorderedArrays == ["/tags"] && made.comparedHeaders == ["etag"])
+        #expect(made.baselineEndpoint == "again:80" && made.baselineAuthentication == "again.token")
     }
 
     @Test func `errors name the field`() {
@@ -144,6 +146,8 @@ func mirror(
         #expect(error(("timeout_ms", .number("0"))) == "timeout_ms: is not a whole number from 1 to 60000")
         #expect(error(("enabled", .text("yes"))) == "enabled: is neither true nor false")
         #expect(error(("ignore_fields", .list([.text("/~")]))) == "ignore_fields: `/~` is no JSON Pointer")
+        #expect(error(("baseline_auth", .text("x"))) == "baseline_auth: goes with baseline_endpoint")
+        #expect(error(("baseline_endpoint", .text("next:80"))).hasPrefix("baseline_endpoint: is the shadow"))
         #expect(error(("colour", .null)) == "colour: is not known")
         #expect(error(("x", .null), ("mode", .text("full")), ("mode", .text("full"))) == "x: is not known")
         #expect(error(("mode", .text("full")), ("mode", .text("full"))) == "mode: stands twice")

@@ -1,0 +1,62 @@
+// Sending copies and comparing what comes back: what the dispatcher, a replay and a check have in common (Task 2).
+
+package import EventModel
+package import MeshRules
+import StateMachines
+
+/// A copy with what production answered.
+package struct ShadowCopy: Sendable {
+    package var request: ShadowRequest
+    package var production: ObservedResponse
+
+    package init(request: ShadowRequest, production: ObservedResponse) {
+        self.request = request
+        self.production = production
+    }
+}
+
+/// What came of one copy.
+package struct DispatchedCopy: Sendable {
+    package var answer: ShadowAnswer
+    /// How the answers compare; nil: the shadow gave none.
+    package var comparison: ResponseComparison?
+}
+
+/// Sends one copy to its shadow and compares the answers (Task 2, dispatch_to_shadow).
+///
+/// Whatever happens is an answer, within the request's own time.
+package func dispatchToShadow(
+    _ copy: ShadowCopy, rules: ComparisonRules, shadowHandler: any ShadowSender
+) async -> DispatchedCopy {
+    let answer = await shadowHandler.send(copy.request)
+    guard answer.outcome == .succeeded else { return DispatchedCopy(answer: answer) }
+    let comparison = compareResponses(
+        production: copy.production, shadow: ObservedResponse(shadow: answer), rules: rules)
+    return DispatchedCopy(answer: answer, comparison: comparison)
+}
+
+/// Sends copies in their order, at most `batchSize` under way at once (Task 2, batch_dispatch).
+///
+/// - Parameters:
+///   - pace: awaited before each copy, by its place; a replay waits there for the copy's time.
+///   - ended: told of each copy as it ends, by its place, one after the other.
+package func batchDispatch(
+    _ copies: [ShadowCopy], batchSize: Int, rules: ComparisonRules, shadowHandler: any ShadowSender,
+    pace: (Int) async -> Void = { _ in }, ended: (Int, DispatchedCopy) -> Void
+) async {
+    await withTaskGroup(of: (Int, DispatchedCopy).self) { group in
+        var underWay = 0
+        for (place, copy) in copies.enumerated() {
+            if underWay >= max(1, batchSize), let (place, dispatched) = await group.next() {
+                ended(place, dispatched)
+                underWay -= 1
+            }
+            await pace(place)
+            group.addTask {
+                (place, await dispatchToShadow(copy, rules: rules, shadowHandler: shadowHandler))
+            }
+            underWay += 1
+        }
+        for await (place, dispatched) in group { ended(place, dispatched) }
+    }
+}
