@@ -84,7 +84,7 @@ import Testing
 
     @Test(
         .enabled(
-            if: PythonWithOpenTelemetry.path != nil,
+            if: PythonEnvironment.openTelemetry != nil,
             "no python3 with opentelemetry-sdk and its OTLP exporters here, and PyPI can not be reached"),
         arguments: [("http", "otlp_http"), ("grpc", "otlp_grpc")])
     func `OpenTelemetry's SDK exports over TLS with a token`(kind: String, listener: String) async throws {
@@ -93,13 +93,14 @@ import Testing
             .path
         let url = try node.url(listener)
         let ca = scratch.path("ca.pem")
-        let exported = try PythonWithOpenTelemetry.run(script: script, [kind, url, ca, Self.senders])
+        let python = try #require(PythonEnvironment.openTelemetry)
+        let exported = python.run(script: script, [kind, url, ca, Self.senders])
         try #require(exported.status == 0, "\(exported.output)")
         let services = try await node.query("services")
         let operations = try #require(services["operations"] as? [[String: Any]])
         #expect(operations.map { $0["service_name"] as? String } == ["python-shop"])
         #expect(operations[0]["call_count"] as? String == "22")
-        let wrong = try PythonWithOpenTelemetry.run(script: script, [kind, url, ca, Self.readers])
+        let wrong = python.run(script: script, [kind, url, ca, Self.readers])
         #expect(wrong.status != 0, "\(wrong.output)")
     }
 
