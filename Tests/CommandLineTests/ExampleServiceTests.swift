@@ -69,8 +69,9 @@ private final class RunningExample: Sendable {
 
     @Test(arguments: [[], ["--name", "a", "--delay", "soon"], ["--name", "a", "--field", "x"]])
     func `says what is wrong with its options`(arguments: [String]) async throws {
+        let scratch = try Scratch()
         let process = try LatticeProcess(
-            arguments, in: try Scratch(), program: LatticeProcess.program("example-service"))
+            arguments, in: scratch, program: LatticeProcess.program("example-service"))
         let ended = try await process.end()
         #expect(ended.status != 0 && !ended.errors.isEmpty)
     }

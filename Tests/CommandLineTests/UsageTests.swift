@@ -7,7 +7,7 @@ import Testing
     @Test(arguments: [
         (["serv"], "did you mean `serve`?"),
         (["help", "query", "selct"], "did you mean `select`?"),
-        (["nonsense"], "there are serve, publish, query"),
+        (["nonsense"], "there are serve, gateway, publish, query"),
         (["query", "resolve"], "<service>"),
         (["query", "resolve", "x", "--at", "yesterday"], "2026-11-24T08:00:00Z"),
         (["query", "resolve", "x", "--at", "2026-11-24T08:00:00"], "with its zone"),
