@@ -52,7 +52,7 @@ extension `A node` {
             Nonsense("registry.s.exploded", Client.registration("s", [secret]), "unknown_event_type"),
             Nonsense("registry.s.tick", Client.registration("s", [secret]), "unknown_event_type"),
             Nonsense("registry.registered", Client.registration("s", [secret]), "wrong_subject"),
-            Nonsense("registry.s.t.registered", Client.registration("s", [secret]), "wrong_subject"),
+            Nonsense("registry.s.t.registered", Client.registration("s", [secret]), "unknown_event_type"),
             Nonsense("registry.a%zzb.registered", Client.registration("s", [secret]), "wrong_subject"),
             Nonsense("registry.a%62.registered", Client.registration("ab", [secret]), "wrong_subject"),
             Nonsense("clock.x.tick", secret, "wrong_subject"),

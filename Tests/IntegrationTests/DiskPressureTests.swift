@@ -55,12 +55,13 @@ import Testing
         }
     }
 
-    @Test func `refuses captures first, then spans, then all but registry and policy`() {
+    @Test func `refuses captures first, then spans, then all but registry, policy and audit`() {
         func refused(_ level: DiskPressureLevel) -> Set<EventType> { Set(EventType.allCases.filter(level.refuses)) }
         #expect(refused(.none).isEmpty)
         #expect(refused(.captures) == [.requestCaptured])
         #expect(refused(.spans) == [.requestCaptured, .spansReceived])
-        let rest = Set(EventType.allCases.filter { $0.family != .registry && $0.family != .policy })
+        let kept: Set<EventFamily> = [.registry, .policy, .audit]
+        let rest = Set(EventType.allCases.filter { !kept.contains($0.family) })
         #expect(refused(.registryOnly) == rest)
     }
 
