@@ -4,10 +4,10 @@ import EventModel
 
 /// Says whether a service may say so much now (operations.md, rates). Core mode only: what a stream holds is a fact.
 struct RateLimiter: Sendable {
-    /// What one service has left.
+    /// What one service has left, with fractions: a share that is looked at often must fill as fast as any other.
     private struct Share: Sendable {
-        var bytes: Int64
-        var spans: Int64
+        var bytes: Double
+        var spans: Double
         var filledAt: Timestamp
     }
 
@@ -29,14 +29,15 @@ struct RateLimiter: Sendable {
         if bytesPerSecond == 0 && (spansPerSecond == 0 || spans == 0) { return true }
         if shares.count >= Self.sharesMaximum && shares[service] == nil { dropFull(now) }
         var share =
-            shares[service] ?? Share(bytes: 2 * bytesPerSecond, spans: 2 * spansPerSecond, filledAt: now)
+            shares[service]
+            ?? Share(bytes: Double(2 * bytesPerSecond), spans: Double(2 * spansPerSecond), filledAt: now)
         refill(&share, now)
         let isAdmitted =
-            (bytesPerSecond == 0 || share.bytes >= Int64(bytes))
-            && (spansPerSecond == 0 || share.spans >= min(Int64(spans), 2 * spansPerSecond))
+            (bytesPerSecond == 0 || share.bytes >= Double(bytes))
+            && (spansPerSecond == 0 || share.spans >= Double(min(Int64(spans), 2 * spansPerSecond)))
         if isAdmitted {
-            if bytesPerSecond != 0 { share.bytes -= Int64(bytes) }
-            if spansPerSecond != 0 { share.spans -= Int64(spans) }
+            if bytesPerSecond != 0 { share.bytes -= Double(bytes) }
+            if spansPerSecond != 0 { share.spans -= Double(spans) }
         }
         shares[service] = share
         return isAdmitted
@@ -50,17 +51,17 @@ struct RateLimiter: Sendable {
         share.filledAt = now
     }
 
-    private static func filled(_ level: Int64, _ elapsed: Double, _ rate: Int64) -> Int64 {
-        let burst = 2 * rate
-        let gain = elapsed * Double(rate)
-        return gain >= Double(burst - level) ? burst : level + Int64(gain)
+    private static func filled(_ level: Double, _ elapsed: Double, _ rate: Int64) -> Double {
+        min(Double(2 * rate), level + elapsed * Double(rate))
     }
 
     private mutating func dropFull(_ now: Timestamp) {
         for (service, share) in shares {
             var filled = share
             refill(&filled, now)
-            if filled.bytes == 2 * bytesPerSecond && filled.spans == 2 * spansPerSecond { shares[service] = nil }
+            if filled.bytes == Double(2 * bytesPerSecond) && filled.spans == Double(2 * spansPerSecond) {
+                shares[service] = nil
+            }
         }
         if shares.count >= Self.sharesMaximum { shares.removeAll(keepingCapacity: true) }
     }

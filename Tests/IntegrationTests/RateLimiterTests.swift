@@ -32,6 +32,14 @@ private final class Limiter {
         #expect(!limiter.admits("a", bytes: 1, now: start + .seconds(3_600)))
     }
 
+    @Test func `fills as fast for who is looked at often`() {
+        let limiter = Limiter(spansPerSecond: 10_000)
+        #expect(limiter.admits("a", spans: 20_000, now: start))
+        // 20 µs are a fifth of a span: fractions must not be lost between two looks.
+        let taken = (1...50_000).count { limiter.admits("a", spans: 1, now: start + Nanoseconds($0 * 20_000)) }
+        #expect((9_990...10_000).contains(taken))
+    }
+
     @Test func `is not stopped by a clock that was set back`() {
         let limiter = Limiter(bytesPerSecond: 100)
         #expect(limiter.admits("a", bytes: 200, now: start + .seconds(3_600)))
