@@ -143,8 +143,12 @@ struct Stager: Sendable {
     private mutating func admit(
         _ route: EventRoute, _ event: Event, _ bytes: Int, _ now: Timestamp
     ) throws(Rejected) {
-        guard ![.clock, .policy, .audit].contains(route.type.family) else { return }
-        let spans = route.type.family == .trace ? event.count : 0
+        let spans: Int
+        switch route.type.family {
+        case .clock, .policy, .audit: return
+        case .trace: spans = event.count
+        case .registry, .mirror: spans = 0
+        }
         if !limiter.admits(route.owner, bytes: bytes, spans: spans, now: now) {
             throw Rejected(reason: "rate_limited")
         }
