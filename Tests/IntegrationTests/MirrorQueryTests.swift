@@ -230,8 +230,9 @@ extension `A node` {
                     #expect(old["content"]["target"].text == "erased")
                     #expect(try await Self.capture(play, second)["content"]["target"].text == "/cart/r2")
                 }
-                try await look()
+                // Looking is itself recorded, so the state is taken before.
                 let digest = await node.digest()
+                try await look()
                 await node.stop()
                 let again = try await stage.node()
                 try await look()
