@@ -72,9 +72,14 @@ final class LatticeProcess: Sendable {
         }
         process.environment = Dictionary(uniqueKeysWithValues: variables).merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
-        process.standardOutput = try Self.newFile(outputPath)
-        process.standardError = try Self.newFile(errorsPath)
+        let (output, errors) = (try Self.newFile(outputPath), try Self.newFile(errorsPath))
+        process.standardOutput = output
+        process.standardError = errors
         try process.run()
+        // The child has its own. Foundation lists the open descriptors at each start, and reads beyond the list's end
+        // where there are hundreds.
+        try output.close()
+        try errors.close()
     }
 
     deinit {
