@@ -151,6 +151,8 @@ final class MeshStage {
     }
 
     func addMirror(to shadow: HTTPService, more: String = "") async throws {
+        // From here on only a notice tells of it in time.
+        try await eventually("the gateway has asked for mirrors") { mesh.mirrorsTrouble == nil }
         try await tell(
             "mirror.shop.shadows_allowed",
             #"{"source_service":"shop","endpoints":["\#(shadow.endpoint)"],"allow_loopback":true}"#)

@@ -35,11 +35,23 @@ package struct TrafficMirror: StateMachine {
         moment = admitted.moment
         var outcome = Outcome()
         switch admitted.record.event {
-        case .mirror(let event): take(event, &outcome)
+        case .mirror(let event):
+            take(event, &outcome)
+            if outcome.accepted > 0, let source = Self.configuredSource(event) { outcome.changed = [source] }
         case .clock(let event): take(event)
         case .registry, .policy, .trace, .audit, .opaque: break
         }
         return outcome
+    }
+
+    /// The service whose mirrors are others after this event: whoever captures for it asks for them anew.
+    private static func configuredSource(_ event: MirrorEvent) -> String? {
+        switch event {
+        case .added(let batch): batch.serviceName
+        case .removed(let batch), .enabled(let batch), .disabled(let batch): batch.serviceName
+        case .shadowsAllowed(let event): event.sourceService
+        case .captured, .dispatched, .compared, .contentsErased, .drained: nil
+        }
     }
 
     private mutating func take(_ event: MirrorEvent, _ outcome: inout Outcome) {

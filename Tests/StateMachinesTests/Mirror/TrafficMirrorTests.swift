@@ -22,6 +22,18 @@ import Testing
         story.expectSameFromScratch()
     }
 
+    @Test func `watchers are told when the mirrors of a service are others, and of nothing else`() {
+        var story = MirrorStory()
+        for event in [added(mirror()), enabled(false), enabled(true)] {
+            #expect(story.append(.mirror(event)).changed == ["checkout"])
+        }
+        let allowed = MirrorEvent.shadowsAllowed(ShadowsAllowed(sourceService: "checkout", endpoints: ["10.0.0.0/8:*"]))
+        #expect(story.append(.mirror(allowed)).changed == ["checkout"])
+        #expect(story.append(.mirror(captured([RequestCapture(requestID: "r")]))).changed == [])
+        #expect(story.append(.mirror(removed())).changed == ["checkout"])
+        #expect(story.append(.mirror(removed())).changed == [], "it was refused")
+    }
+
     @Test func `adding it again replaces its configuration and keeps its counts`() {
         var story = MirrorStory()
         story.happens(added(mirror()))
