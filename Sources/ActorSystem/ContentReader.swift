@@ -50,6 +50,15 @@ package struct ContentReader: Sendable {
         return captures.first { $0.recorded.position.index == position.index }
     }
 
+    /// Whether contents that were read under an earlier value may have been erased since.
+    var generation: UInt64 { vault.generation }
+
+    /// All captured requests of a record; none where there is none or it is no capture.
+    func captures(at sequence: SequenceNumber) throws(EventStoreError) -> [ReadCapture] {
+        guard let frame = try reader.frame(at: sequence) else { return [] }
+        return try captures(of: frame)
+    }
+
     /// All captured requests of a record; none where it is no capture.
     package func captures(of frame: Frame) throws(EventStoreError) -> [ReadCapture] {
         guard frame.eventType == EventType.requestCaptured.rawValue,

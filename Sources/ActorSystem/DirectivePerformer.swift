@@ -6,17 +6,16 @@ import EventStore
 package import MeshRules
 import Messaging
 import StateMachines
+import Synchronization
 
 /// Carries out directives; what it answers is what the log is told.
 final class DirectivePerformer: Sendable {
-    private let contents: ContentReader
+    private let captures: RecentCaptures
     private let sender: any ShadowSender
     private let prefix: String
     private let baselines = BaselineMemory()
-    private let queue = DispatchQueue(label: "lattice.outbox.read", qos: .utility)
-
     init(contents: ContentReader, sender: any ShadowSender, prefix: String) {
-        self.contents = contents
+        captures = RecentCaptures(contents)
         self.sender = sender
         self.prefix = prefix
     }
@@ -92,18 +91,7 @@ final class DirectivePerformer: Sendable {
     }
 
     private func read(_ directive: ShadowDirective) async -> Result<ReadCapture, Skip> {
-        let contents = contents
-        let position = directive.cause
-        let found: Result<ReadCapture?, EventStoreError> = await withCheckedContinuation { continuation in
-            queue.async {
-                do throws(EventStoreError) {
-                    continuation.resume(returning: .success(try contents.capture(at: position)))
-                } catch {
-                    continuation.resume(returning: .failure(error))
-                }
-            }
-        }
-        switch found {
+        switch await captures.capture(at: directive.cause) {
         case .failure(let error):
             if case .gone = error.code { return .failure(Skip(text: "gone")) }
             return .failure(Skip(text: "unreadable"))
@@ -167,5 +155,69 @@ extension ObservedResponse {
                 status: answer.status, headers: rules.redact(headers: answer.headers), body: [],
                 bodyLength: answer.body.count)
         }
+    }
+}
+
+/// Reads captures for directives. One record holds many, and they are owed one after the other: the last few records stay
+/// read.
+private final class RecentCaptures: Sendable {
+    private struct Entry {
+        var sequence: SequenceNumber
+        var captures: [ReadCapture]
+    }
+
+    private struct State {
+        /// The latest first.
+        var entries: [Entry] = []
+        var generation: UInt64 = 0
+    }
+
+    /// A record is at most a message long; so many of them bound the memory.
+    private static let recordsMaximum = 4
+
+    private let contents: ContentReader
+    private let queue = DispatchQueue(label: "lattice.outbox.read", qos: .utility)
+    private let state = Mutex(State())
+
+    init(_ contents: ContentReader) { self.contents = contents }
+
+    /// Nil: there is none.
+    func capture(at position: EventPosition) async -> Result<ReadCapture?, EventStoreError> {
+        if let known = known(position.sequence) { return .success(Self.find(position, in: known)) }
+        return await withCheckedContinuation { continuation in
+            queue.async { continuation.resume(returning: self.read(position)) }
+        }
+    }
+
+    private static func find(_ position: EventPosition, in captures: [ReadCapture]) -> ReadCapture? {
+        captures.first { $0.recorded.position.index == position.index }
+    }
+
+    /// What is read already and can not have been erased since.
+    private func known(_ sequence: SequenceNumber) -> [ReadCapture]? {
+        let generation = contents.generation
+        return state.withLock { state in
+            if state.generation != generation { state.entries.removeAll() }
+            state.generation = generation
+            return state.entries.first { $0.sequence == sequence }?.captures
+        }
+    }
+
+    private func read(_ position: EventPosition) -> Result<ReadCapture?, EventStoreError> {
+        // Another copy of the same record may have been read while this one waited.
+        if let known = known(position.sequence) { return .success(Self.find(position, in: known)) }
+        let generation = contents.generation
+        let captures: [ReadCapture]
+        do throws(EventStoreError) {
+            captures = try contents.captures(at: position.sequence)
+        } catch {
+            return .failure(error)
+        }
+        state.withLock { state in
+            guard state.generation == generation else { return }
+            state.entries.insert(Entry(sequence: position.sequence, captures: captures), at: 0)
+            if state.entries.count > Self.recordsMaximum { state.entries.removeLast() }
+        }
+        return .success(Self.find(position, in: captures))
     }
 }

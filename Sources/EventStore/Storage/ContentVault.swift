@@ -159,6 +159,9 @@ package final class ContentVault: Sendable {
         }
     }
 
+    /// Grows whenever keys are destroyed: what was opened before may be erased now.
+    package var generation: UInt64 { keys.withLock { $0.generation } }
+
     private func destroy(where isDue: (String) -> Bool) throws(EventStoreError) -> Int {
         let names = try storage.fileNames(in: directory).filter { $0.hasSuffix(Self.suffix) && isDue($0) }
         if names.isEmpty { return 0 }
