@@ -1,6 +1,7 @@
 // Spans and observations in batches: what arrives, what is dropped, and what happens while nobody takes them.
 
 import ActorSystem
+import Dispatch
 import EventModel
 import MeshRules
 import Messaging
@@ -9,6 +10,38 @@ import Synchronization
 import Testing
 
 @testable import LatticeClient
+
+/// Hears every event of a bus in memory and says that it is recorded, as a node does.
+final class AcceptingLedger: Sendable {
+    private let heard = Mutex<[Message]>([])
+
+    init(_ bus: InMemoryMessageBus, _ subject: String) throws {
+        let subscription = try bus.subscribe(subject, queueGroup: nil, limits: .standard)
+        DispatchQueue(label: "ledger").async { [weak self] in
+            while let messages = try? subscription.receive(maximum: 100, timeout: .milliseconds(50)) {
+                guard let self else { return subscription.drain() }
+                for message in messages { self.record(message, bus) }
+            }
+        }
+    }
+
+    private func record(_ message: Message, _ bus: InMemoryMessageBus) {
+        heard.withLock { $0.append(message) }
+        guard let inbox = message.header("Lattice-Reply") else { return }
+        var writer = WireWriter(capacity: 32)
+        writer.field(1, UInt64(1))
+        writer.field(3, "accepted")
+        try? bus.publish(Message(subject: inbox, headers: [], payload: writer.bytes))
+    }
+
+    /// What came since the last call.
+    func takeMessages() -> [Message] {
+        heard.withLock { heard in
+            defer { heard = [] }
+            return heard
+        }
+    }
+}
 
 /// Spans of a trace.
 enum SomeSpans {
@@ -100,12 +133,12 @@ extension `The SDK` {
 
         @Test func `what is larger than a message is told in several`() async throws {
             let bus = InMemoryMessageBus(maximumPayload: 10_000)
-            let heard = try bus.subscribe("lattice.events.>", queueGroup: nil, limits: .standard)
+            let ledger = try AcceptingLedger(bus, "lattice.events.>")
             let publisher = SpanPublisher(MeshConnection(bus: bus), limits: Self.waiting)
             let tags = [SpanTag("text", String(repeating: "x", count: 1_000))]
             for number in UInt64(1)...20 { publisher.publish(SomeSpans.span(number, tags: tags)) }
             #expect(await publisher.flush(within: .seconds(5)))
-            let messages = try heard.receive(maximum: 100, timeout: .seconds(5))
+            let messages = ledger.takeMessages()
             #expect(messages.allSatisfy { $0.payload.count <= 10_000 - 4_096 } && messages.count > 1)
             let counts = try messages.map { try SpanBatch(facts: $0.payload[...]).count }
             #expect(counts.reduce(0, +) == 20 && publisher.figures.published == 20)
@@ -158,6 +191,47 @@ extension `The SDK` {
             }
         }
 
+        @Test func `spans wait while no node is there, and each is recorded once`() async throws {
+            try await MeshStage.with { stage in
+                let connection = try await stage.connect()
+                let hasty = MeshConnection(bus: connection.bus, requestTimeout: .milliseconds(200))
+                let publisher = SpanPublisher(hasty)
+                stage.run { await publisher.run() }
+                publisher.publish(SomeSpans.span(1))
+                #expect(try await eventually { publisher.figures.published == 1 })
+                await stage.stopNode()
+                for number in UInt64(2)...200 { publisher.publish(SomeSpans.span(number)) }
+                try await Task.sleep(for: .milliseconds(700))
+                #expect(publisher.figures.pending == 199, "NATS has taken them, and nobody has heard them")
+                try await stage.startNode()
+                #expect(try await eventually { publisher.figures.pending == 0 })
+                #expect(publisher.figures.published == 200 && publisher.figures.failed == 0)
+                #expect(try await spans(1, connection).count == 200)
+            }
+        }
+
+        @Test func `a hurried publisher does not wait for company`() async throws {
+            try await MeshStage.with { stage in
+                let connection = try await stage.connect()
+                let publisher = SpanPublisher(connection, limits: Self.waiting)
+                stage.run { await publisher.run() }
+                publisher.publish(SomeSpans.span(1))
+                publisher.hurry()
+                #expect(try await eventually { publisher.figures.published == 1 })
+            }
+        }
+
+        @Test func `what is told of an instance that is gone is refused, and that is counted`() async throws {
+            try await MeshStage.with { stage in
+                let connection = try await stage.connect()
+                let publisher = EventPublisher(connection)
+                stage.run { await publisher.run() }
+                publisher.publish(HealthReport(instanceID: "x", healthy: false, lastCheck: WallClock.now), of: "cart")
+                #expect(try await eventually { publisher.figures.refused == 1 })
+                #expect(publisher.figures.pending == 0 && publisher.figures.published == 0)
+            }
+        }
+
         // MARK: Observations
 
         @Test func `health, load and choices reach the registry`() async throws {
@@ -187,7 +261,7 @@ extension `The SDK` {
 
         @Test func `captures carry what was redacted and nothing else`() async throws {
             let bus = InMemoryMessageBus()
-            let heard = try bus.subscribe("lattice.events.mirror.cart.captured", queueGroup: nil, limits: .standard)
+            let ledger = try AcceptingLedger(bus, "lattice.events.mirror.cart.captured")
             let publisher = EventPublisher(MeshConnection(bus: bus), limits: Self.waiting)
             let captures = try CapturePublisher(publisher, service: "cart", secretMembers: ["pin"])
             var exchange = CapturedExchange(requestID: "r1")
@@ -205,7 +279,7 @@ extension `The SDK` {
             exchange.latency = .milliseconds(3)
             #expect(captures.capture(exchange))
             #expect(await publisher.flush(within: .seconds(5)))
-            let message = try #require(try heard.receive(maximum: 1, timeout: .seconds(5)).first)
+            let message = try #require(ledger.takeMessages().first)
             let split = MirrorAttachment.split(message.payload[...], of: .requestCaptured)
             let contents = try MirrorAttachment.captured(split.contents)
             #expect(contents.map(\.responseBody) == [Array("ok".utf8)])

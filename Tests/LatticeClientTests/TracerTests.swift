@@ -22,11 +22,11 @@ private struct Headers: Injector, Extractor {
 /// A tracer whose messages are read where they are published.
 private struct Bench {
     let tracer: LatticeTracer
-    let heard: any MessageSubscription
+    let ledger: AcceptingLedger
 
     init(_ sampling: TraceSampling = .all, resource: [EventModel.SpanTag] = []) throws {
         let bus = InMemoryMessageBus()
-        heard = try bus.subscribe("lattice.events.trace.>", queueGroup: nil, limits: .standard)
+        ledger = try AcceptingLedger(bus, "lattice.events.trace.>")
         var options = LatticeTracer.Options()
         options.sampling = sampling
         options.resource = resource
@@ -36,12 +36,9 @@ private struct Bench {
     }
 
     /// What was published until now.
-    func spans() throws -> [EventModel.TraceSpan] {
-        tracer.forceFlush()
-        guard heard.pendingCount > 0 else { return [] }
-        return try heard.receive(maximum: 100, timeout: .seconds(1)).flatMap { message in
-            try SpanBatch(facts: message.payload[...]).spans
-        }
+    func spans() async throws -> [EventModel.TraceSpan] {
+        guard await tracer.flush(within: .seconds(5)) else { throw StageFailure("not all spans have an outcome") }
+        return try ledger.takeMessages().flatMap { try SpanBatch(facts: $0.payload[...]).spans }
     }
 
     func extracted(_ headers: [String: String]) -> InstrumentationContext {
@@ -66,7 +63,7 @@ private struct Bench {
 
     // MARK: Spans
 
-    @Test func `a span says all that was said of it`() throws {
+    @Test func `a span says all that was said of it`() async throws {
         let bench = try Bench(resource: [EventModel.SpanTag("host.name", "one")])
         let elsewhere = bench.extracted(["traceparent": Self.parent + "01", "tracestate": "a=1"])
         let span = bench.tracer.startSpan("pay", context: .topLevel, ofKind: .client)
@@ -83,7 +80,7 @@ private struct Bench {
         #expect(span.isRecording)
         span.end()
         #expect(!span.isRecording)
-        let found = try #require(try bench.spans().first)
+        let found = try #require(try await bench.spans().first)
         #expect(found.operationName == "pay by card" && found.kind == .client && found.parentSpanID == nil)
         #expect(found.status == .error && found.statusMessage == "declined" && found.peerService == "bank")
         #expect(found.serviceName == "shop" && found.scopeName == "tests" && found.scopeVersion == "1")
@@ -102,10 +99,10 @@ private struct Bench {
         (Tracing.SpanKind.server, EventModel.SpanKind.server), (.client, .client), (.producer, .producer),
         (.consumer, .consumer), (.internal, .internal),
     ])
-    func `kinds are kept`(kind: Tracing.SpanKind, expected: EventModel.SpanKind) throws {
+    func `kinds are kept`(kind: Tracing.SpanKind, expected: EventModel.SpanKind) async throws {
         let bench = try Bench()
         bench.tracer.withSpan("work", ofKind: kind) { _ in }
-        #expect(try bench.spans().map(\.kind) == [expected])
+        #expect(try await bench.spans().map(\.kind) == [expected])
     }
 
     @Test func `spans within each other are parent and child`() async throws {
@@ -113,40 +110,40 @@ private struct Bench {
         await bench.tracer.withSpan("outer") { _ in
             await bench.tracer.withSpan("inner") { _ in await Task.yield() }
         }
-        let spans = try bench.spans()
+        let spans = try await bench.spans()
         #expect(spans.map(\.operationName) == ["inner", "outer"])
         #expect(spans[0].parentSpanID == spans[1].spanID && spans[0].traceID == spans[1].traceID)
     }
 
-    @Test func `an error is an event and the status`() throws {
+    @Test func `an error is an event and the status`() async throws {
         let bench = try Bench()
         #expect(throws: Broken.self) {
             try bench.tracer.withSpan("pay") { _ in throw Broken() }
         }
-        let span = try #require(try bench.spans().first)
+        let span = try #require(try await bench.spans().first)
         #expect(span.status == .error && span.logs.map(\.name) == ["exception"])
         #expect(span.logs[0].fields.contains(EventModel.SpanTag("exception.message", "the till is empty")))
     }
 
-    @Test func `after its end nothing of a span changes`() throws {
+    @Test func `after its end nothing of a span changes`() async throws {
         let bench = try Bench()
         let span = bench.tracer.startSpan("pay")
         span.end()
         span.operationName = "other"
         span.attributes["late"] = 1
         span.end()
-        let spans = try bench.spans()
+        let spans = try await bench.spans()
         #expect(spans.map(\.operationName) == ["pay"] && spans[0].tags.isEmpty)
     }
 
-    @Test func `secrets do not leave the process, and long texts are cut`() throws {
+    @Test func `secrets do not leave the process, and long texts are cut`() async throws {
         let bench = try Bench()
         bench.tracer.withSpan(String(repeating: "x", count: 300)) { span in
             span.attributes["http.request.header.authorization"] = "Bearer s3cret"
             span.attributes["url.full"] = "https://me:s3cret@shop/pay?token=s3cret&id=7"
             span.attributes["body"] = String(repeating: "ü", count: 4_000)
         }
-        let span = try #require(try bench.spans().first)
+        let span = try #require(try await bench.spans().first)
         #expect(!span.tags.contains { "\($0.value)".contains("s3cret") })
         #expect(span.tag("url.full")?.description.contains("id=7") == true)
         #expect(span.operationName.utf8.count == 256)
@@ -155,24 +152,24 @@ private struct Bench {
 
     // MARK: Sampling
 
-    @Test func `a trace that is not sampled costs no message, and its context travels`() throws {
+    @Test func `a trace that is not sampled costs no message, and its context travels`() async throws {
         let bench = try Bench(TraceSampling(basisPoints: 0))
         let headers = bench.tracer.withSpan("pay") { span -> [String: String] in
             #expect(!span.isRecording && span.context.isTraceSampled == false)
             return bench.injected(span.context)
         }
-        #expect(try bench.spans().isEmpty)
+        #expect(try await bench.spans().isEmpty)
         let context = bench.extracted(headers)
         #expect(context.isTraceSampled == false && context.traceID != nil)
         #expect(headers["traceparent"]?.hasSuffix("-02") == true)
     }
 
-    @Test func `the sender's decision holds`() throws {
+    @Test func `the sender's decision holds`() async throws {
         for (flags, sampling, isRecorded) in [("01", TraceSampling(basisPoints: 0), true), ("00", .all, false)] {
             let bench = try Bench(sampling)
             let context = bench.extracted(["traceparent": Self.parent + flags])
             bench.tracer.withSpan("pay", context: context) { _ in }
-            let spans = try bench.spans()
+            let spans = try await bench.spans()
             #expect(spans.count == (isRecorded ? 1 : 0))
             #expect(spans.allSatisfy { $0.traceID.description == "12345678901234567890123456789012" })
             #expect(spans.allSatisfy { $0.parentSpanID?.description == "1234567890123456" })

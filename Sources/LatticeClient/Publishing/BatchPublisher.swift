@@ -13,41 +13,58 @@ struct EncodedBatch: Sendable {
 }
 
 /// A bounded queue by key with one task that empties it. What does not fit is dropped and counted.
+///
+/// A batch leaves the queue once the node has said what became of it; until then it is sent again, under the same
+/// `Nats-Msg-Id`, so that a repeat is told from a new one.
 final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendable {
     /// Makes messages of at most so many bytes; what it leaves out is counted as invalid.
     typealias Encode = @Sendable (_ key: Key, _ elements: [Element], _ bytesMaximum: Int) -> [EncodedBatch]
 
-    private struct Group {
+    /// What waits under one key, and what of it is under way.
+    private struct Lane {
         var elements: [Element] = []
         var bytes = 0
+        /// Encoded, and handed back without an outcome.
+        var returned: [Parcel] = []
+        var underWay = 0
+    }
+
+    /// What one task delivers, in order.
+    private struct Parcel: Sendable {
+        var key: Key
+        var batches: [EncodedBatch]
+        var bytes: Int
     }
 
     private struct State {
-        var groups: [Key: Group] = [:]
+        var lanes: [Key: Lane] = [:]
         /// Keys in the order in which they came.
         var order: [Key] = []
-        /// Encoded, and not taken by the bus yet.
-        var unsent: [EncodedBatch] = []
         var bytes = 0
         var figures = PublisherFigures()
         var isClosing = false
         /// The task sleeps until something comes.
         var isIdle = true
+        var isHurried = false
 
-        var isEmpty: Bool { order.isEmpty && unsent.isEmpty }
+        var hasWaiting: Bool { lanes.values.contains { !$0.elements.isEmpty || !$0.returned.isEmpty } }
     }
 
     private let connection: MeshConnection
     private let limits: PublisherLimits
+    /// How many batches of a key may be under way at once: one where order matters.
+    private let parallel: @Sendable (Key) -> Int
     private let encode: Encode
     private let state = Mutex(State())
     private let bell = Bell()
-    /// Held while messages are handed to the bus, so that they go out in order.
-    private let sending = Mutex(())
 
-    init(_ connection: MeshConnection, _ limits: PublisherLimits, encode: @escaping Encode) {
+    init(
+        _ connection: MeshConnection, _ limits: PublisherLimits, parallel: @escaping @Sendable (Key) -> Int,
+        encode: @escaping Encode
+    ) {
         self.connection = connection
         self.limits = limits
+        self.parallel = parallel
         self.encode = encode
     }
 
@@ -61,12 +78,12 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
                 state.figures.dropped += 1
                 return (false, false)
             }
-            if state.groups[key] == nil { state.order.append(key) }
-            state.groups[key, default: Group()].elements.append(element)
-            state.groups[key, default: Group()].bytes += bytes
+            if state.lanes[key] == nil { state.order.append(key) }
+            state.lanes[key, default: Lane()].elements.append(element)
+            state.lanes[key, default: Lane()].bytes += bytes
             state.bytes += bytes
             state.figures.pending += 1
-            let isFull = (state.groups[key]?.elements.count ?? 0) >= limits.batch || state.bytes >= limits.batchBytes
+            let isFull = (state.lanes[key]?.elements.count ?? 0) >= limits.batch || state.bytes >= limits.batchBytes
             let rings = state.isIdle || isFull
             if rings { state.isIdle = false }
             return (true, rings)
@@ -80,102 +97,190 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
     /// Publishes until the task is cancelled or the service group shuts down; then what is left, for at most
     /// ``PublisherLimits/shutdown``.
     func run() async {
-        await withGracefulShutdownHandler {
-            await pump()
-        } onGracefulShutdown: {
-            self.state.withLock { $0.isClosing = true }
-            self.bell.ring()
-        }
-        _ = await flush(within: limits.shutdown)
+        await cancelWhenGracefulShutdown { await self.pump() }
+        state.withLock { $0.isClosing = true }
+        // The task may be cancelled already, and what is left has to be told all the same.
+        _ = await Task { await self.flush(within: self.limits.shutdown) }.value
         state.withLock { state in
-            state.isClosing = true
             state.figures.failed += UInt64(state.figures.pending)
             state.figures.pending = 0
-            (state.groups, state.order, state.unsent, state.bytes) = ([:], [], [], 0)
+            (state.lanes, state.order, state.bytes) = ([:], [], 0)
         }
     }
 
     private func pump() async {
-        while !Task.isCancelled {
-            let (isIdle, isClosing) = state.withLock { state in
-                state.isIdle = state.isEmpty
-                return (state.isIdle, state.isClosing)
-            }
-            if isClosing { return }
-            // A ring while idle begins an interval; the next one, that a batch is full, ends it.
-            await bell.wait(atMost: isIdle ? .seconds(3_600) : limits.interval)
-            if !isIdle { publishPending() }
-        }
-    }
-
-    /// Hands everything that waits to the bus; what it does not take now stays.
-    func publishPending() {
-        guard connection.isConnected else { return }
-        sending.withLock { _ in
-            takePending()
-            while let next = state.withLock({ $0.unsent.first }) {
-                do throws(BusError) {
-                    try connection.bus.publish(next.message)
-                    settle(next, isPublished: true)
-                } catch {
-                    if error.code == .notConnected { return }
-                    connection.logger.warning(
-                        "not published", metadata: ["subject": "\(next.message.subject)", "reason": "\(error)"])
-                    settle(next, isPublished: false)
+        await withDiscardingTaskGroup { group in
+            while !Task.isCancelled {
+                let isIdle = state.withLock { state in
+                    state.isIdle = !state.hasWaiting
+                    return state.isIdle
                 }
+                // A ring while idle begins an interval; the next one, that a batch is full or has ended, ends it.
+                await bell.wait(atMost: isIdle ? .seconds(3_600) : limits.interval)
+                let isHurried = state.withLock { state in
+                    defer { state.isHurried = false }
+                    return state.isHurried
+                }
+                if isIdle, !isHurried { continue }
+                for parcel in takeReady() { group.addTask { await self.deliver(parcel) } }
             }
         }
     }
 
-    /// Encodes what waits, outside the lock that those who hand over need.
-    private func takePending() {
-        let taken = state.withLock { state -> [(key: Key, elements: [Element])] in
-            defer { (state.groups, state.order, state.bytes) = ([:], [], 0) }
-            return state.order.map { ($0, state.groups[$0]?.elements ?? []) }
+    /// Sends what waits without waiting for company; ``run()`` does it.
+    func hurry() {
+        state.withLock { $0.isHurried = true }
+        bell.ring()
+    }
+
+    /// What may go now, encoded outside the lock that those who hand over need.
+    private func takeReady() -> [Parcel] {
+        guard connection.isConnected else { return [] }
+        var ready: [Parcel] = []
+        let taken = state.withLock { state -> [(key: Key, elements: [Element], bytes: Int)] in
+            var taken: [(key: Key, elements: [Element], bytes: Int)] = []
+            for key in state.order {
+                guard var lane = state.lanes[key] else { continue }
+                while lane.underWay < parallel(key) {
+                    if !lane.returned.isEmpty {
+                        ready.append(lane.returned.removeFirst())
+                    } else if !lane.elements.isEmpty {
+                        let count = min(limits.batch, lane.elements.count)
+                        let bytes = lane.bytes * count / lane.elements.count
+                        taken.append((key, Array(lane.elements.prefix(count)), bytes))
+                        lane.elements.removeFirst(count)
+                        lane.bytes -= bytes
+                    } else {
+                        break
+                    }
+                    lane.underWay += 1
+                }
+                state.lanes[key] = lane
+            }
+            return taken
         }
         let room = min(Limits.messageBytes, connection.bus.maximumPayload ?? Limits.messageBytes) - Self.headerBytes
-        for (key, elements) in taken {
-            var encoded: [EncodedBatch] = []
-            for start in stride(from: 0, to: elements.count, by: limits.batch) {
-                encoded += encode(key, Array(elements[start..<min(start + limits.batch, elements.count)]), room)
+        for (key, elements, bytes) in taken {
+            var batches = encode(key, elements, room)
+            let invalid = elements.count - batches.reduce(0) { $0 + $1.count }
+            for index in batches.indices {
+                let id = String(UInt64.random(in: .min ... .max), radix: 36)
+                batches[index].message.headers.append(MessageHeader("Nats-Msg-Id", id))
             }
-            let invalid = elements.count - encoded.reduce(0) { $0 + $1.count }
             state.withLock { state in
-                state.unsent += encoded
                 state.figures.invalid += UInt64(invalid)
                 state.figures.pending -= invalid
             }
+            ready.append(Parcel(key: key, batches: batches, bytes: bytes))
+        }
+        return ready
+    }
+
+    // MARK: Delivering
+
+    /// What came of sending a batch once.
+    private enum Result {
+        case recorded(refused: Int)
+        case lost(String)
+        case later(String)
+    }
+
+    /// Sends until each batch has an outcome, or hands back what has none when the task is cancelled.
+    private func deliver(_ parcel: Parcel) async {
+        var parcel = parcel
+        var failures = 0
+        while let batch = parcel.batches.first {
+            switch await send(batch) {
+            case .recorded(let refused):
+                settle(&parcel) { figures in
+                    figures.published += UInt64(batch.count - refused)
+                    figures.refused += UInt64(refused)
+                }
+                failures = 0
+            case .lost(let reason):
+                connection.logger.warning(
+                    "not published", metadata: ["subject": "\(batch.message.subject)", "reason": "\(reason)"])
+                settle(&parcel) { $0.failed += UInt64(batch.count) }
+            case .later(let reason):
+                failures += 1
+                connection.logger.debug(
+                    "no outcome yet", metadata: ["subject": "\(batch.message.subject)", "reason": "\(reason)"])
+                try? await Task.sleep(for: pause(failures))
+            }
+            if Task.isCancelled { break }
+        }
+        end(parcel)
+    }
+
+    private func pause(_ failures: Int) -> Duration {
+        min(.milliseconds(100) * (1 << min(failures - 1, 6)), .seconds(5)) * Double.random(in: 0.5...1)
+    }
+
+    private func send(_ batch: EncodedBatch) async -> Result {
+        guard connection.isConnected else { return .later("not connected") }
+        do {
+            let answer = try await connection.outcomes().outcome(
+                of: batch.message, timeout: connection.requestTimeout)
+            let notice = try OutcomeNotice.decode(answer.payload[...])
+            if notice.isRecorded { return .recorded(refused: min(notice.refusals.count, batch.count)) }
+            if notice.mayPass { return .later(notice.reason) }
+            if notice.word == "refused" { return .recorded(refused: batch.count) }
+            return .lost(notice.reason)
+        } catch let error as BusError {
+            switch error.code {
+            case .messageTooLarge, .invalidArgument, .closed: return .lost("\(error)")
+            default: return .later("\(error)")
+            }
+        } catch {
+            return .lost("the outcome is not understood: \(error)")
         }
     }
 
-    private func settle(_ batch: EncodedBatch, isPublished: Bool) {
+    private func settle(_ parcel: inout Parcel, _ count: (inout PublisherFigures) -> Void) {
+        let batch = parcel.batches.removeFirst()
         state.withLock { state in
-            state.unsent.removeFirst()
+            // The end may have counted it already.
+            guard state.lanes[parcel.key] != nil else { return }
             state.figures.pending -= batch.count
-            if isPublished {
-                state.figures.published += UInt64(batch.count)
-            } else {
-                state.figures.failed += UInt64(batch.count)
-            }
+            count(&state.figures)
         }
     }
 
-    /// Publishes what waits and returns when the server has it.
-    ///
-    /// - Returns: false where something is left, or the server did not say so, within `limit`.
-    func flush(within limit: Duration) async -> Bool {
-        let deadline = ContinuousClock.now + limit
-        while true {
-            publishPending()
-            let isEmpty = state.withLock { $0.isEmpty }
-            let left = deadline - .now
-            if isEmpty {
-                let result: ()? = try? await connection.bus.flush(timeout: max(left, .milliseconds(1)))
-                return result != nil
+    private func end(_ parcel: Parcel) {
+        let hasMore = state.withLock { state in
+            guard var lane = state.lanes[parcel.key] else { return false }
+            lane.underWay -= 1
+            if parcel.batches.isEmpty { state.bytes -= parcel.bytes } else { lane.returned.append(parcel) }
+            let isEmpty = lane.elements.isEmpty && lane.returned.isEmpty
+            if isEmpty, lane.underWay == 0 {
+                state.lanes[parcel.key] = nil
+                state.order.removeAll { $0 == parcel.key }
+            } else {
+                state.lanes[parcel.key] = lane
             }
-            if left <= .zero || Task.isCancelled { return false }
-            try? await Task.sleep(for: min(left, .milliseconds(20)))
+            return lane.elements.count >= limits.batch || !lane.returned.isEmpty
         }
+        if hasMore { bell.ring() }
+    }
+
+    /// Publishes what waits and returns when the node has said of all of it what became of it.
+    ///
+    /// - Returns: false where something is left after `limit`.
+    func flush(within limit: Duration) async -> Bool {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { try? await Task.sleep(for: limit) }
+            group.addTask {
+                await withDiscardingTaskGroup { deliveries in
+                    while !Task.isCancelled, self.figures.pending > 0 {
+                        for parcel in self.takeReady() { deliveries.addTask { await self.deliver(parcel) } }
+                        try? await Task.sleep(for: .milliseconds(2))
+                    }
+                }
+            }
+            await group.next()
+            group.cancelAll()
+        }
+        return figures.pending == 0
     }
 
     private static var headerBytes: Int { 4_096 }

@@ -6,13 +6,13 @@ public import ServiceLifecycle
 
 /// Takes events over from the threads that made them and publishes them in batches of one kind for one service.
 ///
-/// As with spans nothing waits, and what does not fit is dropped and counted. Of the load of an instance only the latest
+/// As with spans nobody waits, what does not fit is dropped and counted, and the rest stays until a node has it on disk. Of the load of an instance only the latest
 /// count of a batch is published.
 public final class EventPublisher: Service {
     private let publisher: BatchPublisher<ObservedKind, ObservedEvent>
 
     public init(_ connection: MeshConnection, limits: PublisherLimits = PublisherLimits()) {
-        publisher = BatchPublisher(connection, limits) { kind, events, bytesMaximum in
+        publisher = BatchPublisher(connection, limits, parallel: { $0.parallel }) { kind, events, bytesMaximum in
             ObservedMessages(
                 subject: connection.subject(kind.type, of: kind.service), kind: kind, bytesMaximum: bytesMaximum
             ).encode(events)
@@ -54,7 +54,7 @@ public final class EventPublisher: Service {
     /// Publishes until the task is cancelled or the service group shuts down.
     public func run() async { await publisher.run() }
 
-    /// Publishes what waits and returns when NATS has it; false where it did not within `limit`.
+    /// Publishes what waits and returns when it is recorded; false where it was not within `limit`.
     @discardableResult
     public func flush(within limit: Duration = .seconds(2)) async -> Bool { await publisher.flush(within: limit) }
 }

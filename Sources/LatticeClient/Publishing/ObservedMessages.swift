@@ -8,6 +8,9 @@ internal import Messaging
 struct ObservedKind: Hashable, Sendable {
     var type: EventType
     var service: String
+
+    /// How many batches may be under way at once: what is said of an instance's health and load must arrive in order.
+    var parallel: Int { type == .healthReported || type == .loadReported ? 1 : 8 }
 }
 
 /// One event that waits.

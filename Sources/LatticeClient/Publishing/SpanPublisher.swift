@@ -6,13 +6,14 @@ public import ServiceLifecycle
 
 /// Takes spans over from the threads that made them and publishes them as `<prefix>.events.trace.<service>.spans`.
 ///
-/// Nothing here waits for the network: what does not fit into the queue is dropped and counted. Run it as a service; it
+/// Who hands a span over never waits for the network: what does not fit into the queue is dropped and counted. What is in the
+/// queue stays there until a node has it on disk, however often node or NATS go away meanwhile. Run it as a service; it
 /// publishes what is left when the service group shuts down.
 public final class SpanPublisher: Service {
     private let publisher: BatchPublisher<String, TraceSpan>
 
     public init(_ connection: MeshConnection, limits: PublisherLimits = PublisherLimits()) {
-        publisher = BatchPublisher(connection, limits) { service, spans, bytesMaximum in
+        publisher = BatchPublisher(connection, limits, parallel: { _ in 8 }) { service, spans, bytesMaximum in
             SpanMessages(connection.subject(.spansReceived, of: service), service, bytesMaximum).encode(spans)
         }
     }
@@ -29,10 +30,10 @@ public final class SpanPublisher: Service {
     /// Publishes until the task is cancelled or the service group shuts down.
     public func run() async { await publisher.run() }
 
-    /// Hands what waits to NATS before it returns.
-    func handOver() { publisher.publishPending() }
+    /// Sends what waits without waiting for company.
+    func hurry() { publisher.hurry() }
 
-    /// Publishes what waits and returns when NATS has it; false where it did not within `limit`.
+    /// Publishes what waits and returns when it is recorded; false where it was not within `limit`.
     @discardableResult
     public func flush(within limit: Duration = .seconds(2)) async -> Bool { await publisher.flush(within: limit) }
 }

@@ -17,13 +17,13 @@ public enum Freshness: Sendable, Hashable, CustomStringConvertible {
         return false
     }
 
-    /// `current at 17`, `stale at 17 for …`, `unknown: …`.
+    /// `current at 17`, `stale at 17, confirmed last at 2026-11-28T12:00:00Z: …`, `unknown: …`.
     public var description: String {
         switch self {
         case .unknown(let reason): "unknown: \(reason)"
         case .current(let asOf): "current at \(asOf)"
         case .stale(let since, let asOf, let reason):
-            "stale at \(asOf), confirmed last \(since.rawValue / 1_000_000_000) s after 1970: \(reason)"
+            "stale at \(asOf), confirmed last at \(RFC3339.text(since)): \(reason)"
         }
     }
 }

@@ -150,16 +150,9 @@ public final class ServiceAnnouncement: Service {
 
     /// Announces until the service group shuts down or the task is cancelled; then takes the process out.
     public func run() async {
-        var inbox: OutcomeInbox?
-        while inbox == nil {
-            inbox = try? OutcomeInbox(connection.bus, prefix: connection.inboxPrefix)
-            if inbox == nil { await bell.wait(atMost: options.retryDelayMaximum) }
-            if Task.isCancelled { return }
-        }
-        guard let inbox else { return }
-        await cancelWhenGracefulShutdown { await self.keepAnnounced(inbox) }
+        await cancelWhenGracefulShutdown { await self.keepAnnounced() }
         // The task may be cancelled already, and this has to be said all the same.
-        await Task { await self.depart(inbox) }.value
+        await Task { await self.depart() }.value
         let watchers = shared.withLock { shared in
             defer { shared.watchers = [:] }
             return Array(shared.watchers.values)
@@ -167,10 +160,10 @@ public final class ServiceAnnouncement: Service {
         for watcher in watchers { watcher.finish() }
     }
 
-    private func keepAnnounced(_ inbox: OutcomeInbox) async {
+    private func keepAnnounced() async {
         var failures = 0
         while !Task.isCancelled {
-            let outcome = isRegistered ? await beat(inbox) : await register(inbox)
+            let outcome = isRegistered ? await beat() : await register()
             switch outcome {
             case .done:
                 failures = 0
@@ -205,7 +198,7 @@ public final class ServiceAnnouncement: Service {
 
     // MARK: Events
 
-    private func register(_ inbox: OutcomeInbox) async -> Next {
+    private func register() async -> Next {
         if state == .superseded { return .never }
         let (registration, mayTry) = shared.withLock { shared in
             let isRefused = if case .refused = shared.state { true } else { false }
@@ -218,7 +211,7 @@ public final class ServiceAnnouncement: Service {
             region: registration.locality.region, zone: registration.locality.zone, weight: registration.weight,
             metadata: registration.metadata, incarnation: registration.incarnation, occurredAt: WallClock.now)
         let outcome = await tell(
-            .registered(Registered(serviceName: registration.service, events: [event])), inbox, options.outcomeTimeout)
+            .registered(Registered(serviceName: registration.service, events: [event])), options.outcomeTimeout)
         switch outcome {
         case .accepted(let sequence):
             become(.registered(sequence))
@@ -235,11 +228,11 @@ public final class ServiceAnnouncement: Service {
         }
     }
 
-    private func beat(_ inbox: OutcomeInbox) async -> Next {
+    private func beat() async -> Next {
         let registration = registration
         let facts = EventCodec.heartbeats(
             service: registration.service, instances: [registration.instanceID], incarnation: registration.incarnation)
-        let outcome = await tell(.heartbeat, facts, registration.service, inbox, options.outcomeTimeout)
+        let outcome = await tell(.heartbeat, facts, registration.service, options.outcomeTimeout)
         switch outcome {
         case .accepted:
             reportLoad(registration)
@@ -269,14 +262,14 @@ public final class ServiceAnnouncement: Service {
     }
 
     /// Takes the process out; nobody else's, which the incarnation sees to.
-    private func depart(_ inbox: OutcomeInbox) async {
+    private func depart() async {
         guard case .registered = state else { return }
         let registration = registration
         let event = Deregistration(
             instanceID: registration.instanceID, incarnation: registration.incarnation, reason: "shutdown",
             occurredAt: WallClock.now)
         let outcome = await tell(
-            .deregistered(Batch(serviceName: registration.service, events: [event])), inbox, options.shutdown)
+            .deregistered(Batch(serviceName: registration.service, events: [event])), options.shutdown)
         switch outcome {
         case .accepted: become(.deregistered)
         case .refused(let reason), .failed(let reason): become(.pending(reason: reason))
@@ -291,17 +284,17 @@ public final class ServiceAnnouncement: Service {
         case failed(String)
     }
 
-    private func tell(_ event: RegistryEvent, _ inbox: OutcomeInbox, _ timeout: Duration) async -> Outcome {
+    private func tell(_ event: RegistryEvent, _ timeout: Duration) async -> Outcome {
         guard let encoded = EventCodec.encode(.registry(event)) else { return .failed("not encoded") }
-        return await tell(encoded.type, encoded.facts, event.serviceName, inbox, timeout)
+        return await tell(encoded.type, encoded.facts, event.serviceName, timeout)
     }
 
     private func tell(
-        _ type: EventType, _ facts: [UInt8], _ service: String, _ inbox: OutcomeInbox, _ timeout: Duration
+        _ type: EventType, _ facts: [UInt8], _ service: String, _ timeout: Duration
     ) async -> Outcome {
         do {
             let message = connection.message(type, facts, of: service)
-            let answer = try await inbox.outcome(of: message, timeout: timeout)
+            let answer = try await connection.outcomes().outcome(of: message, timeout: timeout)
             let notice = try OutcomeNotice.decode(answer.payload[...])
             switch notice.word {
             case "accepted", "duplicate": return .accepted(notice.sequence)

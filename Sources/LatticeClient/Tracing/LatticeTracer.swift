@@ -52,12 +52,12 @@ public final class LatticeTracer: Tracer, Service {
     /// Publishes until the task is cancelled or the service group shuts down.
     public func run() async { await publisher.run() }
 
-    /// Publishes what waits and returns when NATS has it; false where it did not within `limit`.
+    /// Publishes what waits and returns when it is recorded; false where it was not within `limit`.
     @discardableResult
     public func flush(within limit: Duration = .seconds(2)) async -> Bool { await publisher.flush(within: limit) }
 
-    /// Hands what waits to NATS before it returns; ``flush(within:)`` also waits until the server has it.
-    public func forceFlush() { publisher.handOver() }
+    /// Has what waits sent at once, and does not wait for it; ``flush(within:)`` does.
+    public func forceFlush() { publisher.hurry() }
 
     // MARK: Spans
 
