@@ -3,8 +3,9 @@
 #
 # Usage: scripts/dependencies.sh [test]
 #
-# Always: what the build and the node need: libnats (headers and library), nats-server, pkg-config.
-# With `test`: python3 and, in a virtual environment below .build, nats-py: the publisher in another language of the kill
+# Always: what the build and the node need: libnats (headers and library), nats-server, pkg-config; and curl, with which
+# `make run` asks.
+# With `test`: openssl for certificates, python3 and, in a virtual environment below .build, nats-py: the publisher in another language of the kill
 # test. Where PyPI can not be reached this says so and goes on; the test then says that it was skipped.
 set -eu
 cd "$(dirname "$0")/.."
@@ -17,6 +18,8 @@ needs() { missing="$missing $1"; }
 command -v nats-server >/dev/null 2>&1 || [ -x /usr/sbin/nats-server ] || needs nats-server
 [ -f /usr/include/nats/nats.h ] || pkg-config --exists libnats 2>/dev/null || needs libnats-dev
 command -v pkg-config >/dev/null 2>&1 || needs pkg-config
+command -v curl >/dev/null 2>&1 || needs curl
+[ "$mode" != test ] || command -v openssl >/dev/null 2>&1 || needs openssl
 hasPublisher() { "$environment/bin/python3" -c 'import nats' >/dev/null 2>&1; }
 if [ "$mode" = test ] && ! hasPublisher; then
     python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3 python3-venv"

@@ -104,6 +104,16 @@ package struct AdminFace: Sendable {
             ("nats", JSON.text(mesh.map { $0.connection.isConnected ? "connected" : "away" } ?? "none")),
             ("services", JSON.list(services)),
             ("mirrors", JSON.text(mesh?.mirrorsTrouble ?? "current")),
+            ("spans", Self.figures(mesh?.spans.figures)), ("events", Self.figures(mesh?.events.figures)),
+        ])
+    }
+
+    /// What has become of what was to be told.
+    private static func figures(_ figures: PublisherFigures?) -> String {
+        let figures = figures ?? PublisherFigures()
+        return JSON.object([
+            ("recorded", "\(figures.published)"), ("waiting", "\(figures.pending)"), ("refused", "\(figures.refused)"),
+            ("lost", "\(figures.dropped + figures.failed + figures.invalid)"),
         ])
     }
 

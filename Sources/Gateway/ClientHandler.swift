@@ -12,7 +12,7 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
 
     var watchIndex = -1
     let isTLS: Bool
-    private let isHTTP2: Bool
+    let isHTTP2: Bool
     private let loop: LoopContext
     private var context: ChannelHandlerContext?
     private var exchange: Exchange?

@@ -20,6 +20,7 @@ protocol ExchangeClient: AnyObject {
     /// The client's address without a port.
     var remoteAddress: String { get }
     var isTLS: Bool { get }
+    var isHTTP2: Bool { get }
     /// Whether the connection ends with this answer.
     var closesAfterAnswer: Bool { get }
 }

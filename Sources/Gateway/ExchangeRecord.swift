@@ -75,7 +75,7 @@ struct ExchangeRecord {
             fields.append(("transfer-encoding", "chunked"))
         }
         if let upgrade = judged.upgrade { fields += [("connection", "upgrade"), ("upgrade", upgrade)] }
-        let via = exchange.loop.shared.via
+        let via = client.isHTTP2 ? "2 \(GatewayShared.name)" : exchange.loop.shared.via
         fields.append(("via", judged.via.map { "\($0), \(via)" } ?? via))
         let address = client.remoteAddress
         fields.append(("x-forwarded-for", judged.forwardedFor.map { "\($0), \(address)" } ?? address))

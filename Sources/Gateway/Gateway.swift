@@ -78,6 +78,9 @@ package final class Gateway: Sendable {
     /// Puts new routes in the place of the old ones; requests in progress keep theirs.
     package func replaceRoutes(_ rules: [RouteRule]) { shared.replaceRoutes(rules) }
 
+    /// From now on instances are taken out by these; who is out stays out for as long as was said.
+    package func replaceOutliers(_ settings: OutlierSettings) { shared.outliers.settings = settings }
+
     /// Takes no more connections, lets requests end for at most `patience`, then closes.
     package func stop(patience: Duration) async {
         try? await listener.close().get()

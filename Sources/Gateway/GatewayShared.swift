@@ -28,8 +28,10 @@ final class GatewayShared: Sendable {
     let learned: any LearningSink
     let mirrors: MirrorBook
     let mark: ShadowMark?
-    /// What stands in `Via`.
-    let via: String
+    /// What stands in `Via` behind the version of HTTP in which a message came (RFC 9110, 7.6.3).
+    static let name = "lattice"
+    /// Of what came in HTTP/1.1: all answers do.
+    let via = "1.1 \(name)"
     let routesVersion = Atomic<UInt64>(1)
     private let now: @Sendable () -> Timestamp
     private let state: Mutex<State>
@@ -49,7 +51,6 @@ final class GatewayShared: Sendable {
         figures = GatewayFigures()
         (spans, captures, learned, mirrors) = (sinks.spans, sinks.captures, sinks.learned, sinks.mirrors)
         mark = ShadowMark(key: settings.markKey)
-        via = "1.1 lattice"
         let figures = figures
         let learned = learned
         self.outliers = OutlierDetection(outliers) { change in

@@ -31,14 +31,21 @@ package struct HealthChange: Sendable, Hashable {
 
 /// Judges instances by what became of requests. Successes cost one atomic read.
 final class OutlierDetection: Sendable {
-    let settings: OutlierSettings
+    /// Looked at after failures only.
+    private let current: Mutex<OutlierSettings>
     private let changed: @Sendable (HealthChange) -> Void
     /// One ejection at a time, so that the share holds.
     private let ejecting = Mutex<Void>(())
 
     init(_ settings: OutlierSettings, changed: @escaping @Sendable (HealthChange) -> Void) {
-        self.settings = settings
+        current = Mutex(settings)
         self.changed = changed
+    }
+
+    /// Those that count from now on.
+    var settings: OutlierSettings {
+        get { current.withLock { $0 } }
+        set { current.withLock { $0 = newValue } }
     }
 
     func succeeded(_ target: Target) {
@@ -48,11 +55,15 @@ final class OutlierDetection: Sendable {
 
     func failed(_ target: Target, in cluster: Cluster, because reason: String, at now: NIODeadline) {
         let failures = target.failureCount.add(1, ordering: .relaxed).newValue
+        let settings = settings
         guard failures >= settings.consecutiveFailures else { return }
-        eject(target, in: cluster, failures, reason, now)
+        eject(target, in: cluster, settings, failures, reason, now)
     }
 
-    private func eject(_ target: Target, in cluster: Cluster, _ failures: Int, _ reason: String, _ now: NIODeadline) {
+    private func eject(
+        _ target: Target, in cluster: Cluster, _ settings: OutlierSettings, _ failures: Int, _ reason: String,
+        _ now: NIODeadline
+    ) {
         let all = cluster.view.targets.values
         let wasEjected = ejecting.withLock { _ in
             if target.standing.isEjected { return false }
@@ -77,15 +88,15 @@ final class OutlierDetection: Sendable {
                 isHealthy: isHealthy, failures: UInt32(clamping: failures), reason: reason))
     }
 
-    /// Lets those back in whose time is over; called now and then. Who stays well for as long as an ejection can last
-    /// begins anew.
+    /// Lets those back in whose time is over, on trial: a first success clears them, a first failure takes them out again.
+    /// Called now and then. Who stays well for as long as an ejection can last begins anew.
     func sweep(_ cluster: Cluster, at now: NIODeadline) {
-        let time = Int64(now.uptimeNanoseconds)
+        let (time, settings) = (Int64(now.uptimeNanoseconds), settings)
         for target in cluster.view.targets.values {
             let until = target.ejectedUntil.load(ordering: .relaxed)
             guard until != 0, time >= until else { continue }
             if target.standing.isEjected {
-                target.failureCount.store(0, ordering: .relaxed)
+                target.failureCount.store(settings.consecutiveFailures - 1, ordering: .relaxed)
                 target.standing.isEjected = false
                 tell(target, isHealthy: true, 0, "ejection over")
             } else if time - until >= settings.ejectionMaximum.rawValue {

@@ -153,6 +153,8 @@ struct GatewayCommand: AsyncParsableCommand {
             var configuration = TLSConfiguration.makeServerConfiguration(
                 certificateChain: chain, privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem)))
             configuration.minimumTLSVersion = .tlsv12
+            // Whether the key belongs to the certificate shows only here.
+            _ = try NIOSSLContext(configuration: configuration)
             return configuration
         } catch {
             throw CommandFailure(.failed, "\(cert) and \(key) do not make a TLS listener: \(error)")

@@ -144,6 +144,7 @@ struct GatewayRun {
         do throws(CommandFailure) {
             let file = try RouteFile.read(command.config)
             gateway.replaceRoutes(file.routes)
+            gateway.replaceOutliers(file.outliers)
             logger.notice("routes taken", metadata: ["count": "\(file.routes.count)"])
         } catch {
             logger.error("routes refused; the earlier ones stay", metadata: ["reason": "\(error.message)"])

@@ -1,6 +1,7 @@
 // `lattice gateway` as a process: its file, its signals, its end.
 
 import Foundation
+import TestFixtures
 import Testing
 
 @Suite struct `The gateway as a process` {
@@ -30,5 +31,66 @@ import Testing
         let ended = try await LatticeProcess.run(
             ["gateway", "--config", file, "--admin", "0.0.0.0:0"], in: scratch)
         #expect(ended.status == 2 && ended.errors.contains("--insecure"))
+    }
+
+    /// The first line of a gateway that has one endpoint behind it, and its process.
+    private func start(
+        _ scratch: Scratch, _ file: String, _ options: [String] = []
+    ) async throws -> (process: LatticeProcess, listen: String, admin: String) {
+        let process = try LatticeProcess(
+            ["gateway", "--config", file, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--json"] + options,
+            in: scratch)
+        _ = try await eventually(within: 20) { process.output.contains("\n") || !process.isRunning }
+        let facts = try JSONObject.members(of: process.output)
+        return (process, try #require(facts["listen"] as? String), try #require(facts["admin"] as? String))
+    }
+
+    @Test func `a changed file is taken after SIGHUP and by itself, a bad one is refused, and SIGTERM ends it`()
+        async throws
+    {
+        let scratch = try Scratch()
+        let routes = { (path: String) in
+            "routes:\n  - path: \(path)\n    service: a\n    endpoints: [\"127.0.0.1:9\"]\n"
+        }
+        let file = try scratch.write("gateway.yaml", routes("/one"))
+        let gateway = try await start(scratch, file)
+        let paths = { try await ReceiverNode.get(gateway.admin + "/routes").text }
+        #expect(try await paths().contains("/one"))
+        #expect(try await ReceiverNode.get(gateway.listen + "/two").status == 404)
+        _ = try scratch.write("gateway.yaml", routes("/two"))
+        gateway.process.send(SIGHUP)
+        #expect(try await eventually(within: 10) { try await paths().contains("/two") })
+        #expect(try await ReceiverNode.get(gateway.listen + "/two").status == 502)
+        _ = try scratch.write("gateway.yaml", "routes: 5")
+        gateway.process.send(SIGHUP)
+        #expect(try await eventually(within: 10) { gateway.process.errors.contains("routes: is no list") })
+        #expect(try await paths().contains("/two"))
+        _ = try scratch.write("gateway.yaml", routes("/three"))
+        #expect(try await eventually(within: 10) { try await paths().contains("/three") }, "without a signal")
+        gateway.process.send(SIGTERM)
+        #expect(try await gateway.process.end().status == 0)
+    }
+
+    @Test func `TLS from files, and a certificate without its key is a mistake`() async throws {
+        let scratch = try Scratch()
+        try CertificateFixtures.make(in: scratch.directory)
+        let file = try scratch.write(
+            "gateway.yaml", "routes:\n  - service: a\n    endpoints: [\"127.0.0.1:9\"]\n")
+        let (chain, key) = (scratch.path("server.pem"), scratch.path("server.key"))
+        let gateway = try await start(scratch, file, ["--cert", chain, "--key", key])
+        #expect(gateway.listen.hasPrefix("https://"))
+        let curl = try LatticeProcess(
+            [
+                "-s", "--cacert", scratch.path("ca.pem"), "-w", "%{http_code} %{http_version}", "-o", "/dev/null",
+                gateway.listen,
+            ], in: scratch, program: URL(fileURLWithPath: "/usr/bin/curl"))
+        #expect(try await curl.end().output == "502 2")
+        gateway.process.send(SIGTERM)
+        #expect(try await gateway.process.end().status == 0)
+        for options in [["--cert", chain], ["--cert", chain, "--key", scratch.path("client.key")]] {
+            let ended = try await LatticeProcess.run(
+                ["gateway", "--config", file, "--listen", "127.0.0.1:0", "--admin", "none"] + options, in: scratch)
+            #expect(ended.status != 0 && ended.errors.contains("key"), "\(ended)")
+        }
     }
 }

@@ -87,6 +87,44 @@ import Testing
         for service in services { await service.stop() }
     }
 
+    @Test func `an instance comes back on trial: its first failure takes it out again`() async throws {
+        let services = [
+            try await HTTPService.start("a"), try await HTTPService.start("b"), try await HTTPService.start("c"),
+        ]
+        var outliers = OutlierSettings()
+        outliers.ejectionFirst = .milliseconds(200)
+        let edge = try await Edge.open(services, policy: .roundRobin, outliers: outliers)
+        for _ in 0..<30 { #expect(try await edge.get().status == 200) }
+        services[0].temper = .status(503)
+        for _ in 0..<30 { #expect(try await edge.get().status == 200) }
+        let before = services[0].heard.count
+        try await eventually("the instance is back") {
+            edge.gateway.shared.sweepOutliers()
+            return edge.notebook.changes.last?.isHealthy == true
+        }
+        for _ in 0..<9 { #expect(try await edge.get().status == 200) }
+        #expect(services[0].heard.count == before + 1)
+        #expect(edge.notebook.changes.map(\.isHealthy) == [false, true, false])
+        await edge.close()
+        for service in services { await service.stop() }
+    }
+
+    @Test func `what counts as bad can be changed while requests run`() async throws {
+        let services = [try await HTTPService.start("a"), try await HTTPService.start("b")]
+        let edge = try await Edge.open(services, policy: .roundRobin)
+        for _ in 0..<30 { #expect(try await edge.get().status == 200) }
+        services[0].temper = .status(503)
+        for _ in 0..<2 { #expect(try await edge.get().status == 200) }
+        #expect(edge.notebook.changes.isEmpty)
+        var strict = OutlierSettings()
+        strict.consecutiveFailures = 1
+        edge.gateway.replaceOutliers(strict)
+        for _ in 0..<4 { #expect(try await edge.get().status == 200) }
+        #expect(edge.notebook.changes.map(\.instanceID) == [services[0].endpoint])
+        await edge.close()
+        for service in services { await service.stop() }
+    }
+
     @Test func `one instance stays, however bad it is`() async throws {
         let services = [try await HTTPService.start("a", .status(503)), try await HTTPService.start("b", .status(503))]
         let edge = try await Edge.open(services)

@@ -9,7 +9,8 @@ package enum CertificateFixtures {
         var status: Int32
     }
 
-    /// Makes `ca.pem` and `other-ca.pem`, and `server.pem` and `client.pem` of the first, each with its `.key`.
+    /// Makes `ca.pem` and `other-ca.pem`, and `server.pem`, `client.pem` and `named.pem` (no address, only
+    /// the name) of the first, each with its `.key`.
     package static func make(in directory: String) throws {
         let script = """
             set -e; cd '\(directory)'
@@ -17,9 +18,10 @@ package enum CertificateFixtures {
               openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $name.key -out $name.pem \
                 -days 30 -subj /CN=$name -addext basicConstraints=critical,CA:TRUE
             done
-            for name in server client; do
+            for name in server client named; do
               openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $name.key -out $name.csr -subj /CN=$name
-              printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' > $name.ext
+              printf 'subjectAltName=DNS:localhost' > $name.ext
+              if [ $name != named ]; then printf ',IP:127.0.0.1' >> $name.ext; fi
               openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $name.pem -days 30 \
                 -extfile $name.ext
             done
