@@ -11,7 +11,7 @@
 #   GATEWAY=address  where the gateway listens (default: any free port on loopback)
 #
 # Everything it writes lies in a directory below TMPDIR that goes at the end.
-set -uo pipefail
+set -u
 set -m # a process group per job, so that Ctrl-C reaches this script alone and the mesh is ended in order
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -80,7 +80,8 @@ startNode() {
 startService() { # ID SERVICE OPTION…
     local id=$1 service=$2
     shift 2
-    launch "$id" "$example" --name "$service" --id "$id" --port 0 --nats "$nats" --sampling 100 --region eu-west "$@"
+    launch "$id" "$example" --name "$service" --id "$id" --port 0 --nats "$nats" --sampling 100 --heartbeat 1s \
+        --region eu-west "$@"
 }
 
 freePort() { # one that nobody listens on now; the shadow is in no registry, so its port must be known beforehand
@@ -94,12 +95,13 @@ hasNATS() { ls "$directory"/nats/*.ports >/dev/null 2>&1; }
 hasGateway() { grep -q '"listen"' "$directory/gateway.out" 2>/dev/null; }
 hasServices() { [ "$(ask query resolve cart --json | grep -o '"instance_id"' | wc -l)" -ge 3 ]; }
 answers() { curl -s -f -o /dev/null -m 3 "$gateway/"; }
-isEjected() { curl -s -m 3 "$admin/instances" | tr '{' '\n' | grep cart-3 | grep -q '"ejected":true\|"ejected_until"\|"state":"ejected"'; }
+isEjected() { curl -s -m 3 "$admin/instances" | tr '{' '\n' | grep cart-3 | grep -q '"ejected":true'; }
+isStale() { curl -s -m 3 "$admin/status" | grep -q '"freshness":"[^c]'; }
 hasTraces() { ask trace ls --service web --json --limit 1 | grep -q trace_id; }
 hasSlowTrace() { slow=$(traceID --min 250ms) && [ -n "$slow" ]; }
 traceID() { ask trace ls --service gateway --limit 1 --json "$@" | grep -o '"trace_id":"[0-9a-f]*"' | head -1 | cut -d'"' -f4; }
 differs() { ask mirror diffs cart-next | grep -q '/total'; }
-isEvicted() { ask query removals cart | grep -q evicted; }
+isEvicted() { ask query removals cart | grep cart-2 | grep -q evicted; }
 isOver() { [ $isEnding = yes ] || ! kill -0 "${processes[node]:-0}" 2>/dev/null; }
 
 digestAt() { ask query digest --at "$1" | sort; }
@@ -160,7 +162,7 @@ gateway=$(grep -o '"listen":"[^"]*"' "$directory/gateway.out" | cut -d'"' -f4)
 admin=$(grep -o '"admin":"[^"]*"' "$directory/gateway.out" | cut -d'"' -f4)
 echo "  NATS     $nats"
 echo "  gateway  $gateway (operators: $admin/status)"
-echo "  Jaeger   $(sed -n 's/.*jaeger[^h]*\(http[^" ]*\).*/\1/p' "$directory/node.out" | head -1)"
+echo "  Jaeger   $(sed -n 's/.*traces *\(http[^ ]*\).*/\1/p' "$directory/node.out" | head -1)"
 echo "  data     $data"
 
 say "1  Services register: web calls cart through the gateway; cart has three instances"
@@ -188,7 +190,8 @@ startService cart-3 cart --zone eu-west-1c --delay 400ms
 if waitFor 25 isEjected; then
     told+=(ejected)
     echo "  the gateway has ejected it; requests that only read went to another instance meanwhile:"
-    curl -s -m 3 "$admin/instances" | tr '{' '\n' | grep cart- | sed 's/^/  /' | cut -c1-140
+    curl -s -m 3 "$admin/instances" | tr '{' '\n' | grep cart- |
+        sed 's/.*"instance_id":"\([^"]*\)".*"healthy":\([a-z]*\),"ejected":\([a-z]*\).*/  \1  healthy: \2  ejected: \3/'
 fi
 
 say "4  The trace of a slow request: the critical path has moved to the attempt that was given up"
@@ -224,6 +227,7 @@ say "7  The node is killed (SIGKILL) and comes back; the gateway goes on meanwhi
 sequence=$(ask query status --json | grep -o '"durable_sequence":"[0-9]*"' | grep -o '[0-9]*')
 before=$(digestAt "${sequence:-1}")
 end node KILL
+waitFor 15 isStale
 answers && echo "  without a node the gateway answers; $(curl -s -m 3 "$admin/status" | grep -o '"freshness":"[^"]*"' | head -1)"
 startNode
 if waitFor 30 isReady; then

@@ -32,6 +32,7 @@ import UnixSignals
     @Option(help: "The host that others reach it by; default: 127.0.0.1.") var advertise: String?
     @Option(help: "Told in each answer and as metadata.") var version: String?
     @Option(help: "How long an answer takes: 20ms, 1s.") var delay: String?
+    @Option(help: "How often it says that it lives: 1s. Three missed ones make it stale.") var heartbeat: String?
     @Option(help: "So many of 100 requests are answered 500.") var failRate: Double?
     @Option(help: "A service that each request calls; may be repeated.") var next: [String] = []
     @Option(help: "Call others by this gateway, at /<service>/; default: by balancing locally.") var gateway: String?
@@ -95,6 +96,6 @@ private struct Presence: Service {
             service: settings.name, instanceID: settings.id, endpoint: "\(settings.advertise):\(port)",
             locality: settings.locality, metadata: [MetadataEntry(key: "version", value: settings.version)])
         let calls = calls
-        await ServiceAnnouncement(mesh, registration) { calls.requestsUnderWay }.run()
+        await ServiceAnnouncement(mesh, registration, options: settings.announcement) { calls.requestsUnderWay }.run()
     }
 }

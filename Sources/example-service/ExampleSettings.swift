@@ -23,6 +23,7 @@ struct ExampleSettings: Sendable {
     let fields: [(name: String, value: String)]
     let locality: Locality
     let announces: Bool
+    let announcement: ServiceAnnouncement.Options
     let mesh: MeshConfiguration
     let tracing: LatticeTracer.Options
 
@@ -34,7 +35,7 @@ struct ExampleSettings: Sendable {
         host = environment.text(options.host, "HOST") ?? "127.0.0.1"
         advertise = environment.text(options.advertise, "ADVERTISE") ?? "127.0.0.1"
         version = environment.text(options.version, "VERSION") ?? "1"
-        delay = try Self.duration(environment.text(options.delay, "DELAY") ?? "0ms")
+        delay = try Self.duration(environment.text(options.delay, "DELAY") ?? "0ms", of: "--delay")
         failRate = (try environment.number(options.failRate, "FAIL_RATE") ?? 0) / 100
         next = environment.list(options.next, "NEXT")
         gateway = environment.text(options.gateway, "GATEWAY")
@@ -45,6 +46,10 @@ struct ExampleSettings: Sendable {
         locality = Locality(
             region: environment.text(options.region, "REGION") ?? "", zone: environment.text(options.zone, "ZONE") ?? ""
         )
+        var announcement = ServiceAnnouncement.Options()
+        announcement.heartbeatInterval = try Self.duration(
+            environment.text(options.heartbeat, "HEARTBEAT") ?? "10s", of: "--heartbeat")
+        self.announcement = announcement
         announces = options.announce && environment.text(nil, "ANNOUNCE") != "no"
         var tracing = LatticeTracer.Options()
         let share = try environment.number(options.sampling, "SAMPLING") ?? 10
@@ -74,10 +79,10 @@ struct ExampleSettings: Sendable {
     }
 
     /// `20ms` or `1s`.
-    static func duration(_ text: String) throws -> Duration {
+    static func duration(_ text: String, of option: String) throws -> Duration {
         if text.hasSuffix("ms"), let count = Double(text.dropLast(2)), count >= 0 { return .milliseconds(count) }
         if text.hasSuffix("s"), let count = Double(text.dropLast()), count >= 0 { return .seconds(count) }
-        throw ValidationError("--delay takes 20ms or 1s, not '\(text)'")
+        throw ValidationError("\(option) takes 20ms or 1s, not '\(text)'")
     }
 }
 

@@ -71,7 +71,7 @@ struct GatewayBench: AsyncParsableCommand {
     }
 
     /// wrk with 32 connections.
-    private func wrk(_ port: Int) throws -> Load {
+    private func wrk(_ port: Int, seconds: Int) throws -> Load {
         let child = try Child("/usr/bin/env", ["wrk", "-t1", "-c32", "-d\(seconds)s", "http://127.0.0.1:\(port)/item"])
         let text = child.rest()
         func number(after word: String) -> Double {
@@ -105,19 +105,23 @@ struct GatewayBench: AsyncParsableCommand {
             (theirPort, relay) = try GatewayStage.peer("relay", upstream: stage.instances[0].port)
         }
         try await ready(client, theirPort)
-        // Mirrors are heard of by notice: a moment for the first, then one second of warmth for both.
+        // Mirrors are heard of by notice: a moment for the first, then a second of warmth for both.
         try await Task.sleep(for: .seconds(2))
-        let before = relay?.processorSeconds ?? 0
-        let theirs = try await loaded(client, theirPort, shadow?.port)
-        let theirTime = (relay?.processorSeconds ?? 0) - before
-        let start = gateway.process.processorSeconds
-        let ours = try await loaded(client, gateway.port, shadow?.port)
-        let ourTime = gateway.process.processorSeconds - start
+        for port in [theirPort, gateway.port] { _ = try wrk(port, seconds: 1) }
+        try await Task.sleep(for: .seconds(2))
+        // Theirs, ours, ours, theirs: what the machine does meanwhile meets both alike.
+        var (theirs, ours) = (Total(), Total())
+        for isTheirs in [true, false, false, true] {
+            let child = isTheirs ? relay : gateway.process
+            let before = child?.processorSeconds ?? 0
+            let one = try await loaded(client, isTheirs ? theirPort : gateway.port, shadow?.port)
+            let time = (child?.processorSeconds ?? 0) - before
+            if isTheirs { theirs.add(one, time) } else { ours.add(one, time) }
+        }
         var figures = [
-            ("ratio", ours.load.rate / max(1, theirs.load.rate)), ("gateway_per_s", ours.load.rate),
-            ("\(other)_per_s", theirs.load.rate), ("gateway_errors", ours.load.errors),
-            ("gateway_cpu_us", ourTime * 1e6 / max(1, ours.load.requests)),
-            ("\(other)_cpu_us", theirTime * 1e6 / max(1, theirs.load.requests)),
+            ("ratio", ours.rate / max(1, theirs.rate)), ("gateway_per_s", ours.rate),
+            ("\(other)_per_s", theirs.rate), ("gateway_errors", ours.errors),
+            ("gateway_cpu_us", ours.processorMicroseconds), ("\(other)_cpu_us", theirs.processorMicroseconds),
         ]
         if shadow != nil {
             figures += [("gateway_shadow_share", ours.share), ("\(other)_shadow_share", theirs.share)]
@@ -128,12 +132,30 @@ struct GatewayBench: AsyncParsableCommand {
     }
 
     /// A measurement, and what share of its requests reached the shadow until two seconds after it.
-    private func loaded(_ client: HTTPClient, _ port: Int, _ shadow: Int?) async throws -> (load: Load, share: Double) {
+    private func loaded(_ client: HTTPClient, _ port: Int, _ shadow: Int?) async throws -> (load: Load, copies: Int) {
         let before = try await count(client, shadow)
-        let load = try wrk(port)
+        let load = try wrk(port, seconds: seconds)
         try await Task.sleep(for: .seconds(2))
-        let after = try await count(client, shadow)
-        return (load, Double(after - before) / max(1, load.requests))
+        return (load, try await count(client, shadow) - before)
+    }
+
+    /// Measurements of one of the two.
+    private struct Total {
+        private var loads: [Load] = []
+        private var copies = 0
+        private var processorSeconds = 0.0
+
+        mutating func add(_ one: (load: Load, copies: Int), _ time: Double) {
+            loads.append(one.load)
+            copies += one.copies
+            processorSeconds += time
+        }
+
+        private var requests: Double { max(1, loads.reduce(0) { $0 + $1.requests }) }
+        var rate: Double { loads.reduce(0) { $0 + $1.rate } / Double(max(1, loads.count)) }
+        var errors: Double { loads.reduce(0) { $0 + $1.errors } }
+        var share: Double { Double(copies) / requests }
+        var processorMicroseconds: Double { processorSeconds * 1e6 / requests }
     }
 
     private func count(_ client: HTTPClient, _ port: Int?) async throws -> Int {

@@ -22,11 +22,13 @@ struct ShadowBench: AsyncParsableCommand {
 
     @OptionGroup var common: CommonOptions
     @Option(help: "dead, slow, lying; separated by commas.") var fault = "dead,slow,lying"
-    @Option(help: "Requests a run.") var requests = 5_000
+    @Option(help: "Requests a run.") var requests = 2_500
+    @Option(help: "Requests a second, evenly; one at a time.") var rate = 500
 
     private var faults: [String] { fault.split(separator: ",").map(String.init) }
 
     func validate() throws {
+        guard rate > 0, requests > 0 else { throw ValidationError("--rate and --requests are positive") }
         for name in faults where !["dead", "slow", "lying"].contains(name) {
             throw ValidationError("--fault takes dead, slow, lying, not '\(name)'")
         }
@@ -35,7 +37,8 @@ struct ShadowBench: AsyncParsableCommand {
     func run() async throws {
         var report = Report("shadow", common)
         report.condition("faults", faults.joined(separator: ", "))
-        report.condition("requests", "\(requests) a run, one at a time; every request mirrored, shadow deadline 200 ms")
+        report.condition(
+            "requests", "\(requests) a run, \(rate) a second; every request mirrored, shadow deadline 200 ms")
         for _ in 0..<common.runs {
             var figures: [(String, Double)] = []
             for name in faults {
@@ -77,7 +80,11 @@ struct ShadowBench: AsyncParsableCommand {
         let body = CompareBench.body(1_024, price: 12, stamp: 1)
         var sample = LatencySample()
         let memory = Self.residentMiB
+        let pause = Duration.nanoseconds(1_000_000_000 / rate)
+        var next = ContinuousClock.now
         for number in 0..<requests {
+            next = max(next + pause, .now)
+            try await Task.sleep(until: next, clock: .continuous)
             let start = ContinuousClock.now
             _ = try await customer.request(
                 Message(
@@ -112,10 +119,13 @@ struct ShadowBench: AsyncParsableCommand {
 /// A shadow in a process of its own.
 private final class FaultyShadow {
     private let process: Process?
+    /// Its end tells the process to end, whatever becomes of this one.
+    private let lifeline = Pipe()
     let endpoint: String
 
     private static let script = """
-        import http.server, json, sys, time
+        import http.server, json, os, sys, threading, time
+        threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
         slow = sys.argv[1] == "slow"
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -147,6 +157,7 @@ private final class FaultyShadow {
         process.arguments = ["python3", "-c", Self.script, fault]
         let output = Pipe()
         process.standardOutput = output
+        process.standardInput = lifeline
         try process.run()
         var line = Data()
         while let byte = try output.fileHandleForReading.read(upToCount: 1), byte.first != 0x0A { line += byte }
@@ -154,5 +165,8 @@ private final class FaultyShadow {
         endpoint = "127.0.0.1:\(String(decoding: line, as: UTF8.self))"
     }
 
-    func end() { process?.terminate() }
+    func end() {
+        try? lifeline.fileHandleForWriting.close()
+        process?.waitUntilExit()
+    }
 }
