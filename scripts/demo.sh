@@ -228,7 +228,7 @@ sequence=$(ask query status --json | grep -o '"durable_sequence":"[0-9]*"' | gre
 before=$(digestAt "${sequence:-1}")
 end node KILL
 waitFor 15 isStale
-answers && echo "  without a node the gateway answers; $(curl -s -m 3 "$admin/status" | grep -o '"freshness":"[^"]*"' | head -1)"
+answers && echo "  without a node the gateway answers; $(curl -s -m 3 "$admin/status" | grep -o '"freshness":"s[^"]*"' | head -1)"
 startNode
 if waitFor 30 isReady; then
     after=$(digestAt "${sequence:-1}")

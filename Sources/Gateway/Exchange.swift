@@ -123,11 +123,12 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         case .failed: attemptFailed(.badGateway, "connect_failed", isSafe: true)
         case .timedOut: attemptFailed(.gatewayTimeout, "connect_timeout", isSafe: true)
         case .overloaded:
-            leaveTarget(.overloaded)
+            let now = NIODeadline.now()
+            leaveTarget(.overloaded, at: now)
             guard let next = retryTarget(isSafe: true) else {
                 return fail(.serviceUnavailable, "instance_overloaded", retryAfter: 1)
             }
-            attempt(next, at: .now())
+            attempt(next, at: now)
         }
     }
 
@@ -137,7 +138,7 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
     private func attemptFailed(_ status: HTTPResponseStatus, _ reason: String, isSafe: Bool, isStale: Bool = false) {
         let now = NIODeadline.now()
         if let target { loop.shared.outliers.failed(target, in: route.cluster, because: reason, at: now) }
-        leaveTarget(.failed(reason))
+        leaveTarget(.failed(reason), at: now)
         guard now < answerDue, let next = retryTarget(isSafe: isSafe, isStale: isStale) else {
             return fail(status, reason)
         }
@@ -172,10 +173,12 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         }
     }
 
-    private func leaveTarget(_ outcome: AttemptOutcome) {
+    /// - Parameter now: the next attempt begins at the same moment: one after the other, both are on the critical path.
+    private func leaveTarget(_ outcome: AttemptOutcome, at now: NIODeadline = .now()) {
         guard let target else { return }
         target.standing.connectionClosed()
-        record.attemptEnded(self, outcome)
+        record.attemptEnded(outcome, at: now)
+        if case .failed = outcome { loop.shared.figures.attemptFailed() }
         self.target = nil
     }
 
@@ -241,7 +244,7 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         }
         if isGatewayError, lastProgress < answerDue, let next = retryTarget(isSafe: false) {
             dropConnection()
-            leaveTarget(.answered(head.status.code))
+            leaveTarget(.answered(head.status.code), at: lastProgress)
             return attempt(next, at: lastProgress)
         }
         hasAnswerBegun = true

@@ -54,11 +54,10 @@ struct ExchangeRecord {
         }
     }
 
-    mutating func attemptEnded(_ exchange: Exchange, _ outcome: AttemptOutcome) {
+    mutating func attemptEnded(_ outcome: AttemptOutcome, at now: NIODeadline) {
         guard !attempts.isEmpty else { return }
-        attempts[attempts.count - 1].ended = .now()
+        attempts[attempts.count - 1].ended = now
         attempts[attempts.count - 1].outcome = outcome
-        if case .failed = outcome { exchange.loop.shared.figures.attemptFailed() }
     }
 
     /// The request's head as the instance gets it.

@@ -44,6 +44,11 @@ import Testing
         #expect(Set(clients.map(\.spanID)).count == attempts)
         #expect(clients.count { $0.status == .error } == services[0].heard.count)
         #expect(clients.contains { $0.tag("http.request.resend_count") == .int(1) })
+        // One after the other: an overlap of a microsecond would take the first one off the critical path.
+        for repeated in clients where repeated.tag("http.request.resend_count") == .int(1) {
+            let first = clients.first { $0.traceID == repeated.traceID && $0.endTime == repeated.startTime }
+            #expect(first != nil, "an attempt begins when the one before it ends")
+        }
         await edge.close()
         for service in services { await service.stop() }
     }
