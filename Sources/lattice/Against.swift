@@ -54,7 +54,32 @@ enum AgainstReport {
         }
         let values = try? URL(fileURLWithPath: target).resourceValues(forKeys: [.isDirectoryKey])
         if values?.isDirectory == true { return LogReference(try PastLog(target).timeline) }
-        return LadderReference(try readingLog { () throws(EventStoreError) in try DigestLadder.read(target) })
+        return LadderReference(try ladder(target))
+    }
+
+    /// A file of digests that somebody handed over: what is wrong with it says nothing of the log.
+    private static func ladder(_ path: String) throws(CommandFailure) -> [LadderRung] {
+        let name = Terminal.escaped(path)
+        guard let content = FileManager.default.contents(atPath: path) else {
+            throw CommandFailure(.failed, "\(name) can not be read")
+        }
+        let bytes = Array(content)
+        let decoded: (rungs: [LadderRung], end: Int)
+        do throws(EventStoreError) {
+            decoded = try DigestLadder.decode(bytes, path: path)
+        } catch {
+            throw CommandFailure(
+                .failed,
+                "\(name) is no file of digests as `lattice log digests` writes them: \(error.detail ?? "\(error.code)")"
+            )
+        }
+        if decoded.rungs.isEmpty {
+            throw CommandFailure(.failed, "\(name) has no digests; `lattice log digests` writes some")
+        }
+        if decoded.end < bytes.count {
+            Terminal.complain("\(name) ends within a line: compared is what stands before it")
+        }
+        return decoded.rungs
     }
 
     private static func show(_ parting: Parting, _ past: PastLog, _ asJSON: Bool) {
@@ -76,7 +101,7 @@ enum AgainstReport {
         } else {
             Terminal.say("they part behind record \(parting.lastEqual), at record \(different) at the latest")
             Terminal.say(
-                "  exactly: `lattice log digests --from \(parting.lastEqual) --to \(different) --every 1 --output FILE` there, "
+                "  exactly: `lattice log digests --from \(max(parting.lastEqual, SequenceNumber(1))) --to \(different) --every 1 --output FILE` there, "
                     + "`--against FILE` here")
         }
         var table = TextTable("MACHINE", "HERE", "THERE")

@@ -59,18 +59,30 @@ struct At: AsyncParsableCommand {
         let rest = Array(words.dropFirst(2))
         if rest.first?.contains(".") == true { return try await answer(raw: rest, at: point) }
         if let mistake = UsageHints.unknownCommand(in: rest, of: Query.self) { throw CommandFailure(.usage, mistake) }
+        if rest.contains("--help") || rest.contains("-h") {
+            let named = Query.configuration.subcommands.first { UsageHints.name(of: $0) == rest.first }
+            return Terminal.say(Self.atPoint(Query.helpMessage(for: named ?? Query.self)))
+        }
         let command: any ParsableCommand
         do {
             command = try Query.parseAsRoot(rest)
         } catch {
             let text = Query.fullMessage(for: error)
             if Query.exitCode(for: error).isSuccess { return Terminal.say(text) }
-            throw CommandFailure(.usage, UsageHints.explained(text))
+            let told = text.hasPrefix("Error: ") ? String(text.dropFirst("Error: ".count)) : text
+            throw CommandFailure(.usage, UsageHints.explained(Self.atPoint(told)))
         }
         guard let query = command as? any PastQuery else {
             throw CommandFailure(.usage, "that query is of a running node only: ask `lattice query`")
         }
         try await answer(query, at: point)
+    }
+
+    /// What the parser says of a query, as it is written behind a point.
+    private static func atPoint(_ text: String) -> String {
+        text.replacing("Usage: query ", with: "Usage: lattice at <seq|time> query ")
+            .replacing("USAGE: query ", with: "USAGE: lattice at <seq|time> query ")
+            .replacing("See 'query ", with: "See 'lattice query ")
     }
 
     private func answer(raw words: [String], at point: PointArgument) async throws {

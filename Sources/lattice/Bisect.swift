@@ -48,6 +48,7 @@ struct Bisect: AsyncParsableCommand {
         let first = try from.map { text throws(CommandFailure) in try past.sequence(of: .parse(text)) }
         let last = try to.map { text throws(CommandFailure) in try past.sequence(of: .parse(text)) }
         let (begin, end) = (first ?? past.beginning, last ?? past.reader.lastSequence)
+        guard past.reader.lastSequence > .origin else { throw CommandFailure(.failed, "the log has no record yet") }
         guard begin < end else { throw CommandFailure(.usage, "--from \(begin) does not lie before --to \(end)") }
         let bar = ProgressBar("bisect")
         var bisection = Bisection(past.timeline, expression)

@@ -40,6 +40,7 @@ struct Diff: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if let svg { try refuseInside(svg) }
         let past = try PastLog(log.data)
         let first = try past.sequence(of: try PointArgument.parse(points[0]))
         let last =
@@ -56,6 +57,16 @@ struct Diff: AsyncParsableCommand {
         if let svg { try draw(difference, into: svg) }
         if json { return Terminal.say(JSONText.encode(DifferenceFacts(difference), isSnakeCase: true)) }
         DifferenceText(difference).show()
+    }
+
+    /// Nothing is ever written into the directory of a log.
+    private func refuseInside(_ path: String) throws(CommandFailure) {
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().resolvingSymlinksInPath().path + "/"
+        let data = URL(fileURLWithPath: log.data).resolvingSymlinksInPath().path + "/"
+        if folder.hasPrefix(data) {
+            throw CommandFailure(
+                .usage, "--svg \(Terminal.escaped(path)) lies in the log's directory, which is only read")
+        }
     }
 
     private func draw(_ difference: MeshDifference, into path: String) throws(CommandFailure) {
@@ -97,10 +108,16 @@ private struct DifferenceText {
                 + difference.operationsSilent.map { "- \($0.serviceName)  \($0.operationName)  no call any more" })
         list(
             "traces out of the ordinary",
-            difference.anomalousTraces.prefix(20).map { trace in
+            difference.anomalousTraces.prefix(Self.tracesShown).map { trace in
                 "! \(trace.traceID)  \(trace.root.serviceName)  \(trace.root.operationName)  "
                     + "\(Self.text(trace.root.duration)), \(trace.errorCount) errors"
-            })
+            } + Self.further(difference.anomalousTraces.count - Self.tracesShown))
+    }
+
+    private static let tracesShown = 20
+
+    private static func further(_ count: Int) -> [String] {
+        count > 0 ? ["and \(count) more: --json has all of them"] : []
     }
 
     private func list(_ title: String, _ lines: [String]) {

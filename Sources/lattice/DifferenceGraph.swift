@@ -84,7 +84,7 @@ struct DifferenceGraph {
 
     private static func note(_ shift: MeshDifference.Shift) -> String {
         let percentile = shift.between.latency.percentile(basisPoints: 9_900) ?? .zero
-        return "\(shift.between.callCount) calls, p99 \(percentile.rawValue / 1_000) us"
+        return "\(shift.between.callCount) calls, p99 \(DurationText.of(percentile.rawValue))"
     }
 
     /// Columns by the longest way from a service that nobody calls; cycles end where they began.

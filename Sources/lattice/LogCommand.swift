@@ -15,7 +15,7 @@ struct LogCommand: AsyncParsableCommand {
               lattice log cat --from 100 --limit 10          records as JSON lines
               lattice log export mesh.lattice                one file with everything
               lattice log import mesh.lattice --data ./new   into a new directory
-              lattice log digests --every 10000              digests of the states, to hold another log against
+              lattice log digests --every 10000 --output F   digests of the states, to hold another log against
               lattice log history NAME --into DIR            a recorded log with its digests, as a test
               lattice log repair                             what could be done about damage (changes nothing)
             """,

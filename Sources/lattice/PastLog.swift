@@ -81,6 +81,9 @@ struct PastLog {
         if found > reader.lastSequence || found < timeline.oldest {
             throw CommandFailure(.failed, "\(point.text) lies outside of the log: \(try extent())")
         }
+        if case .time(let time) = point.value, found == reader.lastSequence, time > (try self.time(of: found)) {
+            Terminal.complain("\(point.text) lies behind the log's end: this is as of its last record, \(found)")
+        }
         return found
     }
 

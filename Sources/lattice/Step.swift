@@ -36,8 +36,10 @@ struct Step: AsyncParsableCommand {
         for text in watch { try session.watch(text) }
         session.showPosition()
         while let line = Prompt.line("step \(session.position)> ") {
-            if try !session.perform(line) { return }
+            if try !session.perform(line) { break }
         }
+        // A person has seen what was wrong; a script has only the status.
+        if let mistake = session.firstMistake, !Terminal.inputIsTyped { throw CommandFailure(mistake) }
     }
 }
 
@@ -46,6 +48,8 @@ struct StepSession {
     private let past: PastLog
     private var stepper: Stepper
     private var watched: [(expression: MeshExpression, value: ExpressionValue)] = []
+    /// The status of the first line that could not be performed.
+    private(set) var firstMistake: ExitStatus?
     private static let countMaximum = 1_000_000
 
     init(_ past: PastLog, at sequence: SequenceNumber) throws(CommandFailure) {
@@ -87,6 +91,7 @@ struct StepSession {
             }
         } catch let failure as CommandFailure where failure.status != .logDamaged {
             Terminal.complain(failure.message)
+            if firstMistake == nil { firstMistake = failure.status }
         }
         return true
     }
@@ -101,7 +106,7 @@ struct StepSession {
             until EXPRESSION on to the next record at which it is true
             watch EXPRESSION show its value at each step; unwatch: none any more
             print EXPRESSION its value here
-            show TABLE       services, instances, mirrors, removals, digest
+            show TABLE       services, topology, instances, mirrors, removals, digest
             outbox           what is owed to shadows
             record           the record as JSON
             quit             the end
@@ -173,6 +178,7 @@ struct StepSession {
 
     private mutating func addWatch(_ text: String) throws(CommandFailure) {
         if !text.isEmpty { try watch(text) }
+        if watched.isEmpty { Terminal.say("nothing is watched: watch count(instances)") }
         showWatched()
     }
 
@@ -219,7 +225,7 @@ struct StepSession {
         case "digest": try show(.digest, .digestAnswer)
         default:
             guard let (name, kind) = kinds[table] else {
-                throw CommandFailure(.usage, "there are services, topology, instances, mirrors, removals, digest")
+                throw CommandFailure(.usage, "show what? services, topology, instances, mirrors, removals, digest")
             }
             try show(.registry(name, RegistryQuery()), kind)
         }

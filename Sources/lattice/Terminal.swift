@@ -9,6 +9,8 @@ enum Terminal {
     static let errorsAreSeen = isatty(STDERR_FILENO) == 1
     /// Whether a person looks at standard output.
     static let outputIsSeen = isatty(STDOUT_FILENO) == 1
+    /// Whether a person types what is read from standard input.
+    static let inputIsTyped = isatty(STDIN_FILENO) == 1
 
     /// Writes a line to standard output.
     static func say(_ line: String) { write(Array(line.utf8) + [0x0A]) }
@@ -26,11 +28,18 @@ enum Terminal {
     static func draw(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
 
     private static func write(_ bytes: [UInt8]) {
-        do {
-            try FileHandle.standardOutput.write(contentsOf: Data(bytes))
-        } catch {
-            // Whoever read has gone (`| head`): nothing is left to do.
-            Glibc.exit(ExitStatus.success.rawValue)
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if count < 0, errno == EPIPE {
+                // Whoever read has gone (`| head`): nothing is left to do.
+                Glibc.exit(ExitStatus.success.rawValue)
+            } else if errno != EINTR && errno != EAGAIN {
+                complain("lattice: standard output can not be written: \(unsafe String(cString: strerror(errno)))")
+                Glibc.exit(ExitStatus.failed.rawValue)
+            }
         }
     }
 

@@ -16,6 +16,8 @@ enum UsageHints {
         ("policy", "always, never, or interval=100 (milliseconds, up to an hour)"),
         ("port", "a number up to 65535"),
         ("seq", "a sequence is a number: 4711"),
+        ("basis points", "basis points are hundredths of a percent: 1500 is 15 %"),
+        ("service=250ms,99.9", "a service, a latency with its unit and a percentage: checkout=150ms,99.9"),
     ]
 
     /// The parser's message, and behind its first line how such a value is written.
@@ -47,7 +49,7 @@ enum UsageHints {
         return nil
     }
 
-    private static func name(of command: any ParsableCommand.Type) -> String {
+    static func name(of command: any ParsableCommand.Type) -> String {
         command.configuration.commandName ?? "\(command)".lowercased()
     }
 

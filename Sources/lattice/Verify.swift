@@ -31,7 +31,7 @@ struct Verify: AsyncParsableCommand {
 
             --against compares digests, O(log n) of them, with another log's directory, with a node, or with a file of \
             digests, and finds the first record at which the two part; that, too, ends with status 1. A file knows some \
-            positions only; `lattice log digests --every 1` writes one that knows all between two points.
+            positions only; `lattice log digests --every 1 --output FILE` writes one that knows all between two points.
 
               lattice verify --against /mnt/replica-2/lattice-data
               lattice verify --against nats://10.0.0.7:4222

@@ -168,5 +168,9 @@ struct WhatIfTraceOptions: ParsableArguments {
         if let none = slo.first(where: { $0.objective.objective.latency == .zero }) {
             throw ValidationError("--slo \(none.text) promises nothing, so there is nothing to compare")
         }
+        var named: Set<String> = []
+        if let twice = slo.first(where: { !named.insert($0.objective.serviceName).inserted }) {
+            throw ValidationError("--slo names \(twice.objective.serviceName) twice")
+        }
     }
 }

@@ -176,6 +176,7 @@ struct WhatIfText {
         title(
             "objectives: \(report.objectives.count) of \(report.objectiveWindows) windows of five minutes would have "
                 + "been judged otherwise")
+        if report.objectiveWindows == 0 { Terminal.say("  none of these services has a span in these records") }
         list(
             report.objectives.count,
             report.objectives.rows.map { row in

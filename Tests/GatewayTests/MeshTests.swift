@@ -111,6 +111,37 @@ import Testing
         await service.stop()
     }
 
+    @Test func `what clients got counts against the objective of the edge`() async throws {
+        let service = try await HTTPService.start("a")
+        let stage = try await MeshStage.open()
+        try await stage.register(service)
+        try await stage.answers(with: "a")
+        for _ in 0..<9 { #expect(try await stage.get().status == 200) }
+        service.temper = .status(500)
+        #expect(try await stage.get().status == 500)
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let objective = #"{"service_name":"gateway","availability_basis_points":9900}"#
+        try await eventually("the collector has counted ten requests and one error") {
+            let answer = try await stage.ask("trace.slo", #"{"objectives":[\#(objective)]}"#)
+            let report = try decoder.decode(SLOReport.self, from: Data(answer.utf8)).services[0]
+            return Int(report.requestCount ?? "") ?? 0 >= 10 && report.errorCount == "1" && report.compliant != true
+        }
+        await stage.close()
+        await service.stop()
+    }
+
+    /// What of the answer is looked at.
+    private struct SLOReport: Decodable {
+        struct Service: Decodable {
+            var requestCount: String?
+            var errorCount: String?
+            var compliant: Bool?
+        }
+
+        var services: [Service]
+    }
+
     @Test func `a mirrored request reaches the shadow from the node, and production never waits for it`() async throws {
         let (service, shadow) = (try await HTTPService.start("a"), try await HTTPService.start("a"))
         let stage = try await MeshStage.open()

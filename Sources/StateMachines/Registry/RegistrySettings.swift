@@ -30,6 +30,12 @@ package struct RegistrySettings: Sendable, Hashable {
 
     /// These settings with a change; nil where a value is out of range.
     package func applying(_ change: RegistryConfiguration) -> RegistrySettings? {
+        guard let result = changed(by: change), result.isInRange else { return nil }
+        return result
+    }
+
+    /// With a change that may be out of range; nil where a text of it is no network.
+    func changed(by change: RegistryConfiguration) -> RegistrySettings? {
         var result = self
         if let value = change.staleAfter { result.staleAfter = value }
         if let value = change.evictAfter { result.evictAfter = value }
@@ -43,7 +49,7 @@ package struct RegistrySettings: Sendable, Hashable {
             guard let networks = Self.networks(change.endpointNetworks) else { return nil }
             result.endpointNetworks = networks
         }
-        return result.isInRange ? result : nil
+        return result
     }
 
     /// Nil where a text is no network.
@@ -58,11 +64,27 @@ package struct RegistrySettings: Sendable, Hashable {
         EndpointRule.judge(endpoint, networks: endpointNetworks, allowLoopback: allowLoopback)
     }
 
-    private var isInRange: Bool {
-        staleAfter >= .milliseconds(100) && staleAfter <= .seconds(86_400) && evictAfter >= .milliseconds(100)
-            && evictAfter <= .seconds(7 * 86_400) && guardServiceBasisPoints <= 10_000
-            && guardMeshBasisPoints <= 10_000 && guardLastInstance >= .zero
-            && guardLastInstance <= .seconds(30 * 86_400) && guardWindows <= 10_000 && panicBasisPoints <= 10_000
+    private var isInRange: Bool { mistake == nil }
+
+    /// The first setting that is out of range, with its range; nil: none is.
+    var mistake: String? {
+        let ranges: [(name: String, isInRange: Bool, range: String)] = [
+            (
+                "stale_after", staleAfter >= .milliseconds(100) && staleAfter <= .seconds(86_400), "100ms to 1d"
+            ),
+            (
+                "evict_after", evictAfter >= .milliseconds(100) && evictAfter <= .seconds(7 * 86_400), "100ms to 7d"
+            ),
+            ("guard_service", guardServiceBasisPoints <= 10_000, "0 to 10000 basis points"),
+            ("guard_mesh", guardMeshBasisPoints <= 10_000, "0 to 10000 basis points"),
+            (
+                "guard_last_instance", guardLastInstance >= .zero && guardLastInstance <= .seconds(30 * 86_400),
+                "0s to 30d"
+            ),
+            ("guard_windows", guardWindows <= 10_000, "0 to 10000"),
+            ("panic", panicBasisPoints <= 10_000, "0 to 10000 basis points (5000 is a half)"),
+        ]
+        return ranges.first { !$0.isInRange }.map { "\($0.name) lies in \($0.range)" }
     }
 
     /// How many of `members` may go missing in one window.

@@ -61,7 +61,8 @@ package struct WhatIfSettings: Sendable, Hashable {
 
     /// What is wrong with them; nil: nothing.
     package func mistake(over registry: RegistrySettings) -> String? {
-        if registry.applying(self.registry) == nil { return "a setting of the registry is out of range" }
+        guard let changed = registry.changed(by: self.registry) else { return "a network is none" }
+        if let mistake = changed.mistake { return mistake }
         if let rate = mirror.sampleRateBasisPoints, rate > 10_000 { return "a rate has at most 10000 basis points" }
         if let factor = anomalyFactor, !(1...1_000).contains(factor) { return "an anomaly factor lies in 1 to 1000" }
         if let threshold = anomalyThreshold, threshold < .zero { return "an anomaly threshold is not negative" }
