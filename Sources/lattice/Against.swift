@@ -68,6 +68,7 @@ enum AgainstReport {
         do throws(EventStoreError) {
             decoded = try DigestLadder.decode(bytes, path: path)
         } catch {
+            if case .formatUnknown = error.code { throw CommandFailure(error) }
             throw CommandFailure(
                 .failed,
                 "\(name) is no file of digests as `lattice log digests` writes them: \(error.detail ?? "\(error.code)")"

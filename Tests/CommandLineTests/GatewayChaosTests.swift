@@ -167,10 +167,27 @@ private final class Clients {
         let chaos = try await Chaos()
         var carts: [LatticeProcess] = []
         for id in ["cart-1", "cart-2", "cart-3"] { carts.append(try await chaos.service(id).process) }
+        #expect(try await eventually(within: 20) { try await chaos.instances() == ["cart-1", "cart-2", "cart-3"] })
+        let shadow = try await mirror(chaos)
+        let clients = Clients(chaos.scratch, chaos.gatewayURL)
+        try await disturb(chaos, clients, carts, shadow)
+        #expect(clients.statuses == ["200": 4_400])
+        let new = try await chaos.service("cart-4")
+        try await expectRecovery(chaos)
+        new.process.send(SIGTERM)
+        _ = try await new.process.end()
+        #expect(try await chaos.stopNode().status == 0)
+        let verified = try await LatticeProcess.run(
+            ["verify", "--data", chaos.scratch.path("data")], in: chaos.scratch)
+        #expect(verified.status == 0, "\(verified)")
+    }
+
+    /// A shadow that gets a copy of everything, and the gateway knows it.
+    private func mirror(_ chaos: Chaos) async throws -> LatticeProcess {
         let shadow = try await chaos.service("shadow", "--no-announce")
         #expect(
             try await chaos.lattice("mirror", "allow", "cart", "--endpoint", shadow.endpoint, "--loopback").status == 0)
-        let mirror = try chaos.scratch.write(
+        let file = try chaos.scratch.write(
             "mirror.yaml",
             """
             mirror_id: m
@@ -178,21 +195,25 @@ private final class Clients {
             shadow_endpoint: \(shadow.endpoint)
             mode: full
             """)
-        #expect(try await chaos.lattice("mirror", "add", mirror).status == 0)
-        #expect(try await eventually(within: 20) { try await chaos.instances() == ["cart-1", "cart-2", "cart-3"] })
+        #expect(try await chaos.lattice("mirror", "add", file).status == 0)
         let isMirroring = try await eventually(within: 20) {
             _ = try await ReceiverNode.get(chaos.gatewayURL + "/")
             return try await chaos.captured() > 0
         }
         #expect(isMirroring)
+        return shadow.process
+    }
 
-        let clients = Clients(chaos.scratch, chaos.gatewayURL)
+    /// One after the other, under load: an instance, shadow and node, and NATS are killed; an instance and NATS are stopped.
+    private func disturb(
+        _ chaos: Chaos, _ clients: Clients, _ carts: [LatticeProcess], _ shadow: LatticeProcess
+    ) async throws {
         try await clients.load(1_200) {
             carts[1].send(SIGKILL)
             try await Task.sleep(for: .milliseconds(300))
         }
         try await clients.load(1_200) {
-            shadow.process.send(SIGKILL)
+            shadow.send(SIGKILL)
             try await chaos.killNode()
             try await chaos.restartNode()
         }
@@ -202,20 +223,17 @@ private final class Clients {
             try chaos.restartServer()
         }
         // A process that is stopped takes connections and says nothing: the delay of a link, up to its timeout.
-        try await clients.load(400) {
-            carts[2].send(SIGSTOP)
-            try await Task.sleep(for: .seconds(1))
-            carts[2].send(SIGCONT)
+        for stopped in [carts[2], chaos.server] {
+            try await clients.load(400) {
+                stopped.send(SIGSTOP)
+                try await Task.sleep(for: .seconds(1))
+                stopped.send(SIGCONT)
+            }
         }
-        try await clients.load(400) {
-            chaos.server.send(SIGSTOP)
-            try await Task.sleep(for: .seconds(1))
-            chaos.server.send(SIGCONT)
-        }
-        #expect(clients.statuses == ["200": 4_400])
+    }
 
-        // Everything recovers by itself: a new instance is found, a dead one is evicted, what was captured is recorded.
-        let new = try await chaos.service("cart-4")
+    /// By itself: a new instance is found, a dead one is evicted, what was captured is recorded.
+    private func expectRecovery(_ chaos: Chaos) async throws {
         let isFound = try await eventually(within: 40) {
             try await chaos.instances() == ["cart-1", "cart-3", "cart-4"]
         }
@@ -234,12 +252,5 @@ private final class Clients {
         let stats = try await chaos.lattice("mirror", "stats", "m", "--json")
         let mirrors = try #require(stats.json["mirrors"] as? [[String: Any]], "\(stats)")
         #expect(captured >= 4_400 && "\(mirrors[0]["mirrored"] ?? "")" == "\(captured)", "\(captured) \(mirrors[0])")
-
-        new.process.send(SIGTERM)
-        _ = try await new.process.end()
-        #expect(try await chaos.stopNode().status == 0)
-        let verified = try await LatticeProcess.run(
-            ["verify", "--data", chaos.scratch.path("data")], in: chaos.scratch)
-        #expect(verified.status == 0, "\(verified)")
     }
 }

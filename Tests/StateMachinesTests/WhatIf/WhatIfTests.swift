@@ -213,7 +213,7 @@ private struct Told {
         var settings = WhatIfSettings()
         #expect(settings.isEmpty && settings.mistake(over: RegistrySettings()) == nil)
         settings.registry.staleAfter = .zero
-        #expect(settings.mistake(over: RegistrySettings())?.contains("registry") == true)
+        #expect(settings.mistake(over: RegistrySettings()) == "stale_after lies in 100ms to 1d")
         settings = WhatIfSettings()
         settings.mirror.sampleRateBasisPoints = 10_001
         #expect(settings.mistake(over: RegistrySettings())?.contains("10000") == true)
