@@ -84,7 +84,10 @@ private final class Chaos {
 
     func service(_ id: String, _ options: String...) async throws -> (process: LatticeProcess, endpoint: String) {
         let process = try LatticeProcess(
-            ["--name", "cart", "--id", id, "--port", "0", "--nats", natsURL, "--sampling", "100"] + options,
+            [
+                "--name", "cart", "--id", id, "--port", "0", "--nats", natsURL, "--sampling", "100", "--heartbeat",
+                "1s",
+            ] + options,
             in: scratch, program: LatticeProcess.program("example-service"))
         _ = try await eventually(within: 20) { process.output.contains("http://") || !process.isRunning }
         let address = process.output.components(separatedBy: "http://").last ?? ""
