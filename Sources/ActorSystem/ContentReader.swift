@@ -45,9 +45,7 @@ package struct ContentReader: Sendable {
 
     /// One captured request; nil where there is none at this position.
     package func capture(at position: EventPosition) throws(EventStoreError) -> ReadCapture? {
-        guard let frame = try reader.frame(at: position.sequence) else { return nil }
-        let captures = try captures(of: frame)
-        return captures.first { $0.recorded.position.index == position.index }
+        try captures(at: position.sequence).first { $0.recorded.position.index == position.index }
     }
 
     /// Whether contents that were read under an earlier value may have been erased since.

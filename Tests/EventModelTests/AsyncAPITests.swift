@@ -40,7 +40,7 @@ import Testing
         for kind in MessageKind.allCases where kind != .eventRecord {
             #expect(document.contains("\n    \(kind.rawValue):\n      name: \(kind.rawValue)\n"))
         }
-        for subject in ["rejected", "changes.registry.{service}", "anchors"] {
+        for subject in ["rejected", "changes.registry.{service}", "changes.mirror.{service}", "anchors"] {
             #expect(document.contains("    address: '{prefix}.\(subject)'\n"))
         }
     }

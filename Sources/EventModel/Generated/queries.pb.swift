@@ -845,7 +845,7 @@ package nonisolated struct Lattice_V1_Rejection: Sendable {
   package init() {}
 }
 
-/// <prefix>.changes.registry.<service>
+/// <prefix>.changes.registry.<service>, <prefix>.changes.mirror.<service>
 package nonisolated struct Lattice_V1_ChangeNotice: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
