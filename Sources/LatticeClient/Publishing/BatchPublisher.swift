@@ -116,15 +116,21 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
                     return state.isIdle
                 }
                 // A ring while idle begins an interval; the next one, that a batch is full or has ended, ends it.
+                // Rings that come before this task wakes are one, so that the first may stand for a full batch too.
                 await bell.wait(atMost: isIdle ? .seconds(3_600) : limits.interval)
-                let isHurried = state.withLock { state in
+                let isDue = state.withLock { state in
                     defer { state.isHurried = false }
-                    return state.isHurried
+                    return state.isHurried || isFull(state)
                 }
-                if isIdle, !isHurried { continue }
+                if isIdle, !isDue { continue }
                 for parcel in takeReady() { group.addTask { await self.deliver(parcel) } }
             }
         }
+    }
+
+    /// Whether something waits that needs no company.
+    private func isFull(_ state: borrowing State) -> Bool {
+        state.bytes >= limits.batchBytes || state.lanes.values.contains { $0.elements.count >= limits.batch }
     }
 
     /// Sends what waits without waiting for company; ``run()`` does it.
