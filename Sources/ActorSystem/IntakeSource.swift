@@ -31,7 +31,8 @@ final class CoreIntake: IntakeSource {
     private let bus: any MessageBus
     private let reserved: [any MessageSubscription]
     private let bulk: [any MessageSubscription]
-    private var bulkIsBusy = false
+    /// The bulk queue that had something last.
+    private var latest = 0
     /// Rounds since bulk messages were last seen.
     private var quietRounds = Int.max
     private var droppedBefore: UInt64 = 0
@@ -58,28 +59,45 @@ final class CoreIntake: IntakeSource {
 
     func receive(maximum: Int, timeout: Duration) throws(BusError) -> [Message] {
         var end: BusError?
-        var messages = take(reserved[0], maximum, patience(timeout), &end)
+        var messages: [Message] = []
+        if !expectsBulk || reserved[0].pendingCount > 0 {
+            messages = take(reserved[0], maximum, expectsBulk ? .zero : patience(timeout), &end)
+        }
         for subscription in reserved.dropFirst() where subscription.pendingCount > 0 {
             messages += take(subscription, maximum, .zero, &end)
         }
         let share = messages.count < maximum / 2 ? maximum : Self.bulkShare
         var taken = 0
-        for subscription in bulk where subscription.pendingCount > 0 {
+        for (index, subscription) in bulk.enumerated() where subscription.pendingCount > 0 {
             let more = take(subscription, share, .zero, &end)
+            if !more.isEmpty { latest = index }
             taken += more.count
             messages += more
         }
-        bulkIsBusy = taken > 0
-        quietRounds = bulkIsBusy ? 0 : min(quietRounds, Int.max - 1) + 1
+        if messages.isEmpty, expectsBulk {
+            messages = waitForBulk(timeout)
+            taken = messages.count
+        }
+        if taken > 0 { quietRounds = 0 } else if quietRounds < Int.max { quietRounds += 1 }
         // One that has ended does not end the others: what has arrived is taken.
         if let end, messages.isEmpty { throw end }
         return messages
     }
 
-    /// One queue can be waited for at a time, the registry's; the others are looked at when it has something or the wait
-    /// is over: within a millisecond while spans or captures come, within five when the first one does.
-    private func patience(_ timeout: Duration) -> Duration {
-        bulkIsBusy ? .zero : min(timeout, .milliseconds(quietRounds < 1_000 ? 1 : 5))
+    /// One queue can be waited for at a time: the one that had something last, so that whoever sends one message after
+    /// the answer to the other does not wait for a look around. The others are looked at when it has something or after
+    /// a millisecond; after about a second without spans and captures, the registry's is the one, and theirs are looked
+    /// at after five.
+    private var expectsBulk: Bool { quietRounds < 1_000 }
+
+    private func patience(_ timeout: Duration) -> Duration { min(timeout, .milliseconds(5)) }
+
+    private func waitForBulk(_ timeout: Duration) -> [Message] {
+        var end: BusError?
+        let messages = take(bulk[latest], Self.bulkShare, min(timeout, .milliseconds(1)), &end)
+        // The registry's queue says when all has ended.
+        if end != nil { quietRounds = Int.max }
+        return messages
     }
 
     private func take(
