@@ -1,6 +1,6 @@
 // Performs what the log owes to shadows: reads a copy's contents, has it sent, compares, and tells the log.
 
-import Dispatch
+import DequeModule
 package import EventModel
 import EventStore
 import Logging
@@ -15,6 +15,9 @@ package struct OutboxLimits: Sendable {
     package var total = 256
     /// After so long an outcome that is not applied is told again; to tell it twice does no harm.
     package var tellAgainAfter = Nanoseconds.seconds(5)
+    /// Nobody waits for a shadow: what is owed is looked up, and what came of it is told, once in so long, so that
+    /// production pays for one group of records and not for one a copy.
+    package var interval = Nanoseconds.milliseconds(5)
 
     package init() {}
 }
@@ -42,8 +45,12 @@ actor OutboxRunner {
     private let bus: any MessageBus
     private let logger: Logger
     private var underWay: [DirectiveID: Progress] = [:]
+    /// What the last look found and no place was free for, by shadow.
+    private var waiting: [String: Deque<(ShadowDirective, OwedMirror)>] = [:]
     private var sendingByShadow: [String: Int] = [:]
     private var sendingCount = 0
+    /// What is told with the next group.
+    private var outgoing: [Message] = []
     private var isClosing = false
 
     init(
@@ -61,19 +68,25 @@ actor OutboxRunner {
 
     /// Works until the gate is closed.
     func run() async {
-        for await _ in gate.signals { await look() }
+        for await _ in gate.signals {
+            await look()
+            // More signals are one by the time of the next look.
+            try? await Task.sleep(for: .nanoseconds(limits.interval.rawValue))
+            publish()
+        }
     }
 
     /// Takes no more; what is under way is awaited for a while, so that its outcome is in the log.
     func close() async {
         isClosing = true
         for _ in 0..<150 where sendingCount > 0 { try? await Task.sleep(for: .milliseconds(10)) }
+        publish()
         gate.close()
     }
 
     private func look() async {
         guard gate.isArmed, !isClosing else { return }
-        let limit = limits.perShadow * 2
+        let limit = limits.perShadow * 4
         let owed = await host.read { mirror in
             let directives = mirror.owed(perMirror: limit)
             return Owed(leaderID: mirror.leaderID, directives: directives, mirrors: mirror.owedMirrors(directives))
@@ -83,10 +96,12 @@ actor OutboxRunner {
         forget(Set(owed.directives.map(\.id)))
         var mirrors: [String: OwedMirror] = [:]
         for mirror in owed.mirrors { mirrors[mirror.configuration.mirrorID] = mirror }
-        for directive in owed.directives {
+        waiting.removeAll()
+        for directive in owed.directives where underWay[directive.id] == nil {
             guard let mirror = mirrors[directive.id.mirrorID] else { continue }
-            take(directive, mirror)
+            waiting[directive.shadowEndpoint, default: []].append((directive, mirror))
         }
+        for shadow in Array(waiting.keys) { fill(shadow) }
     }
 
     /// What is not owed any more was applied, or dropped with a reason.
@@ -101,10 +116,17 @@ actor OutboxRunner {
         }
     }
 
-    private func take(_ directive: ShadowDirective, _ mirror: OwedMirror) {
-        guard underWay[directive.id] == nil, sendingCount < limits.total,
-            sendingByShadow[directive.shadowEndpoint, default: 0] < limits.perShadow
-        else { return }
+    /// Gives a shadow what waits for it, as far as there are places.
+    private func fill(_ shadow: String) {
+        while !isClosing, gate.isArmed, sendingCount < limits.total,
+            sendingByShadow[shadow, default: 0] < limits.perShadow,
+            let (directive, mirror) = waiting[shadow]?.popFirst()
+        {
+            send(directive, mirror)
+        }
+    }
+
+    private func send(_ directive: ShadowDirective, _ mirror: OwedMirror) {
         underWay[directive.id] = .sending
         sendingByShadow[directive.shadowEndpoint, default: 0] += 1
         sendingCount += 1
@@ -120,16 +142,20 @@ actor OutboxRunner {
         let rest = sendingByShadow[directive.shadowEndpoint, default: 1] - 1
         sendingByShadow[directive.shadowEndpoint] = rest == 0 ? nil : rest
         tell(directive.id, messages)
-        // There is room for one more.
+        if isClosing { publish() }
+        fill(directive.shadowEndpoint)
+        // For what is to be told, and for what the last look did not reach.
         gate.wake()
     }
 
     private func tell(_ id: DirectiveID, _ messages: [Message]) {
         underWay[id] = .told(.now, messages)
-        do throws(BusError) {
-            for message in messages { try bus.publish(message) }
-        } catch {
-            logger.warning("the outcome of a copy was not told yet", metadata: ["error": "\(error)"])
-        }
+        outgoing += messages
+    }
+
+    private func publish() {
+        if outgoing.isEmpty { return }
+        Delivery(bus: bus, logger: logger).send(outgoing)
+        outgoing.removeAll(keepingCapacity: true)
     }
 }
