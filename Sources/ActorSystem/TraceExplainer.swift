@@ -77,11 +77,7 @@ package struct TraceExplainer: Sendable {
         var last: SequenceNumber?
         try visit(from: timeline.oldest, through: point, .spansReceived) { record in
             guard case .trace(.spansReceived(let batch)) = record.event else { return }
-            let bytes = batch.facts.span
-            var cursor = batch.makeCursor()
-            while let view = cursor.next(in: bytes) {
-                if view.traceID == id { last = record.sequence }
-            }
+            if batch.views.contains(where: { $0.traceID == id }) { last = record.sequence }
         }
         guard let last else { throw Self.unknown(id, point) }
         let earlier = try timeline.state(at: last)

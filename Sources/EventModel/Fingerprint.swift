@@ -42,7 +42,7 @@ private struct SipState {
     mutating func absorb(_ bytes: borrowing Span<UInt8>, range: Range<Int>, rounds: Int) {
         var offset = range.lowerBound
         while range.upperBound - offset >= 8 {
-            absorb(SipState.word(bytes, at: offset, count: 8), rounds: rounds)
+            absorb(bytes.littleEndianWord(at: offset), rounds: rounds)
             offset += 8
         }
         let tail = SipState.word(bytes, at: offset, count: range.upperBound - offset)

@@ -23,7 +23,11 @@ public enum TraceEvent: Sendable, Hashable {
 public struct SpanBatch: Sendable, Hashable {
     public let serviceName: String
     /// How many spans there are.
-    public let count: Int
+    public var count: Int { views.count }
+    /// What the machines look at in each span.
+    package let views: [SpanView]
+    /// The host that the process says it runs on; empty: it does not say.
+    package let host: Range<Int>
     /// The encoded batch.
     package let facts: ArraySlice<UInt8>
 
@@ -31,30 +35,34 @@ public struct SpanBatch: Sendable, Hashable {
     package init(facts: ArraySlice<UInt8>) throws(DecodeError) {
         let bytes = facts.span
         var service = ""
-        var count = 0
+        var views: [SpanView] = []
         var resourceCount = 0
+        var names = SpanTagNames()
         var cursor = WireCursor(0..<facts.count)
         while let field = cursor.next(in: bytes) {
             switch field.number {
             case 1: service = try FieldRules.identifier(facts, field, "service_name")
             case 2:
                 guard field.isBytes else { throw DecodeError("malformed", "spans") }
-                guard count < Limits.eventsPerMessage else { throw DecodeError("too_many", "spans") }
+                guard views.count < Limits.eventsPerMessage else { throw DecodeError("too_many", "spans") }
                 do {
                     try SpanRules.checkSpan(bytes, field.range)
                 } catch {
-                    throw DecodeError(error.code, "spans[\(count)].\(error.field)")
+                    throw DecodeError(error.code, "spans[\(views.count)].\(error.field)")
                 }
-                count += 1
-            case 3: try SpanRules.checkTag(bytes, field, "resource", &resourceCount)
+                views.append(SpanView(bytes, field.range))
+            case 3:
+                try SpanRules.checkTag(bytes, field, "resource", &resourceCount)
+                names.read(bytes, field.range)
             default: break
             }
         }
         try FieldRules.finish(cursor, "message")
         try FieldRules.require(service, "service_name")
-        if count == 0 { throw DecodeError("missing", "spans") }
+        if views.isEmpty { throw DecodeError("missing", "spans") }
         self.serviceName = service
-        self.count = count
+        self.views = views
+        host = names.host
         self.facts = facts
     }
 
@@ -68,93 +76,13 @@ public struct SpanBatch: Sendable, Hashable {
         self = batch
     }
 
-    /// Walks over the spans; pass `facts.span` at each step.
-    package func makeCursor() -> SpanCursor { SpanCursor(count: facts.count) }
-
     /// The spans as values.
     public var spans: [TraceSpan] { SpanDecoding.spans(self) }
 
     /// One of the spans as a value; nil where there are fewer.
     package func span(at index: Int) -> TraceSpan? { SpanDecoding.span(self, at: index) }
-}
 
-/// What the machines look at in one span, its texts still in the batch.
-package struct SpanView: Sendable {
-    package var traceID = TraceID(high: 0, low: 0)
-    package var spanID = SpanID(0)
-    /// Zero: a root.
-    package var parentID = SpanID(0)
-    package var operation = 0..<0
-    package var peer = 0..<0
-    /// Nil: not said, which means internal.
-    package var kind = SpanKind.internal
-    package var status: SpanStatus?
-    package var start: Int64 = 0
-    package var end: Int64 = 0
-    package var tagCount = 0
-    /// The whole message.
-    package var body = 0..<0
+    public static func == (left: Self, right: Self) -> Bool { left.facts == right.facts }
 
-    /// The id with the half.
-    package var key: SpanKey { SpanKey(spanID: spanID, isServerHalf: kind == .server) }
-}
-
-/// Walks over an encoded batch of spans that was judged before.
-package struct SpanCursor: Sendable {
-    private var cursor: WireCursor
-
-    init(count: Int) { cursor = WireCursor(0..<count) }
-
-    /// The next span; nil at the end.
-    package mutating func next(in bytes: borrowing Span<UInt8>) -> SpanView? {
-        while let field = cursor.next(in: bytes) {
-            if field.number == 2 && field.isBytes { return SpanCursor.read(bytes, field.range) }
-        }
-        return nil
-    }
-
-    /// Reads the fields of one span; fields that are not judged are passed over.
-    package static func read(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) -> SpanView {
-        var view = SpanView()
-        view.body = range
-        var inner = WireCursor(range)
-        while let field = inner.next(in: bytes) {
-            switch field.number {
-            case 1: view.traceID = TraceID(high: word(bytes, field.start), low: word(bytes, field.start + 8))
-            case 2: view.spanID = SpanID(word(bytes, field.start))
-            case 3: view.parentID = SpanID(field.range.isEmpty ? 0 : word(bytes, field.start))
-            case 4: view.operation = field.range
-            case 5: view.kind = SpanKind(rawValue: UInt32(truncatingIfNeeded: field.value)) ?? .internal
-            case 6: view.status = SpanStatus(rawValue: UInt32(truncatingIfNeeded: field.value))
-            case 7: view.start = field.signed
-            case 8: view.end = field.signed
-            case 9: view.tagCount += 1
-            case 12: view.peer = field.range
-            default: break
-            }
-        }
-        return view
-    }
-
-    @inline(__always)
-    private static func word(_ bytes: borrowing Span<UInt8>, _ start: Int) -> UInt64 {
-        var result: UInt64 = 0
-        for index in 0..<8 { result = result << 8 | UInt64(bytes[start + index]) }
-        return result
-    }
-}
-
-extension SpanView {
-    /// The key and the text of a tag; the text is empty where the value is none.
-    package static func tag(
-        in bytes: borrowing Span<UInt8>, _ range: Range<Int>
-    ) -> (key: Range<Int>, text: Range<Int>) {
-        var (key, text) = (0..<0, 0..<0)
-        var inner = WireCursor(range)
-        while let part = inner.next(in: bytes) {
-            if part.number == 1 { key = part.range }
-            if part.number >= 2 && part.number <= 7 { text = part.number == 2 ? part.range : 0..<0 }
-        }
-        return (key, text)
-    }
+    public func hash(into hasher: inout Hasher) { hasher.combine(facts) }
 }

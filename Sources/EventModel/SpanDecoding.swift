@@ -43,7 +43,7 @@ package enum SpanDecoding {
     private static func span(
         _ bytes: [UInt8], _ range: Range<Int>, _ service: String, _ resource: [SpanTag]
     ) -> TraceSpan {
-        let view = SpanCursor.read(bytes.span, range)
+        let view = SpanView(bytes.span, range)
         var result = TraceSpan(
             spanID: view.spanID, traceID: view.traceID, parentSpanID: view.parentID.isValid ? view.parentID : nil,
             serviceName: service, operationName: text(bytes, view.operation), kind: view.kind,

@@ -122,7 +122,7 @@ package enum SpanRules {
     ) throws(DecodeError) {
         guard field.isBytes else { throw DecodeError("malformed", "\(name)") }
         guard field.range.count <= limit else { throw DecodeError("too_long", "\(name)") }
-        guard (try? UTF8Span(validating: bytes.extracting(field.range))) != nil else {
+        guard bytes.isASCII(field.range) || (try? UTF8Span(validating: bytes.extracting(field.range))) != nil else {
             throw DecodeError("invalid_utf8", "\(name)")
         }
     }

@@ -1,10 +1,69 @@
-// What the collector reads in the tags of spans: whom a span calls, and where it ran.
+// One span of a batch as the machines see it: its numbers, and where its names lie.
 
-import EventModel
+/// What the machines look at in one span, its texts still in the batch.
+package struct SpanView: Sendable {
+    package var traceID = TraceID(high: 0, low: 0)
+    package var spanID = SpanID(0)
+    /// Zero: a root.
+    package var parentID = SpanID(0)
+    package var operation = 0..<0
+    /// Whom the span calls, by its own field.
+    package var peer = 0..<0
+    /// Whom it calls: by the field, or else, for clients, producers and consumers, by a tag; empty: it names nobody.
+    package var calledPeer = 0..<0
+    /// Where it ran, by a tag: the rule of `TraceSpan.host`; empty: it does not say.
+    package var host = 0..<0
+    /// Nil: not said, which means internal.
+    package var kind = SpanKind.internal
+    package var status: SpanStatus?
+    package var start: Int64 = 0
+    package var end: Int64 = 0
+    package var tagCount = 0
+    /// The whole message.
+    package var body = 0..<0
 
-/// The names in the tags of one span; of several tags the one that is named first below counts.
+    /// The id with the half.
+    package var key: SpanKey { SpanKey(spanID: spanID, isServerHalf: kind == .server) }
+
+    /// Reads the fields of one span that was judged before; fields that are not judged are passed over.
+    init(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) {
+        body = range
+        var names = SpanTagNames()
+        var cursor = WireCursor(range)
+        while let field = cursor.next(in: bytes) {
+            switch field.number {
+            case 1: traceID = TraceID(high: Self.word(bytes, field.start), low: Self.word(bytes, field.start + 8))
+            case 2: spanID = SpanID(Self.word(bytes, field.start))
+            case 3: parentID = SpanID(field.range.isEmpty ? 0 : Self.word(bytes, field.start))
+            case 4: operation = field.range
+            case 5: kind = SpanKind(rawValue: UInt32(truncatingIfNeeded: field.value)) ?? .internal
+            case 6: status = SpanStatus(rawValue: UInt32(truncatingIfNeeded: field.value))
+            case 7: start = field.signed
+            case 8: end = field.signed
+            case 9:
+                tagCount += 1
+                names.read(bytes, field.range)
+            case 12: peer = field.range
+            default: break
+            }
+        }
+        host = names.host
+        calledPeer = peer
+        switch kind {
+        case .client, .producer, .consumer: if peer.isEmpty { calledPeer = names.peer }
+        case .server, .internal: break
+        }
+    }
+
+    @inline(__always)
+    private static func word(_ bytes: borrowing Span<UInt8>, _ start: Int) -> UInt64 {
+        bytes.littleEndianWord(at: start).byteSwapped
+    }
+}
+
+/// The names in the tags of one span or process; of several tags the one that is named first below counts.
 struct SpanTagNames {
-    /// Whom a span calls, where it has no field for it. Tags speak for clients, producers and consumers only.
+    /// Whom a span calls, where it has no field for it.
     private static let peerKeys: [[UInt8]] = [
         "peer.service", "messaging.system", "db.system.name", "db.system", "server.address", "net.peer.name",
     ].map { Array($0.utf8) }
@@ -13,60 +72,63 @@ struct SpanTagNames {
     /// A bit for each length that a key of interest has.
     private static let lengths = (peerKeys + hostKeys).reduce(UInt64(0)) { $0 | 1 << UInt64($1.count) }
 
-    /// Where the name of the other side stands; nil: it names nobody.
-    private(set) var peer: Range<Int>?
-    /// Where the name of the host stands; nil: it does not say.
-    private(set) var host: Range<Int>?
-    private var peerRank = Self.peerKeys.count
-    private var hostRank = Self.hostKeys.count
+    /// Where the name of the other side stands; empty: it names nobody.
+    private(set) var peer = 0..<0
+    /// Where the name of the host stands; empty: it does not say.
+    private(set) var host = 0..<0
+    private var peerRank = Int.max
+    private var hostRank = Int.max
+    private let lengths = Self.lengths
 
-    /// Reads the tags of a span.
-    init(_ view: SpanView, in bytes: borrowing Span<UInt8>) {
-        let wantsPeer: Bool
-        switch view.kind {
-        case .client, .producer, .consumer: wantsPeer = view.peer.isEmpty
-        case .server, .internal: wantsPeer = false
+    /// Looks at one more tag.
+    @inline(__always)
+    mutating func read(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) {
+        if mayMatter(range, in: bytes) { take(bytes, range) }
+    }
+
+    private mutating func take(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) {
+        let (key, text) = SpanView.tag(in: bytes, range)
+        if text.isEmpty || text.count > Limits.identifierBytes { return }
+        if let rank = Self.rank(key, among: Self.peerKeys, below: peerRank, in: bytes) {
+            (peerRank, peer) = (rank, text)
         }
-        read(9, in: bytes, view.body, wantsPeer: wantsPeer)
-        if !view.peer.isEmpty { peer = view.peer }
-    }
-
-    /// Reads the tags of a batch's process.
-    init(ofBatch bytes: borrowing Span<UInt8>) {
-        read(3, in: bytes, 0..<bytes.count, wantsPeer: false)
-    }
-
-    private mutating func read(_ number: Int, in bytes: borrowing Span<UInt8>, _ range: Range<Int>, wantsPeer: Bool) {
-        var cursor = WireCursor(range)
-        while let field = cursor.next(in: bytes) {
-            if field.number != number || !Self.mayMatter(field, in: bytes) { continue }
-            let (key, text) = SpanView.tag(in: bytes, field.range)
-            if text.isEmpty || text.count > Limits.identifierBytes { continue }
-            if wantsPeer, let rank = Self.rank(key, among: Self.peerKeys, below: peerRank, in: bytes) {
-                (peerRank, peer) = (rank, text)
-            }
-            if let rank = Self.rank(key, among: Self.hostKeys, below: hostRank, in: bytes) {
-                (hostRank, host) = (rank, text)
-            }
+        if let rank = Self.rank(key, among: Self.hostKeys, below: hostRank, in: bytes) {
+            (hostRank, host) = (rank, text)
         }
     }
 
     /// Whether a tag's key has a length of interest; most tags are passed over by it. A tag that does not begin with a
     /// short key is looked at.
-    private static func mayMatter(_ field: WireField, in bytes: borrowing Span<UInt8>) -> Bool {
-        guard field.range.count >= 2, bytes[field.start] == 0x0A, bytes[field.start + 1] < 0x80 else { return true }
-        let length = bytes[field.start + 1]
-        return length < 64 && lengths & (1 << UInt64(length)) != 0
+    @inline(__always)
+    private func mayMatter(_ range: Range<Int>, in bytes: borrowing Span<UInt8>) -> Bool {
+        guard range.count >= 2, bytes[range.lowerBound] == 0x0A else { return true }
+        let length = bytes[range.lowerBound + 1]
+        return length >= 0x80 || length < 64 && lengths & (1 << UInt64(length)) != 0
     }
 
     private static func rank(
         _ key: Range<Int>, among keys: [[UInt8]], below limit: Int, in bytes: borrowing Span<UInt8>
     ) -> Int? {
-        for rank in 0..<limit where keys[rank].count == key.count {
+        for rank in 0..<min(limit, keys.count) where keys[rank].count == key.count {
             var place = 0
             while place < key.count && bytes[key.lowerBound + place] == keys[rank][place] { place += 1 }
             if place == key.count { return rank }
         }
         return nil
+    }
+}
+
+extension SpanView {
+    /// The key and the text of a tag; the text is empty where the value is none.
+    package static func tag(
+        in bytes: borrowing Span<UInt8>, _ range: Range<Int>
+    ) -> (key: Range<Int>, text: Range<Int>) {
+        var (key, text) = (0..<0, 0..<0)
+        var inner = WireCursor(range)
+        while let part = inner.next(in: bytes) {
+            if part.number == 1 { key = part.range }
+            if part.number >= 2 && part.number <= 7 { text = part.number == 2 ? part.range : 0..<0 }
+        }
+        return (key, text)
     }
 }

@@ -2,39 +2,60 @@
 // Source of the rules: protobuf.dev/programming-guides/encoding.
 
 /// A field as found on the wire: its number and where its value lies.
-package struct WireField: Sendable {
-    package var number: Int
-    package var kind: WireKind
+///
+/// Public, as is the cursor, because a function that is not is never inlined in another module.
+public struct WireField: Sendable {
+    /// From 1 to 536,870,911.
+    public var number: Int
+    /// How it is written.
+    public var kind: WireKind
     /// The value of a varint, a 64-bit or a 32-bit field.
-    package var value: UInt64
+    public var value: UInt64
     /// Where the bytes of a length-delimited field begin, from the start of the span.
-    package var start: Int
+    public var start: Int
     /// One past their end.
-    package var end: Int
+    public var end: Int
 
-    @inlinable package var range: Range<Int> { start..<end }
-    package var signed: Int64 { Int64(bitPattern: value) }
-    @inlinable package var isBytes: Bool { kind == .bytes }
-    @inlinable package var isVarint: Bool { kind == .varint }
+    @inlinable @inline(__always)
+    init(number: Int, kind: WireKind, value: UInt64 = 0, start: Int = 0, end: Int = 0) {
+        self.number = number
+        self.kind = kind
+        self.value = value
+        self.start = start
+        self.end = end
+    }
+
+    /// Where the bytes of a length-delimited field lie.
+    @inlinable public var range: Range<Int> { start..<end }
+    /// The value as a number with a sign, as `int64` and `sfixed64` are.
+    @inlinable public var signed: Int64 { Int64(bitPattern: value) }
+    /// Whether it is length-delimited: text, bytes, a message.
+    @inlinable public var isBytes: Bool { kind == .bytes }
+    /// Whether it is a varint.
+    @inlinable public var isVarint: Bool { kind == .varint }
 }
 
 /// The wire types that are in use; groups are refused.
-package enum WireKind: UInt8, Sendable {
+public enum WireKind: UInt8, Sendable {
+    /// `int32` to `uint64`, `bool`, `enum`.
     case varint = 0
+    /// `fixed64`, `sfixed64`, `double`.
     case fixed64 = 1
+    /// `string`, `bytes`, messages, packed numbers.
     case bytes = 2
+    /// `fixed32`, `sfixed32`, `float`.
     case fixed32 = 5
 }
 
 /// Walks over the fields of one message inside a span. The span is passed at each step, so the cursor owns nothing.
-package struct WireCursor: Sendable {
-    private var offset: Int
-    private let end: Int
+public struct WireCursor: Sendable {
+    @usableFromInline var offset: Int
+    @usableFromInline let end: Int
     /// False once something was not protobuf; `next` then answers nil.
-    package private(set) var isWellFormed = true
+    public private(set) var isWellFormed = true
 
     /// A cursor over a part of a span.
-    package init(_ range: Range<Int>) {
+    public init(_ range: Range<Int>) {
         offset = range.lowerBound
         end = range.upperBound
     }
@@ -43,17 +64,35 @@ package struct WireCursor: Sendable {
     var place: Int { offset }
 
     /// True when every byte was read and understood.
-    package var isComplete: Bool { isWellFormed && offset == end }
+    public var isComplete: Bool { isWellFormed && offset == end }
 
     /// The next field; nil at the end and where the bytes are not protobuf.
-    package mutating func next(in bytes: borrowing Span<UInt8>) -> WireField? {
+    ///
+    /// Most fields are short texts with small numbers: a byte for the tag, a byte for the length. Those are read where
+    /// this is called.
+    @inlinable @inline(__always)
+    public mutating func next(in bytes: borrowing Span<UInt8>) -> WireField? {
+        let rest = end - offset
+        if rest >= 2 {
+            let (tag, count) = (bytes[offset], bytes[offset + 1])
+            if tag & 0x87 == 2, tag > 7, count < 0x80, Int(count) <= rest - 2 {
+                let start = offset + 2
+                offset = start + Int(count)
+                return WireField(number: Int(tag >> 3), kind: .bytes, start: start, end: offset)
+            }
+        }
+        return nextOfAnyKind(in: bytes)
+    }
+
+    @usableFromInline
+    mutating func nextOfAnyKind(in bytes: borrowing Span<UInt8>) -> WireField? {
         guard offset < end else { return nil }
         let start = offset
         // A tag of more than five bytes is refused as Google's C++ does; SwiftProtobuf takes it or not, by field.
         guard let tag = varint(in: bytes), offset - start <= 5, tag >> 3 != 0, tag >> 3 <= 536_870_911,
             let kind = WireKind(rawValue: UInt8(tag & 7))
         else { return fail() }
-        var field = WireField(number: Int(tag >> 3), kind: kind, value: 0, start: 0, end: 0)
+        var field = WireField(number: Int(tag >> 3), kind: kind)
         switch kind {
         case .varint:
             guard let value = varint(in: bytes) else { return fail() }
@@ -106,10 +145,42 @@ package struct WireCursor: Sendable {
 
     private mutating func fixed(_ width: Int, in bytes: borrowing Span<UInt8>) -> UInt64? {
         guard end - offset >= width else { return nil }
+        defer { offset += width }
+        if width == 8 { return bytes.littleEndianWord(at: offset) }
         var result: UInt64 = 0
         for index in 0..<width { result |= UInt64(bytes[offset + index]) << UInt64(8 * index) }
-        offset += width
         return result
+    }
+}
+
+extension Span<UInt8> {
+    /// Eight bytes, the first of them the lowest.
+    ///
+    /// - Precondition: all of them are within the span.
+    @inline(__always)
+    func littleEndianWord(at offset: Int) -> UInt64 {
+        // One check for all of them, and the compiler makes one load of the eight.
+        let word = extracting(offset..<offset + 8)
+        var result: UInt64 = 0
+        for index in 0..<8 { result |= UInt64(word[index]) << UInt64(8 * index) }
+        return result
+    }
+
+    /// Whether a part is ASCII, which is UTF-8 too.
+    ///
+    /// - Precondition: the part is within the span.
+    func isASCII(_ range: Range<Int>) -> Bool {
+        var offset = range.lowerBound
+        while range.upperBound - offset >= 8 {
+            if littleEndianWord(at: offset) & 0x8080_8080_8080_8080 != 0 { return false }
+            offset += 8
+        }
+        var rest: UInt8 = 0
+        while offset < range.upperBound {
+            rest |= self[offset]
+            offset += 1
+        }
+        return rest < 0x80
     }
 }
 
@@ -129,7 +200,10 @@ package struct WireWriter: Sendable {
     package mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
     package mutating func varint(_ value: UInt64) {
-        if value < 0x80 { return bytes.append(UInt8(truncatingIfNeeded: value)) }
+        if value < 0x80 { bytes.append(UInt8(truncatingIfNeeded: value)) } else { longVarint(value) }
+    }
+
+    private mutating func longVarint(_ value: UInt64) {
         var rest = value
         while rest >= 0x80 {
             bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
@@ -165,12 +239,7 @@ package struct WireWriter: Sendable {
 
     package mutating func field(_ number: Int, _ value: Double) {
         if value == 0 { return }
-        tag(number, .fixed64)
-        var bits = value.bitPattern
-        for _ in 0..<8 {
-            bytes.append(UInt8(truncatingIfNeeded: bits))
-            bits >>= 8
-        }
+        fixed64(number, value.bitPattern)
     }
 
     /// Eight bytes, written even when they are zero.
@@ -217,6 +286,34 @@ package struct WireWriter: Sendable {
         tag(number, .bytes)
         varint(UInt64(value.count))
         bytes.append(contentsOf: value)
+    }
+
+    /// A nested message of two fields of bytes: what a tag with a text is. The first is left out where it is empty, the
+    /// second has presence.
+    ///
+    /// - Parameters:
+    ///   - first: up to 15, as is the second's number, and where its bytes lie in the source.
+    package mutating func pair(
+        _ number: Int, of source: [UInt8], _ first: (number: Int, range: Range<Int>),
+        _ second: (number: Int, range: Range<Int>)
+    ) {
+        var size = Self.size(second.range.count)
+        if !first.range.isEmpty { size += Self.size(first.range.count) }
+        tag(number, .bytes)
+        varint(UInt64(size))
+        field(first.number, source[first.range])
+        element(second.number, source[second.range])
+    }
+
+    /// Bytes of a field with a number up to 15 and so much content.
+    private static func size(_ count: Int) -> Int {
+        var size = count + 2
+        var rest = count >> 7
+        while rest > 0 {
+            rest >>= 7
+            size += 1
+        }
+        return size
     }
 
     /// Numbers, packed as proto3 packs them.

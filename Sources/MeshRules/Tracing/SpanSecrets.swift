@@ -27,15 +27,18 @@ package enum SpanSecrets {
     private static let query = Array("url.query".utf8)
 
     /// Judges a tag by the last part of its name, without regard to case, `_` as good as `-`.
-    package static func kind(_ key: ArraySlice<UInt8>) -> Kind {
+    ///
+    /// - Parameter key: where the name lies.
+    package static func kind(_ bytes: borrowing Span<UInt8>, _ key: Range<Int>) -> Kind {
         switch key.count {
-        case 8, 11: if addresses.contains(where: { isSame($0, key) }) { return .address }
-        case 9: if isSame(query, key) { return .query }
+        case 8, 11:
+            for address in addresses where isSame(address, bytes, key) { return .address }
+        case 9: if isSame(query, bytes, key) { return .query }
         default: break
         }
-        let last = lastPart(key)
+        let last = lastPart(bytes, key)
         guard last.count < names.count else { return .plain }
-        for name in names[last.count] where isSame(name, last) {
+        for name in names[last.count] where isSame(name, bytes, last) {
             if name == code && last.count != key.count { continue }
             return .secret
         }
@@ -43,19 +46,20 @@ package enum SpanSecrets {
     }
 
     /// The same of a text.
-    package static func kind(_ key: String) -> Kind { kind(Array(key.utf8)[...]) }
-
-    private static func lastPart(_ key: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-        guard let dot = key.lastIndex(of: UInt8(ascii: ".")) else { return key }
-        return key[(dot + 1)...]
+    package static func kind(_ key: String) -> Kind {
+        let bytes = Array(key.utf8)
+        return kind(bytes.span, 0..<bytes.count)
     }
 
-    private static func isSame(_ name: [UInt8], _ key: ArraySlice<UInt8>) -> Bool {
-        var index = key.startIndex
-        for byte in name {
-            if folded(key[index]) != folded(byte) { return false }
-            index += 1
-        }
+    private static func lastPart(_ bytes: borrowing Span<UInt8>, _ key: Range<Int>) -> Range<Int> {
+        var start = key.upperBound
+        while start > key.lowerBound, bytes[start - 1] != UInt8(ascii: ".") { start -= 1 }
+        return start..<key.upperBound
+    }
+
+    private static func isSame(_ name: [UInt8], _ bytes: borrowing Span<UInt8>, _ key: Range<Int>) -> Bool {
+        guard name.count == key.count else { return false }
+        for index in name.indices where folded(bytes[key.lowerBound + index]) != folded(name[index]) { return false }
         return true
     }
 

@@ -51,7 +51,7 @@ struct OTLPJSONText {
             let (key, value) = try OTLPFields.keyValue(bytes, OTLPFields.content(field, "values"))
             quote(key)
             text.append(UInt8(ascii: ":"))
-            if SpanSecrets.kind(bytes[key]) == .secret {
+            if SpanSecrets.kind(bytes.span, key) == .secret {
                 text += "\"\(SecretNames.mark)\"".utf8
             } else {
                 try write(value, depth: depth + 1)

@@ -41,12 +41,12 @@ struct OTLPSpanWriter {
         let span = try locate(bytes, range)
         try Self.check(bytes, span)
         begin()
-        body.field(1, bytes[span.traceID])
-        body.field(2, bytes[span.spanID])
-        if !Self.isZero(bytes, span.parentID) { body.field(3, bytes[span.parentID]) }
+        body.element(1, bytes[span.traceID])
+        body.element(2, bytes[span.spanID])
+        if !Self.isZero(bytes, span.parentID) { body.element(3, bytes[span.parentID]) }
         let name = cut(bytes, span.name, Limits.identifierBytes)
         // "Empty value is equivalent to an unknown span name" (trace.proto).
-        if name.isEmpty { body.field(4, "unknown") } else { body.field(4, bytes[name]) }
+        if name.isEmpty { body.field(4, "unknown") } else { body.element(4, bytes[name]) }
         body.field(5, Self.kind(span.kind))
         let isError = span.status == 2
         body.field(6, isError ? SpanStatus.error.rawValue : SpanStatus.ok.rawValue)
@@ -224,7 +224,7 @@ struct OTLPSpanWriter {
         _ number: Int, _ bytes: [UInt8], _ range: Range<Int>, named prefix: String = ""
     ) throws(OTLPProblem) {
         let (key, value) = try OTLPFields.keyValue(bytes, range)
-        switch SpanSecrets.kind(bytes[key]) {
+        switch SpanSecrets.kind(bytes.span, key) {
         case .plain: break
         case .secret: return tag(number, prefix, bytes[key], text: Array(SecretNames.mark.utf8)[...])
         case .address, .query:
@@ -245,7 +245,9 @@ struct OTLPSpanWriter {
     ) throws(OTLPProblem) {
         switch value {
         case .string(let range):
-            tag(number, prefix, bytes[key], text: bytes[cut(bytes, range, Limits.valueBytes)])
+            let text = cut(bytes, range, Limits.valueBytes)
+            if prefix.isEmpty { return body.pair(number, of: bytes, (1, key), (2, text)) }
+            tag(number, prefix, bytes[key], text: bytes[text])
         case .bool(let bits):
             tag(number, prefix, bytes[key]) { inner in inner.optionalField(3, bits == 0 ? 0 : 1) }
         case .int(let bits): tag(number, prefix, bytes[key]) { inner in inner.optionalField(4, bits) }

@@ -74,20 +74,16 @@ package struct TraceCollector: StateMachine {
     private mutating func take(_ batch: SpanBatch, _ outcome: inout Outcome) {
         let bytes = batch.facts.span
         let service = names.service(batch.serviceName)
-        let host = SpanTagNames(ofBatch: bytes).host.map { names.host(bytes, $0) } ?? 0
-        var cursor = batch.makeCursor()
-        var index = 0
-        while let view = cursor.next(in: bytes) {
-            defer { index += 1 }
+        let host = batch.host.isEmpty ? 0 : names.host(bytes, batch.host)
+        for (index, view) in batch.views.enumerated() {
             if let reason = refusal(view) {
                 if isFirst { outcome.refuse(index, reason) }
                 continue
             }
             let operation = names.operation(service, bytes, view.operation)
-            let tags = SpanTagNames(view, in: bytes)
-            let peer = tags.peer.map { names.peer(bytes, $0) + 1 } ?? 0
+            let peer = view.calledPeer.isEmpty ? 0 : names.peer(bytes, view.calledPeer) + 1
             if !view.parentID.isValid { baseline.add(operation, view.end - view.start) }
-            let ownHost = tags.host.map { names.host(bytes, $0) } ?? host
+            let ownHost = view.host.isEmpty ? host : names.host(bytes, view.host)
             guard let place = place(of: view.traceID) else { continue }
             let row = SpanRow(
                 spanID: view.spanID.rawValue, parentID: view.parentID.rawValue, start: view.start,

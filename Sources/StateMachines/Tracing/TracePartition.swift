@@ -224,7 +224,7 @@ struct TracePartition: Sendable {
         var waiting: [TraceID] = []
         for id in unsettled {
             // What was removed meanwhile, or is listed twice since it came again, is passed over.
-            guard let slot = slotByID[id].map({ Int($0) }), traces[slot]?.isUnsettled ?? false else { continue }
+            guard let slot = slotByID[id].map({ Int($0) }), traces[slot]!.isUnsettled else { continue }
             if time - traces[slot]!.lastSeen < settings.settleAfter {
                 waiting.append(id)
                 continue
