@@ -17,7 +17,7 @@ package struct OutboxLimits: Sendable {
     package var tellAgainAfter = Nanoseconds.seconds(5)
     /// Nobody waits for a shadow: what is owed is looked up, and what came of it is told, once in so long, so that
     /// production pays for one group of records and not for one a copy.
-    package var interval = Nanoseconds.milliseconds(5)
+    package var interval = Nanoseconds.milliseconds(2)
 
     package init() {}
 }
@@ -36,6 +36,9 @@ actor OutboxRunner {
         var directives: [ShadowDirective]
         var mirrors: [OwedMirror]
     }
+
+    /// Production comes first where the processors are busy: reading, comparing and telling is done at a lower priority.
+    private static let executor = LowPriorityExecutor(niceness: 10)
 
     private let gate: OutboxGate
     private let nodeID: String
@@ -131,9 +134,9 @@ actor OutboxRunner {
         sendingByShadow[directive.shadowEndpoint, default: 0] += 1
         sendingCount += 1
         let performer = performer
-        Task {
+        Task(executorPreference: Self.executor) {
             let messages = await performer.perform(directive, mirror)
-            self.ended(directive, messages)
+            await self.ended(directive, messages)
         }
     }
 
