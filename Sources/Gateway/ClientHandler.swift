@@ -33,6 +33,8 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
     /// When the bytes of a head began that is not complete yet.
     private var headBegan: NIODeadline?
     private var stalledSince: NIODeadline?
+    /// Done when the last answer has left.
+    private var lastEnd: EventLoopFuture<Void>?
     private(set) var remoteAddress = ""
 
     init(_ loop: LoopContext, isHTTP2: Bool, isTLS: Bool) {
@@ -88,7 +90,7 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
 
     func drain() {
         isDraining = true
-        if isTunnel || exchange == nil { context?.close(promise: nil) }
+        if isTunnel { context?.close(promise: nil) } else if exchange == nil { close() }
     }
 
     // MARK: Reading
@@ -178,11 +180,15 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
 
     func send(_ bytes: ByteBuffer) { write(.body(.byteBuffer(bytes))) }
 
-    func sendEnd(_ trailers: HTTPHeaders?) { write(.end(trailers)) }
+    func sendEnd(_ trailers: HTTPHeaders?) {
+        let promise = context?.eventLoop.makePromise(of: Void.self)
+        write(.end(trailers), promise)
+        lastEnd = promise?.futureResult
+    }
 
-    private func write(_ part: HTTPServerResponsePart) {
+    private func write(_ part: HTTPServerResponsePart, _ promise: EventLoopPromise<Void>? = nil) {
         hasUnflushed = true
-        context?.write(Self.wrapOutboundOut(part), promise: nil)
+        context?.write(Self.wrapOutboundOut(part), promise: promise)
     }
 
     func flushAnswer() {
@@ -248,14 +254,16 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
         flushAnswer()
     }
 
-    /// Closes when everything has left.
+    /// Closes when the last answer has left: what a slow client has not taken yet would be lost with the connection. One
+    /// that takes nothing any more is closed by ``look(at:)``.
     private func close() {
         flushAnswer()
-        guard let context else { return }
-        if isHTTP2 { return context.close(promise: nil) }
-        // What the client still sends would turn our close into a reset that can overtake the answer.
-        context.close(mode: .all, promise: nil)
+        guard let lastEnd else { return closeNow() }
+        let handler = NIOLoopBound(self, eventLoop: lastEnd.eventLoop)
+        lastEnd.whenComplete { _ in handler.value.closeNow() }
     }
+
+    private func closeNow() { context?.close(promise: nil) }
 
     // MARK: Tunnels
 

@@ -87,6 +87,23 @@ import Testing
         await service.stop()
     }
 
+    @Test func `a slow client gets all of an answer before the connection is closed`() async throws {
+        let service = try await HTTPService.start("a", .bytes(20_000_000))
+        let edge = try await Edge.open([service])
+        for _ in 0..<10 {
+            let client = try await RawClient.connect(edge.port)
+            await client.send("GET / HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")
+            try await eventually { client.byteCount > 0 }
+            await client.stopReading()
+            try await Task.sleep(for: .milliseconds(50))
+            await client.startReading()
+            try await eventually { client.isClosed }
+            #expect((20_000_000..<20_001_000).contains(client.byteCount))
+        }
+        await edge.close()
+        await service.stop()
+    }
+
     @Test func `a large body is not kept in memory but held back where nobody reads it`() async throws {
         let service = try await HTTPService.start("a", .bytes(20_000_000))
         let edge = try await Edge.open([service])

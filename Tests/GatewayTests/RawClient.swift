@@ -55,6 +55,8 @@ final class RawClient: Sendable {
     /// What comes stays in the system's buffers.
     func stopReading() async { try? await channel.setOption(.autoRead, value: false).get() }
 
+    func startReading() async { try? await channel.setOption(.autoRead, value: true).get() }
+
     func close() async { try? await channel.close().get() }
 
     /// Sends a request and reads one whole answer of a known length, or until the connection is closed.
