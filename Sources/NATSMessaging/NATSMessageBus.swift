@@ -53,18 +53,32 @@ package final class NATSMessageBus: MessageBus {
         _ configuration: NATSConfiguration, logger: Logger
     ) async throws(BusError) -> NATSMessageBus {
         try await onBlockingThread { () throws(BusError) in
-            let events = NATSConnectionEvents(configuration, requests: NATSPendingRequests(), logger: logger)
-            let options = try NATSOptions.create(configuration, events: events)
-            let retained = unsafe Unmanaged.passRetained(events)
-            do throws(BusError) {
-                let (handle, isPending) = try options.connect(configuration.description)
-                if isPending { logger.warning("NATS not reachable yet", metadata: ["connection": "\(configuration)"]) }
-                return NATSMessageBus(configuration, handle: handle, events: events, logger: logger)
-            } catch {
-                // A failed attempt that would have gone on in the background may have announced its end already.
-                if !configuration.retriesFirstConnect { unsafe retained.release() }
-                throw error
+            var attemptsLeft = configuration.credentials.attempts
+            while true {
+                do throws(BusError) {
+                    return try open(configuration, logger: logger)
+                } catch {
+                    attemptsLeft -= 1
+                    guard error.code == .authenticationFailed, attemptsLeft > 0 else { throw error }
+                }
             }
+        }
+    }
+
+    private static func open(
+        _ configuration: NATSConfiguration, logger: Logger
+    ) throws(BusError) -> NATSMessageBus {
+        let events = NATSConnectionEvents(configuration, requests: NATSPendingRequests(), logger: logger)
+        let options = try NATSOptions.create(configuration, events: events)
+        let retained = unsafe Unmanaged.passRetained(events)
+        do throws(BusError) {
+            let (handle, isPending) = try options.connect(configuration.description)
+            if isPending { logger.warning("NATS not reachable yet", metadata: ["connection": "\(configuration)"]) }
+            return NATSMessageBus(configuration, handle: handle, events: events, logger: logger)
+        } catch {
+            // A failed attempt that would have gone on in the background may have announced its end already.
+            if !configuration.retriesFirstConnect { unsafe retained.release() }
+            throw error
         }
     }
 

@@ -101,6 +101,20 @@ import Testing
         }
     }
 
+    @Test func `is let in with an NKey each time, though a signature of the library may be wrong`() async throws {
+        let directory = try TemporaryDirectory()
+        let seedFile = try directory.write("user.nk", IdentityFixtures.seed)
+        let server = try await TestServer.start(
+            configuration: "authorization { users: [ { nkey: \(IdentityFixtures.publicKey) } ] }")
+        for _ in 0..<600 {
+            let bus = try await server.connect {
+                $0.credentials = .nkey(seedFile: seedFile, publicKey: IdentityFixtures.publicKey)
+            }
+            await bus.close()
+        }
+        await server.server.terminate()
+    }
+
     @Test func `shows a credentials file`() async throws {
         let server = try await TestServer.start(configuration: IdentityFixtures.serverConfiguration)
         let file = try server.directory.write("user.creds", IdentityFixtures.credentials)
