@@ -42,6 +42,19 @@ package struct StreamAcknowledgement: Sendable, Hashable {
     package var sequence: SequenceNumber
     /// A message of the same `Nats-Msg-Id` was there; `sequence` is its own.
     package var isDuplicate: Bool
+
+    /// Whether an answer to a publication is a stream's and not a node's: JSON, and no outcome in protobuf.
+    package static func isOne(_ answer: Message) -> Bool { answer.payload.first == UInt8(ascii: "{") }
+
+    /// Reads a stream's answer to a publication.
+    ///
+    /// - Throws: the error in it, `noResponders` where no stream takes the subject.
+    package init(_ answer: Message, to subject: String) throws(BusError) {
+        let content = try JetStreamAnswer<PublicationAnswer>.content(of: answer, "publish \(subject)")
+        stream = content.stream
+        sequence = SequenceNumber(content.seq)
+        isDuplicate = content.duplicate ?? false
+    }
 }
 
 /// Administers streams by requests to `$JS.API.>`.
@@ -96,10 +109,7 @@ package struct JetStreamAdministration: Sendable {
     package func publishAcknowledged(
         _ message: Message, timeout: Duration
     ) async throws(BusError) -> StreamAcknowledgement {
-        let answer = try await bus.request(message, timeout: timeout)
-        let content = try JetStreamAnswer<PublicationAnswer>.content(of: answer, "publish \(message.subject)")
-        return StreamAcknowledgement(
-            stream: content.stream, sequence: SequenceNumber(content.seq), isDuplicate: content.duplicate ?? false)
+        try StreamAcknowledgement(try await bus.request(message, timeout: timeout), to: message.subject)
     }
 
     private func information(_ stream: String) async throws(BusError) -> StreamInformation {

@@ -210,6 +210,23 @@ extension `The SDK` {
             }
         }
 
+        @Test func `a stream that has a batch is enough, whoever leads`() async throws {
+            try await MeshStage.with(jetStream: true) { stage in
+                let connection = try await stage.connect()
+                let hasty = MeshConnection(bus: connection.bus, requestTimeout: .milliseconds(200))
+                let publisher = SpanPublisher(hasty)
+                stage.run { await publisher.run() }
+                publisher.publish(SomeSpans.span(1))
+                #expect(try await eventually { publisher.figures.published == 1 })
+                await stage.stopNode()
+                for number in UInt64(2)...200 { publisher.publish(SomeSpans.span(number)) }
+                #expect(try await eventually { publisher.figures.pending == 0 }, "repeats are swallowed, not lost")
+                #expect(publisher.figures.published == 200 && publisher.figures.failed == 0)
+                try await stage.startNode()
+                #expect(try await eventually { try await spans(1, connection).count == 200 })
+            }
+        }
+
         @Test func `a hurried publisher does not wait for company`() async throws {
             try await MeshStage.with { stage in
                 let connection = try await stage.connect()
