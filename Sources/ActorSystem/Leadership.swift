@@ -55,7 +55,7 @@ struct LeadershipKeeper: Sendable {
         if announcedEpoch != standing.leaderEpoch {
             announcedEpoch = standing.leaderEpoch
             let id = "resumed-\(announcedEpoch)-\(nodeID)-\(startedAt.rawValue)"
-            messages.append(message(.nodeResumed(nodeID: nodeID, reason: "leadership"), "node_resumed", id: id))
+            messages.append(message(.nodeResumed(nodeID: nodeID, reason: ClockEvent.leads), "node_resumed", id: id))
         }
         let clockSlot = UInt64(max(0, now.rawValue / max(1, tickInterval.rawValue)))
         let slot = max(clockSlot, standing.lastTickSlot &+ 1)

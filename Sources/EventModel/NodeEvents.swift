@@ -10,6 +10,9 @@ public enum ClockEvent: Sendable, Hashable {
     case intakeGap(nodeID: String, reason: String, droppedCount: UInt64)
     /// A node wants to be the one that performs directives.
     case leadershipClaimed(nodeID: String, epoch: UInt64)
+
+    /// Why a leader of a stream says that it is here: once in each of its lives, before it sends anything.
+    package static let leads = "leadership"
 }
 
 /// A setting that changes what state means, by whom.

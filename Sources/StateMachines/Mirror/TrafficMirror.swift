@@ -100,6 +100,11 @@ package struct TrafficMirror: StateMachine {
     private mutating func take(_ event: ClockEvent) {
         switch event {
         case .tick: expire()
+        case .nodeResumed(let nodeID, ClockEvent.leads):
+            guard nodeID == leaderID else { return }
+            // Its first word after its claim: that has marked what waited, and nothing was sent since.
+            if hasLeaderResumed { redispatch() }
+            hasLeaderResumed = true
         case .nodeResumed(let nodeID, _):
             guard nodeID == leaderID || leaderEpoch == 0, !hasLeaderResumed else { return }
             hasLeaderResumed = leaderEpoch > 0

@@ -63,6 +63,9 @@ struct MirrorStory {
 
     mutating func resume(_ nodeID: String) { append(.clock(.nodeResumed(nodeID: nodeID, reason: "start"))) }
 
+    /// What the leader of a stream says before it sends anything.
+    mutating func lead(_ nodeID: String) { append(.clock(.nodeResumed(nodeID: nodeID, reason: ClockEvent.leads))) }
+
     /// Captures requests that nothing stands against; the record's sequence.
     @discardableResult
     mutating func capture(_ ids: String..., refused: [UInt32: RefusalReason] = [:]) -> UInt64 {

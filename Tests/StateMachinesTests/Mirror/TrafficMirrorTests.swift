@@ -325,6 +325,22 @@ import Testing
         #expect(story.ledger() == [:])
     }
 
+    @Test func `is sent once more by the next leader of a stream, and by that in its next life`() {
+        var story = story()
+        story.lead("n1")
+        let cause = story.capture("r1", "r2")
+        story.claim("n2", 2)
+        story.lead("n2")
+        #expect(story.owed == ["\(cause).0 m again", "\(cause).1 m again"])
+        #expect(story.ledger() == [:], "the claim and the first word of its leader are one loss")
+        story.happens(dispatched(cause, 0, again: true))
+        let later = story.capture("r3")
+        story.lead("n2")
+        #expect(story.owed == ["\(later).0 m again"])
+        #expect(story.ledger() == ["lost": 1], "the second loss of r2")
+        story.expectSameFromScratch()
+    }
+
     @Test func `is not marked by a follower that comes back or a claim that is refused`() {
         var story = story()
         let cause = story.capture("r1")
