@@ -65,10 +65,23 @@ struct Bisect: AsyncParsableCommand {
         case .trueAtStart:
             throw CommandFailure(.failed, "it is true already at \(begin): begin earlier, or turn the expression round")
         case .falseAtEnd:
+            let hint = try absentees(expression, past, end)
             throw CommandFailure(
-                .failed, "it is not true at \(end); if it was in between, --scan finds it, or an earlier --to")
-        case .never: throw CommandFailure(.failed, "it becomes true nowhere from \(begin) to \(end)")
+                .failed, "it is not true at \(end)\(hint); if it was in between, --scan finds it, or an earlier --to")
+        case .never:
+            let hint = try absentees(expression, past, end)
+            throw CommandFailure(.failed, "it becomes true nowhere from \(begin) to \(end)\(hint)")
         }
+    }
+
+    /// What the expression names and the mesh does not have at the end: mostly a mistyped name.
+    private func absentees(
+        _ expression: MeshExpression, _ past: PastLog, _ end: SequenceNumber
+    ) throws(CommandFailure) -> String {
+        let names = expression.absentRows(
+            in: try asking { () throws(QueryError) in try past.timeline.state(at: end) })
+        if names.isEmpty { return "" }
+        return ", where there is no \(names.map { Terminal.escaped($0) }.joined(separator: ", no "))"
     }
 }
 

@@ -51,7 +51,8 @@ struct WhatIfText {
                 + "\(report.equalEvictions) at the same record")
         list(report.evictions.count, report.evictions.rows.map(Self.line))
         if report.episodes.count > 0 {
-            title("guard and panic: \(report.episodes.count) episodes that only one side has")
+            let word = report.episodes.count == 1 ? "episode" : "episodes"
+            title("guard and panic: \(report.episodes.count) \(word) that only one side has")
             list(report.episodes.count, report.episodes.rows.map(Self.line))
         }
         if report.refusals.isEmpty { return }

@@ -91,6 +91,7 @@ struct LivedThrough {
             (["bisect"], 2, "--where"), (["bisect", "--where", "sequence >= 0"], 1, "already"),
             (["bisect", "--where", "any(mirrors, enabled)"], 1, "not true at"),
             (["bisect", "--where", "any(mirrors, enabled)", "--scan"], 1, "nowhere"),
+            (["bisect", "--where", "service('chekout').healthy > 0"], 1, "where there is no service(\"chekout\")"),
             (["bisect", "--where", "sequence > 2", "--from", "5", "--to", "4"], 2, "before"),
             (["bisect", "--where", "sequence > 2", "--to", "99999"], 1, "outside"),
         ])

@@ -86,6 +86,35 @@ package struct MeshExpression: Sendable {
         }
     }
 
+    /// The rows that it names and that a state does not have, as they are written: `service("chekout")`. Whoever mistyped
+    /// a name learns it from this.
+    package func absentRows(in state: MeshState) -> [String] {
+        var evaluator = MeshEvaluator(state)
+        var lookups: [ExpressionNode] = []
+        Self.collectLookups(root, &lookups)
+        var found: [String] = []
+        for node in lookups {
+            guard case .lookup(let table, let keys, _) = node.kind, let name = table.singular else { continue }
+            let row = ExpressionNode(kind: .lookup(table, keys: keys, nil), type: .boolean, range: node.range)
+            if evaluator.value(row, of: .mesh(state)).isTrue { continue }
+            let text = "\(name)(\(keys.map { "\"\($0)\"" }.joined(separator: ", ")))"
+            if !found.contains(text) { found.append(text) }
+        }
+        return found
+    }
+
+    private static func collectLookups(_ node: ExpressionNode, _ found: inout [ExpressionNode]) {
+        switch node.kind {
+        // Within an aggregate nothing is looked up.
+        case .literal, .metadata, .field, .aggregate: break
+        case .lookup: found.append(node)
+        case .not(let inner), .negate(let inner): collectLookups(inner, &found)
+        case .binary(_, let left, let right):
+            collectLookups(left, &found)
+            collectLookups(right, &found)
+        }
+    }
+
     private func text(_ range: Range<Int>) -> String {
         String(decoding: source.utf8.prefix(range.upperBound).dropFirst(range.lowerBound), as: UTF8.self)
     }

@@ -130,6 +130,16 @@ import Testing
         #expect(try MeshExpression("sequence > 5").mayChange(with: .opaque(reason: "")))
     }
 
+    @Test(
+        arguments: [
+            ("service('chekout').healthy < 2", ["service(\"chekout\")"]), ("service('checkout').healthy < 2", []),
+            ("instance('a') and not instance('z') or instance('z').healthy", ["instance(\"z\")"]),
+            ("dependency('web', 'db').calls > 1", ["dependency(\"web\", \"db\")"]),
+        ])
+    func `names that nothing has are told`(_ source: String, _ absent: [String]) throws {
+        #expect(try MeshExpression(source).absentRows(in: Self.mesh) == absent, "\(source)")
+    }
+
     @Test func `observations name what changed`() throws {
         var story = Story()
         story.serve(["a", "b"])
