@@ -1,6 +1,6 @@
 # What a person types. `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench format format-check coverage generate generate-check clean manual dependencies \
+.PHONY: help run test build bench compose-check format format-check coverage generate generate-check clean manual dependencies \
 	test-dependencies
 
 help: ## What there is
@@ -33,6 +33,9 @@ format: ## Format the sources
 
 format-check: ## Fail where a source is not formatted
 	@scripts/format-check.sh
+
+compose-check: ## Build and start docker-compose.yml, kill its leader, and say whether all is as promised; needs Docker
+	@scripts/compose-check.sh
 
 coverage: test-dependencies ## Line coverage of each module, at least 90 %
 	rm -rf .build/debug/codecov

@@ -72,8 +72,7 @@ let package = Package(
         .target(name: "StateMachines", dependencies: ["EventModel", "MeshRules", collections], swiftSettings: strict),
         // The disk.
         .target(name: "CLogSupport"),
-        .target(
-            name: "EventStore", dependencies: ["EventModel", "CLogSupport", crypto, collections], swiftSettings: strict),
+        .target(name: "EventStore", dependencies: ["EventModel", "CLogSupport", crypto], swiftSettings: strict),
         // The bus: a port, and libnats behind it.
         .target(name: "Messaging", dependencies: ["EventModel"], swiftSettings: strict),
         .systemLibrary(name: "CNATS", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),

@@ -82,7 +82,9 @@ public struct SpanBatch: Sendable, Hashable {
     /// One of the spans as a value; nil where there are fewer.
     package func span(at index: Int) -> TraceSpan? { SpanDecoding.span(self, at: index) }
 
+    /// Batches with the same bytes are the same.
     public static func == (left: Self, right: Self) -> Bool { left.facts == right.facts }
 
+    /// Hashes the bytes.
     public func hash(into hasher: inout Hasher) { hasher.combine(facts) }
 }

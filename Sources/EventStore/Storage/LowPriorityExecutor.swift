@@ -1,6 +1,5 @@
 // Where tasks run that must not take the processor from those that somebody waits for.
 
-import DequeModule
 import Dispatch
 import Synchronization
 
@@ -9,7 +8,7 @@ import Synchronization
 /// The thread is there while there is work, and a second longer. Actors are not affected.
 package final class LowPriorityExecutor: TaskExecutor {
     private struct State {
-        var jobs: Deque<UnownedJob> = []
+        var jobs: [UnownedJob] = []
         var isRunning = false
         var isWaiting = false
     }
@@ -34,19 +33,17 @@ package final class LowPriorityExecutor: TaskExecutor {
 
     private func work() {
         while true {
-            if let job = next() {
-                unsafe job.runSynchronously(on: asUnownedTaskExecutor())
-            } else if bell.wait(timeout: .now() + .seconds(1)) == .timedOut, isAtEnd() {
-                return
-            }
+            let jobs = takeAll()
+            for job in jobs { unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
+            if jobs.isEmpty, bell.wait(timeout: .now() + .seconds(1)) == .timedOut, isAtEnd() { return }
         }
     }
 
-    private func next() -> UnownedJob? {
+    private func takeAll() -> [UnownedJob] {
         state.withLock { state in
-            let job = state.jobs.popFirst()
-            state.isWaiting = job == nil
-            return job
+            defer { state.jobs.removeAll() }
+            state.isWaiting = state.jobs.isEmpty
+            return state.jobs
         }
     }
 
