@@ -35,9 +35,11 @@ struct NodeClient: Sendable {
         if let id { headers.append(MessageHeader("Nats-Msg-Id", id)) }
         let token = String(UInt64.random(in: .min ... .max), radix: 36)
         let inbox = "\(bus.configuration.inboxPrefix).lattice.\(token)"
-        headers.append(MessageHeader("Lattice-Reply", inbox))
-        return try await outcome(
-            of: Message(subject: "\(prefix).events.\(event)", headers: headers, payload: payload), inbox)
+        headers.append(MessageHeader("Lattice-Reply", inbox + ".outcome"))
+        var message = Message(subject: "\(prefix).events.\(event)", headers: headers, payload: payload)
+        // Where a stream says that it has swallowed a repeat, of which no node hears.
+        if id != nil { message.replyTo = inbox + ".stream" }
+        return try await outcome(of: message, inbox + ".*")
     }
 
     /// The kind of an event by its subject, behind which may stand who does it.
@@ -46,6 +48,25 @@ struct NodeClient: Sendable {
         return EventType.allCases.first { type in
             type.family.rawValue == tokens[0] && tokens.dropFirst().prefix(2).last.map { $0 == type.name } == true
         }
+    }
+
+    /// The outcome, or the stream's word that the message is a repeat, in the form of an outcome. That it has a new
+    /// message is no answer: its outcome follows.
+    private static func outcome(on subscription: any MessageSubscription, within timeout: Duration) -> Message? {
+        let end = ContinuousClock.now + timeout
+        while case let rest = ContinuousClock.now.duration(to: end), rest > .zero {
+            guard let message = try? subscription.receive(maximum: 1, timeout: rest).first else { return nil }
+            if message.subject.hasSuffix(".outcome") { return message }
+            guard let known = try? StreamAcknowledgement(message, to: message.subject), known.isDuplicate else {
+                continue
+            }
+            var answer = message
+            let number = known.sequence.rawValue
+            answer.payload = Array(
+                #"{"sequence":"\#(number)","outcome":"duplicate","first_sequence":"\#(number)"}"#.utf8)
+            return answer
+        }
+        return nil
     }
 
     /// Publishes and waits on an inbox of its own: over a stream the plain reply belongs to the acknowledgement.
@@ -62,7 +83,7 @@ struct NodeClient: Sendable {
         let timeout = timeout
         let bar = ProgressBar.whileWaiting(upTo: timeout)
         defer { bar.cancel() }
-        let answer = await blocking { try? subscription.receive(maximum: 1, timeout: timeout).first }
+        let answer = await blocking { Self.outcome(on: subscription, within: timeout) }
         subscription.drain()
         guard let answer else {
             throw CommandFailure(

@@ -50,6 +50,20 @@ import Testing
         #expect(try ended.status == 0 && ended.json["outcome"] as? String == "duplicate", "\(ended)")
     }
 
+    @Test func `a repeat that a stream swallows is answered as a duplicate too`() async throws {
+        let node = try await RunningNode(try Scratch(), ["--http", "none", "--stream", "LATTICE"])
+        let leads = try await eventually(within: 15) {
+            try await node.lattice("query", "status", "--json").json["leader"] as? Bool == true
+        }
+        try #require(leads)
+        let first = try await node.register("checkout", "checkout-1", "--message-id", "m1")
+        let ended = try await node.lattice(
+            "publish", "register", "checkout", "--id", "checkout-1", "--endpoint", "10.0.0.1:8080", "--message-id",
+            "m1", "--json")
+        #expect(try ended.status == 0 && ended.json["outcome"] as? String == "duplicate", "\(ended)")
+        #expect(try ended.json["first_sequence"] as? String == "\(first)", "\(ended)")
+    }
+
     @Test func `one instance is selected, and the same one again by seed`() async throws {
         let node = try await RunningNode(try Scratch())
         for number in 1...3 { try await node.register("checkout", "checkout-\(number)") }
