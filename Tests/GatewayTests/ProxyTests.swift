@@ -87,18 +87,19 @@ import Testing
         await service.stop()
     }
 
+    /// Among these sizes is one of which the gateway has taken all while the system's buffers hold less.
     @Test func `a slow client gets all of an answer before the connection is closed`() async throws {
-        let service = try await HTTPService.start("a", .bytes(20_000_000))
+        let service = try await HTTPService.start("a", .bytes(0))
         let edge = try await Edge.open([service])
-        for _ in 0..<10 {
+        for size in stride(from: 200_000, through: 6_000_000, by: 100_000) {
+            service.temper = .bytes(size)
             let client = try await RawClient.connect(edge.port)
-            await client.send("GET / HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")
-            try await eventually { client.byteCount > 0 }
             await client.stopReading()
-            try await Task.sleep(for: .milliseconds(50))
+            await client.send("GET / HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")
+            try await Task.sleep(for: .milliseconds(40))
             await client.startReading()
             try await eventually { client.isClosed }
-            #expect((20_000_000..<20_001_000).contains(client.byteCount))
+            #expect((size..<size + 1_000).contains(client.byteCount), "of \(size)")
         }
         await edge.close()
         await service.stop()
