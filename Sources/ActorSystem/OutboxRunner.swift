@@ -37,7 +37,7 @@ actor OutboxRunner {
         var mirrors: [OwedMirror]
     }
 
-    /// Production comes first where the processors are busy: reading, comparing and telling is done at a lower priority.
+    /// Production comes first where the processors are busy: reading, sending and comparing is done at a lower priority.
     private static let executor = LowPriorityExecutor(niceness: 10)
 
     private let gate: OutboxGate
@@ -94,12 +94,13 @@ actor OutboxRunner {
             let directives = mirror.owed(perMirror: limit)
             return Owed(leaderID: mirror.leaderID, directives: directives, mirrors: mirror.owedMirrors(directives))
         }
+        // What the look before found may be another node's by now.
+        waiting.removeAll()
         // A stale leader's wishes are nobody's; its claim is in the log before its first directive.
         guard owed.leaderID == nodeID else { return }
         forget(Set(owed.directives.map(\.id)))
         var mirrors: [String: OwedMirror] = [:]
         for mirror in owed.mirrors { mirrors[mirror.configuration.mirrorID] = mirror }
-        waiting.removeAll()
         for directive in owed.directives where underWay[directive.id] == nil {
             guard let mirror = mirrors[directive.id.mirrorID] else { continue }
             waiting[directive.shadowEndpoint, default: []].append((directive, mirror))

@@ -5,7 +5,8 @@ import Synchronization
 
 /// Runs the jobs of tasks that prefer it (`withTaskExecutorPreference`) on one thread of lower priority.
 ///
-/// The thread is there while there is work, and a second longer. Actors are not affected.
+/// The thread is there while there is work, and a second longer. Actors without an executor of their own that such a task
+/// calls run there too, for that call (SE-0417).
 package final class LowPriorityExecutor: TaskExecutor {
     private struct State {
         var jobs: [UnownedJob] = []
