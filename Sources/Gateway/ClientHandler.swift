@@ -208,7 +208,6 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
         exchange = nil
         lastActivity = .now()
         if isCut || closesAfterAnswer {
-            isDeaf = true
             return close()
         }
         takeAhead()
@@ -227,7 +226,6 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
     private func refuse(_ refusal: Refusal) {
         loop.shared.figures.refused(refusal.reason)
         keepsAlive = false
-        isDeaf = true
         ahead.removeAll()
         sendAlone(refusal.status, refusal.reason)
         close()
@@ -240,10 +238,7 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
         loop.shared.figures.refused(reason)
         if judged.hasBody { keepsAlive = false }
         sendAlone(status, reason, retryAfter: retryAfter)
-        if closesAfterAnswer || judged.hasBody {
-            isDeaf = true
-            close()
-        }
+        if closesAfterAnswer || judged.hasBody { close() }
     }
 
     private func sendAlone(_ status: HTTPResponseStatus, _ reason: String, retryAfter: Int? = nil) {
@@ -255,8 +250,9 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
     }
 
     /// Closes when the last answer has left: what a slow client has not taken yet would be lost with the connection. One
-    /// that takes nothing any more is closed by ``look(at:)``.
+    /// that takes nothing any more is closed by ``look(at:)``. Nothing is begun meanwhile.
     private func close() {
+        isDeaf = true
         flushAnswer()
         guard let lastEnd else { return closeNow() }
         let handler = NIOLoopBound(self, eventLoop: lastEnd.eventLoop)
