@@ -73,6 +73,18 @@ extension `The SDK` {
             }
         }
 
+        /// A publisher whose node goes away after the first of two hundred spans.
+        private func loseNode(_ stage: MeshStage, _ connection: MeshConnection) async throws -> SpanPublisher {
+            let hasty = MeshConnection(bus: connection.bus, requestTimeout: .milliseconds(200))
+            let publisher = SpanPublisher(hasty)
+            stage.run { await publisher.run() }
+            publisher.publish(SomeSpans.span(1))
+            #expect(try await eventually { publisher.figures.published == 1 })
+            await stage.stopNode()
+            for number in UInt64(2)...200 { publisher.publish(SomeSpans.span(number)) }
+            return publisher
+        }
+
         // MARK: Spans
 
         @Test func `spans arrive, to the tag, each service in messages of its own`() async throws {
@@ -194,13 +206,7 @@ extension `The SDK` {
         @Test func `spans wait while no node is there, and each is recorded once`() async throws {
             try await MeshStage.with { stage in
                 let connection = try await stage.connect()
-                let hasty = MeshConnection(bus: connection.bus, requestTimeout: .milliseconds(200))
-                let publisher = SpanPublisher(hasty)
-                stage.run { await publisher.run() }
-                publisher.publish(SomeSpans.span(1))
-                #expect(try await eventually { publisher.figures.published == 1 })
-                await stage.stopNode()
-                for number in UInt64(2)...200 { publisher.publish(SomeSpans.span(number)) }
+                let publisher = try await loseNode(stage, connection)
                 try await Task.sleep(for: .milliseconds(700))
                 #expect(publisher.figures.pending == 199, "NATS has taken them, and nobody has heard them")
                 try await stage.startNode()
@@ -213,13 +219,7 @@ extension `The SDK` {
         @Test func `a stream that has a batch is enough, whoever leads`() async throws {
             try await MeshStage.with(jetStream: true) { stage in
                 let connection = try await stage.connect()
-                let hasty = MeshConnection(bus: connection.bus, requestTimeout: .milliseconds(200))
-                let publisher = SpanPublisher(hasty)
-                stage.run { await publisher.run() }
-                publisher.publish(SomeSpans.span(1))
-                #expect(try await eventually { publisher.figures.published == 1 })
-                await stage.stopNode()
-                for number in UInt64(2)...200 { publisher.publish(SomeSpans.span(number)) }
+                let publisher = try await loseNode(stage, connection)
                 #expect(try await eventually { publisher.figures.pending == 0 }, "repeats are swallowed, not lost")
                 #expect(publisher.figures.published == 200 && publisher.figures.failed == 0)
                 try await stage.startNode()
