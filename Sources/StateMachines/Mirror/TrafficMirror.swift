@@ -23,7 +23,8 @@ package struct TrafficMirror: StateMachine {
     var sources: [SourceRow] = []
     package internal(set) var leaderID = ""
     package internal(set) var leaderEpoch: UInt64 = 0
-    /// The leader came back and has not claimed anew: what waited is marked already.
+    /// On core NATS: the leader came back and has not claimed anew, and what waited is marked already. Over a stream: it has
+    /// spoken since its claim, and may have sent what waits (decision 135).
     var hasLeaderResumed = false
     /// What became of directives whose mirror is gone.
     package internal(set) var ledger = MirrorLedger()
