@@ -46,6 +46,8 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
         var isClosing = false
         /// The task sleeps until something comes.
         var isIdle = true
+        /// When what waits is published without further company.
+        var due: ContinuousClock.Instant?
         var isHurried = false
 
         var hasWaiting: Bool { lanes.values.contains { !$0.elements.isEmpty || !$0.returned.isEmpty } }
@@ -112,26 +114,37 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
     private func pump() async {
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {
-                let isIdle = state.withLock { state in
-                    state.isIdle = !state.hasWaiting
-                    return state.isIdle
-                }
-                // A ring while idle begins an interval; the next one, that a batch is full or has ended, ends it.
-                // Rings that come before this task wakes are one, so that the first may stand for a full batch too.
-                await bell.wait(atMost: isIdle ? .seconds(3_600) : limits.interval)
-                let isDue = state.withLock { state in
-                    defer { state.isHurried = false }
-                    return state.isHurried || isFull(state)
-                }
-                if isIdle, !isDue { continue }
+                // Rings that come before this task wakes are one, so that a ring says only that it is time to look.
+                await bell.wait(atMost: state.withLock { pause(&$0) })
+                guard state.withLock({ begin(&$0) }) else { continue }
                 for parcel in takeReady() { group.addTask { await self.deliver(parcel) } }
             }
         }
     }
 
-    /// Whether something waits that needs no company.
-    private func isFull(_ state: borrowing State) -> Bool {
-        state.bytes >= limits.batchBytes || state.lanes.values.contains { $0.elements.count >= limits.batch }
+    /// How long there is nothing to do unless the bell rings. What waits first begins an interval.
+    private func pause(_ state: inout State) -> Duration {
+        state.isIdle = !state.hasWaiting
+        if state.isIdle {
+            state.due = nil
+            return .seconds(3_600)
+        }
+        let now = ContinuousClock.now
+        let due = state.due ?? now + limits.interval
+        state.due = due
+        return max(.zero, due - now)
+    }
+
+    /// Whether it is time to publish: the interval is over, or something waits that needs no company.
+    private func begin(_ state: inout State) -> Bool {
+        let isDue = state.due.map { $0 <= .now } ?? false
+        let isFull =
+            state.bytes >= limits.batchBytes
+            || state.lanes.values.contains { $0.elements.count >= limits.batch || !$0.returned.isEmpty }
+        guard state.isHurried || isDue || isFull else { return false }
+        state.isHurried = false
+        state.due = nil
+        return true
     }
 
     /// Sends what waits without waiting for company; ``run()`` does it.
