@@ -28,7 +28,7 @@ internal import Messaging
         return handle
     }
 
-    deinit { unsafe natsMsg_Destroy(pointer) }
+    deinit { unsafe lattice_message_free(pointer) }
 
     func publish(on connection: NATSConnectionHandle) -> natsStatus {
         unsafe natsConnection_PublishMsg(connection.pointer, pointer)

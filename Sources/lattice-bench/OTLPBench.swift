@@ -18,21 +18,51 @@ struct OTLPBench: AsyncParsableCommand {
         discussion: """
             Spans of 236 bytes, ten to a trace, ids all different. Each connection has one request under way. Exporters, \
             receiver, nats-server and node share the machine; receiver and node are one process, as in `lattice serve`.
+
+            With --against the same load goes to another collector that runs already: what it answers with 2xx counts, \
+            on disk or not.
             """)
 
     @OptionGroup var common: CommonOptions
     @Option(help: "Spans a request.") var batch = 100
     @Option(help: "Connections.") var connections = 8
     @Option(help: "Seconds a run.") var seconds = 5
+    @Option(help: "Where another collector takes OTLP/HTTP, on this machine: PORT/PATH.")
+    var against: OTLPTarget?
 
     func run() async throws {
         var report = Report("otlp", common)
+        if let against { report.condition("against", "\(against)") }
         report.condition("batch", "\(batch)")
         report.condition("connections", "\(connections)")
         report.condition("span_bytes", "\(OTLPTemplate.spanBytes)")
-        report.condition("fsync", "always, group commit")
-        for _ in 0..<common.runs { report.run(try await measure()) }
+        if against == nil { report.condition("fsync", "always, group commit") }
+        for _ in 0..<common.runs {
+            if let against {
+                report.run(try await load(against).figures)
+            } else {
+                report.run(try await measure())
+            }
+        }
         report.finish()
+    }
+
+    /// Loads whatever listens there.
+    private func load(_ target: OTLPTarget) async throws -> OTLPLoad {
+        var exporters: [Exporter] = []
+        for number in 0..<connections {
+            exporters.append(try await Exporter.connect(target, number: number, batch: batch))
+        }
+        var load = OTLPLoad()
+        let start = ContinuousClock.now
+        for exporter in exporters { exporter.start(until: .now() + .seconds(Int64(seconds))) }
+        for exporter in exporters {
+            let (requests, sample) = try await exporter.finish()
+            load.spans += requests * batch
+            load.latencies.add(sample)
+        }
+        load.duration = start.duration(to: .now)
+        return load
     }
 
     private func measure() async throws -> [(String, Double)] {
@@ -53,32 +83,53 @@ struct OTLPBench: AsyncParsableCommand {
         )
         let serving = Task { try await group.run() }
         let before = await running.node.status().acceptedEvents
-        var exporters: [Exporter] = []
+        var load = OTLPLoad()
         for await port in ports {
-            for number in 0..<connections {
-                exporters.append(try await Exporter.connect(port, number: number, batch: batch))
-            }
+            load = try await self.load(OTLPTarget(port: port, path: "v1/traces"))
             break
         }
-        let start = ContinuousClock.now
-        for exporter in exporters { exporter.start(until: .now() + .seconds(Int64(seconds))) }
-        var latencies = LatencySample()
-        var sent = 0
-        for exporter in exporters {
-            let (requests, sample) = try await exporter.finish()
-            sent += requests * batch
-            latencies.add(sample)
-        }
-        let duration = start.duration(to: .now).inSeconds
         let accepted = await running.node.status().acceptedEvents - before
         await group.triggerGracefulShutdown()
         try await serving.value
         await bus.close()
         await running.stop()
         await stage.close()
-        guard accepted >= UInt64(sent) else { throw BenchError("\(accepted) of \(sent) spans were accepted") }
-        return [
-            ("spans_per_second", Double(sent) / duration), ("p50_ms", latencies.milliseconds(50)),
+        guard accepted >= UInt64(load.spans) else {
+            throw BenchError("\(accepted) of \(load.spans) spans were accepted")
+        }
+        return load.figures
+    }
+}
+
+/// Where spans are taken, on this machine.
+struct OTLPTarget: ExpressibleByArgument, CustomStringConvertible {
+    var port: Int
+    /// Without the slash at its beginning.
+    var path: String
+
+    init(port: Int, path: String) {
+        self.port = port
+        self.path = path
+    }
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "/", maxSplits: 1)
+        guard parts.count == 2, let port = Int(parts[0]), (1...65_535).contains(port) else { return nil }
+        self.init(port: port, path: String(parts[1]))
+    }
+
+    var description: String { "127.0.0.1:\(port)/\(path)" }
+}
+
+/// What a load came to.
+private struct OTLPLoad {
+    var spans = 0
+    var duration = Duration.zero
+    var latencies = LatencySample()
+
+    var figures: [(String, Double)] {
+        [
+            ("spans_per_second", Double(spans) / duration.inSeconds), ("p50_ms", latencies.milliseconds(50)),
             ("p99_ms", latencies.milliseconds(99)),
         ]
     }
@@ -171,6 +222,7 @@ final class Exporter: ChannelInboundHandler, Sendable {
 
     private let channelResult: EventLoopPromise<(Int, LatencySample)>
     private let channel: any Channel
+    private let path: String
     private let state: NIOLoopBoundBox<State>
 
     private struct State {
@@ -182,18 +234,22 @@ final class Exporter: ChannelInboundHandler, Sendable {
         var sentAt = ContinuousClock.now
     }
 
-    private init(_ channel: any Channel, number: Int, batch: Int) {
+    private init(_ channel: any Channel, _ path: String, number: Int, batch: Int) {
         self.channel = channel
+        self.path = path
         channelResult = channel.eventLoop.makePromise()
         state = NIOLoopBoundBox(
             State(template: OTLPTemplate(batch: batch, number: number)), eventLoop: channel.eventLoop)
     }
 
-    static func connect(_ port: Int, number: Int, batch: Int) async throws -> Exporter {
-        let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-        let channel = try await bootstrap.connect(host: "127.0.0.1", port: port).get()
+    /// One thread for all exporters, so that they share no loop with the receiver's connections.
+    private static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+
+    static func connect(_ target: OTLPTarget, number: Int, batch: Int) async throws -> Exporter {
+        let bootstrap = ClientBootstrap(group: group)
+        let channel = try await bootstrap.connect(host: "127.0.0.1", port: target.port).get()
         return try await channel.eventLoop.submit {
-            let exporter = Exporter(channel, number: number, batch: batch)
+            let exporter = Exporter(channel, target.path, number: number, batch: batch)
             try channel.pipeline.syncOperations.addHandler(exporter)
             return exporter
         }.get()
@@ -217,7 +273,7 @@ final class Exporter: ChannelInboundHandler, Sendable {
         let body = state.value.template.next()
         var buffer = channel.allocator.buffer(capacity: body.count + 160)
         buffer.writeString(
-            "POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\n"
+            "POST /\(path) HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\n"
                 + "Content-Length: \(body.count)\r\n\r\n")
         buffer.writeBytes(body)
         state.value.sentAt = .now
@@ -227,11 +283,13 @@ final class Exporter: ChannelInboundHandler, Sendable {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var buffer = unwrapInboundIn(data)
         state.value.answer.writeBuffer(&buffer)
-        // An answer without anything refused has no body.
         let text = String(buffer: state.value.answer)
-        guard text.hasSuffix("\r\n\r\n") else { return }
+        guard let end = text.firstRange(of: "\r\n\r\n")?.upperBound else { return }
+        let lines = text[..<end].lowercased().split(separator: "\r\n")
+        let length = lines.first { $0.hasPrefix("content-length: ") }.flatMap { Int($0.dropFirst(16)) } ?? 0
+        guard text[end...].utf8.count >= length else { return }
         state.value.answer.clear()
-        guard text.hasPrefix("HTTP/1.1 200") else {
+        guard text.hasPrefix("HTTP/1.1 2") else {
             return channelResult.fail(BenchError("answered: \(text.prefix(200))"))
         }
         state.value.requests += 1

@@ -1,4 +1,5 @@
-// What NATSMessaging needs C for: a child process that dies with this one, and a message's headers as they arrived.
+// What NATSMessaging needs C for: a child process that dies with this one, a message's headers as they arrived, and its
+// end.
 #ifndef LATTICE_CNATS_SUPPORT_H
 #define LATTICE_CNATS_SUPPORT_H
 
@@ -39,5 +40,12 @@ void lattice_child_release(lattice_child *child);
 /// data in all versions 3.2 to 3.12; `*is_known` is false for a libnats of another major version. Call it before any
 /// natsMsgHeader function: those write into the block.
 const char *lattice_message_header_block(const natsMsg *message, size_t *length, bool *is_known);
+
+/// Destroys a message that nobody else uses, at once and on this thread.
+///
+/// natsMsg_Destroy hands it to a thread of libnats that frees one message after the other, which is two switches of
+/// threads and a fight for a lock for each message. Where a message does not begin as it does in libnats 3.0 to 3.13,
+/// this is natsMsg_Destroy. NULL is not allowed.
+void lattice_message_free(natsMsg *message);
 
 #endif
