@@ -180,7 +180,7 @@ let package = Package(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
         .testTarget(
             name: "ReceiversTests",
-            dependencies: ["Receivers", "EventModel", "Messaging", "NATSMessaging", logging, protobuf],
+            dependencies: ["Receivers", "EventModel", "MeshRules", "Messaging", "NATSMessaging", logging, protobuf],
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",

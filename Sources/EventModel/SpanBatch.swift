@@ -46,11 +46,10 @@ public struct SpanBatch: Sendable, Hashable {
                 guard field.isBytes else { throw DecodeError("malformed", "spans") }
                 guard views.count < Limits.eventsPerMessage else { throw DecodeError("too_many", "spans") }
                 do {
-                    try SpanRules.checkSpan(bytes, field.range)
+                    views.append(try SpanView(bytes, field.range))
                 } catch {
                     throw DecodeError(error.code, "spans[\(views.count)].\(error.field)")
                 }
-                views.append(SpanView(bytes, field.range))
             case 3:
                 try SpanRules.checkTag(bytes, field, "resource", &resourceCount)
                 names.read(bytes, field.range)

@@ -8,48 +8,40 @@ package enum SpanDecoding {
     package static func checkedSpan(
         _ bytes: [UInt8], _ range: Range<Int>, service: String, resource: [SpanTag]
     ) throws(DecodeError) -> TraceSpan {
-        try SpanRules.checkSpan(bytes.span, range)
-        return span(bytes, range, service, resource)
+        try span(bytes, SpanView(bytes.span, range), service, resource)
     }
 
     static func spans(_ batch: SpanBatch) -> [TraceSpan] {
         let bytes = Array(batch.facts)
-        var bodies: [Range<Int>] = []
-        var resource: [SpanTag] = []
-        var cursor = WireCursor(0..<bytes.count)
-        while let field = cursor.next(in: bytes.span) {
-            if field.number == 2 { bodies.append(field.range) }
-            if field.number == 3 { resource.append(tag(bytes, field.range)) }
-        }
-        return bodies.map { span(bytes, $0, batch.serviceName, resource) }
+        let resource = resource(bytes)
+        return batch.views.map { span(bytes, $0, batch.serviceName, resource) }
     }
 
     static func span(_ batch: SpanBatch, at index: Int) -> TraceSpan? {
+        guard batch.views.indices.contains(index) else { return nil }
         let bytes = Array(batch.facts)
-        var body: Range<Int>?
-        var count = 0
+        return span(bytes, batch.views[index], batch.serviceName, resource(bytes))
+    }
+
+    /// What the process says of itself.
+    private static func resource(_ bytes: [UInt8]) -> [SpanTag] {
         var resource: [SpanTag] = []
         var cursor = WireCursor(0..<bytes.count)
         while let field = cursor.next(in: bytes.span) {
-            if field.number == 2 {
-                if count == index { body = field.range }
-                count += 1
-            }
             if field.number == 3 { resource.append(tag(bytes, field.range)) }
         }
-        return body.map { span(bytes, $0, batch.serviceName, resource) }
+        return resource
     }
 
     private static func span(
-        _ bytes: [UInt8], _ range: Range<Int>, _ service: String, _ resource: [SpanTag]
+        _ bytes: [UInt8], _ view: SpanView, _ service: String, _ resource: [SpanTag]
     ) -> TraceSpan {
-        let view = SpanView(bytes.span, range)
         var result = TraceSpan(
             spanID: view.spanID, traceID: view.traceID, parentSpanID: view.parentID.isValid ? view.parentID : nil,
             serviceName: service, operationName: text(bytes, view.operation), kind: view.kind,
             status: view.status ?? .ok, startTime: Timestamp(nanoseconds: view.start),
             endTime: Timestamp(nanoseconds: view.end), resource: resource, peerService: text(bytes, view.peer))
-        var cursor = WireCursor(range)
+        var cursor = WireCursor(view.body)
         while let field = cursor.next(in: bytes.span) {
             switch field.number {
             case 9: result.tags.append(tag(bytes, field.range))

@@ -2,35 +2,19 @@
 
 /// Judges spans where they lie; nothing is built.
 package enum SpanRules {
-    /// One span, without its service and process.
-    package static func checkSpan(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) throws(DecodeError) {
-        var counts = (tags: 0, logs: 0, links: 0)
-        var (hasTrace, hasSpan) = (false, false)
-        var cursor = WireCursor(range)
-        while let field = cursor.next(in: bytes) {
-            switch field.number {
-            case 1: hasTrace = try checkBytes(field, "trace_id", 16)
-            case 2: hasSpan = try checkBytes(field, "span_id", 8)
-            case 3: _ = try checkBytes(field, "parent_span_id", 8)
-            case 4: try checkText(bytes, field, "operation_name")
-            case 5: try checkChoice(field, "kind", 5)
-            case 6: try checkChoice(field, "status", 4)
-            case 7: try checkFixed(field, "start_time")
-            case 8: try checkFixed(field, "end_time")
-            case 9: try checkTag(bytes, field, "tags", &counts.tags)
-            case 10: try checkLog(bytes, field, &counts.logs)
-            case 11: try checkLink(bytes, field, &counts.links)
-            case 12: try checkText(bytes, field, "peer_service")
-            case 13: try checkText(bytes, field, "status_message", Limits.valueBytes)
-            case 14: try checkText(bytes, field, "trace_state", Limits.valueBytes)
-            case 15: try checkText(bytes, field, "scope_name")
-            case 16: try checkText(bytes, field, "scope_version")
-            default: break
-            }
+    /// The fields that only somebody who reads the span as a value looks at.
+    static func checkRest(
+        _ bytes: borrowing Span<UInt8>, _ field: WireField, _ logs: inout Int, _ links: inout Int
+    ) throws(DecodeError) {
+        switch field.number {
+        case 10: try checkLog(bytes, field, &logs)
+        case 11: try checkLink(bytes, field, &links)
+        case 13: try checkText(bytes, field, "status_message", Limits.valueBytes)
+        case 14: try checkText(bytes, field, "trace_state", Limits.valueBytes)
+        case 15: try checkText(bytes, field, "scope_name")
+        case 16: try checkText(bytes, field, "scope_version")
+        default: break
         }
-        try FieldRules.finish(cursor, "span")
-        if !hasTrace { throw DecodeError("missing", "trace_id") }
-        if !hasSpan { throw DecodeError("missing", "span_id") }
     }
 
     /// One more tag: counted, its key and value judged.
@@ -40,13 +24,14 @@ package enum SpanRules {
         guard field.isBytes else { throw DecodeError("malformed", "\(name)") }
         guard count < Limits.tagsPerSpan else { throw DecodeError("too_many", "\(name)") }
         count += 1
+        if isShortText(bytes, field.range) { return }
         var cursor = WireCursor(field.range)
         while let part = cursor.next(in: bytes) {
             switch part.number {
             case 1: try checkText(bytes, part, "key")
             case 2: try checkText(bytes, part, "string_value", Limits.valueBytes)
             case 3, 4: guard part.isVarint else { throw DecodeError("malformed", "value") }
-            case 5: try checkFixed(part, "double_value")
+            case 5: try fixed(part, "double_value")
             case 6:
                 guard part.isBytes else { throw DecodeError("malformed", "bytes_value") }
                 guard part.range.count <= Limits.valueBytes else { throw DecodeError("too_long", "bytes_value") }
@@ -55,6 +40,15 @@ package enum SpanRules {
             }
         }
         try FieldRules.finish(cursor, name)
+    }
+
+    /// Whether a tag is as most are, and so within all rules: a key and a text, both of ASCII and of fewer than 128 bytes.
+    private static func isShortText(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) -> Bool {
+        let (start, end) = (range.lowerBound, range.upperBound)
+        guard range.count >= 4, bytes[start] == 0x0A else { return false }
+        let value = start + 2 + Int(bytes[start + 1])
+        return end - value >= 2 && bytes[value] == 0x12 && value + 2 + Int(bytes[value + 1]) == end
+            && bytes.isASCII(range)
     }
 
     private static func checkLog(
@@ -67,7 +61,7 @@ package enum SpanRules {
         var cursor = WireCursor(field.range)
         while let part = cursor.next(in: bytes) {
             switch part.number {
-            case 1: try checkFixed(part, "time")
+            case 1: try fixed(part, "time")
             case 2: try checkText(bytes, part, "name")
             case 3: try checkTag(bytes, part, "fields", &fields)
             default: break
@@ -100,23 +94,29 @@ package enum SpanRules {
 
     // MARK: Fields
 
-    /// False for an empty field, which is as good as none.
-    private static func checkBytes(_ field: WireField, _ name: StaticString, _ count: Int) throws(DecodeError) -> Bool {
+    /// Bytes of one length. False for an empty field, which is as good as none.
+    static func checkBytes(_ field: WireField, _ name: StaticString, _ count: Int) throws(DecodeError) -> Bool {
         guard field.isBytes, field.range.isEmpty || field.range.count == count else {
             throw DecodeError("malformed", "\(name)")
         }
         return !field.range.isEmpty
     }
 
-    private static func checkFixed(_ field: WireField, _ name: StaticString) throws(DecodeError) {
+    /// Eight bytes.
+    @discardableResult
+    static func fixed(_ field: WireField, _ name: StaticString) throws(DecodeError) -> Int64 {
         guard field.kind == .fixed64 else { throw DecodeError("malformed", "\(name)") }
+        return field.signed
     }
 
-    private static func checkChoice(_ field: WireField, _ name: StaticString, _ last: UInt32) throws(DecodeError) {
-        guard try FieldRules.small(field, name) <= last else { throw DecodeError("unknown_enum_value", "\(name)") }
+    /// A value of an enumeration.
+    static func choice(_ field: WireField, _ name: StaticString, _ last: UInt32) throws(DecodeError) -> UInt32 {
+        let value = try FieldRules.small(field, name)
+        guard value <= last else { throw DecodeError("unknown_enum_value", "\(name)") }
+        return value
     }
 
-    private static func checkText(
+    static func checkText(
         _ bytes: borrowing Span<UInt8>, _ field: WireField, _ name: StaticString,
         _ limit: Int = Limits.identifierBytes
     ) throws(DecodeError) {

@@ -25,28 +25,46 @@ package struct SpanView: Sendable {
     /// The id with the half.
     package var key: SpanKey { SpanKey(spanID: spanID, isServerHalf: kind == .server) }
 
-    /// Reads the fields of one span that was judged before; fields that are not judged are passed over.
-    init(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) {
+    /// Reads and judges one span, without its service and process, by the frozen rules of the log's format; fields that
+    /// the format does not know are passed over.
+    package init(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) throws(DecodeError) {
         body = range
         var names = SpanTagNames()
+        var (logs, links) = (0, 0)
+        var (hasTrace, hasSpan) = (false, false)
         var cursor = WireCursor(range)
         while let field = cursor.next(in: bytes) {
             switch field.number {
-            case 1: traceID = TraceID(high: Self.word(bytes, field.start), low: Self.word(bytes, field.start + 8))
-            case 2: spanID = SpanID(Self.word(bytes, field.start))
-            case 3: parentID = SpanID(field.range.isEmpty ? 0 : Self.word(bytes, field.start))
-            case 4: operation = field.range
-            case 5: kind = SpanKind(rawValue: UInt32(truncatingIfNeeded: field.value)) ?? .internal
-            case 6: status = SpanStatus(rawValue: UInt32(truncatingIfNeeded: field.value))
-            case 7: start = field.signed
-            case 8: end = field.signed
+            case 1:
+                hasTrace = try SpanRules.checkBytes(field, "trace_id", 16)
+                if hasTrace {
+                    traceID = TraceID(high: Self.word(bytes, field.start), low: Self.word(bytes, field.start + 8))
+                }
+            case 2:
+                hasSpan = try SpanRules.checkBytes(field, "span_id", 8)
+                if hasSpan { spanID = SpanID(Self.word(bytes, field.start)) }
+            case 3:
+                let hasParent = try SpanRules.checkBytes(field, "parent_span_id", 8)
+                parentID = SpanID(hasParent ? Self.word(bytes, field.start) : 0)
+            case 4:
+                try SpanRules.checkText(bytes, field, "operation_name")
+                operation = field.range
+            case 5: kind = SpanKind(rawValue: try SpanRules.choice(field, "kind", 5)) ?? .internal
+            case 6: status = SpanStatus(rawValue: try SpanRules.choice(field, "status", 4))
+            case 7: start = try SpanRules.fixed(field, "start_time")
+            case 8: end = try SpanRules.fixed(field, "end_time")
             case 9:
-                tagCount += 1
+                try SpanRules.checkTag(bytes, field, "tags", &tagCount)
                 names.read(bytes, field.range)
-            case 12: peer = field.range
-            default: break
+            case 12:
+                try SpanRules.checkText(bytes, field, "peer_service")
+                peer = field.range
+            default: try SpanRules.checkRest(bytes, field, &logs, &links)
             }
         }
+        try FieldRules.finish(cursor, "span")
+        if !hasTrace { throw DecodeError("missing", "trace_id") }
+        if !hasSpan { throw DecodeError("missing", "span_id") }
         host = names.host
         calledPeer = peer
         switch kind {

@@ -169,7 +169,7 @@ extension Span<UInt8> {
     /// Whether a part is ASCII, which is UTF-8 too.
     ///
     /// - Precondition: the part is within the span.
-    func isASCII(_ range: Range<Int>) -> Bool {
+    package func isASCII(_ range: Range<Int>) -> Bool {
         var offset = range.lowerBound
         while range.upperBound - offset >= 8 {
             if littleEndianWord(at: offset) & 0x8080_8080_8080_8080 != 0 { return false }
@@ -303,6 +303,19 @@ package struct WireWriter: Sendable {
         varint(UInt64(size))
         field(first.number, source[first.range])
         element(second.number, source[second.range])
+    }
+
+    /// The same of two fields that lie in the source with one byte of tag and one of length each, the first as number 1.
+    ///
+    /// - Parameters:
+    ///   - number: of the message, up to 15; the second field becomes number 2.
+    ///   - first: not empty.
+    package mutating func shortPair(_ number: Int, of source: [UInt8], _ first: Range<Int>, _ second: Range<Int>) {
+        bytes.append(UInt8(truncatingIfNeeded: number << 3 | 2))
+        varint(UInt64(first.count + second.count + 4))
+        bytes.append(contentsOf: source[first.lowerBound - 2..<first.upperBound])
+        bytes.append(0x12)
+        bytes.append(contentsOf: source[second.lowerBound - 1..<second.upperBound])
     }
 
     /// Bytes of a field with a number up to 15 and so much content.

@@ -148,11 +148,8 @@ struct CaptureBench: AsyncParsableCommand {
         }
         try await publisher.flush(timeout: .seconds(10))
         try await running.waitUntilApplied(before + UInt64(count))
+        try await running.waitUntilAccepted(accepted + UInt64(count * batch))
         let seconds = start.duration(to: .now).inSeconds
-        let status = await running.node.status()
-        guard status.acceptedEvents >= accepted + UInt64(count * batch), status.gaps == 0 else {
-            throw BenchError("\(status.acceptedEvents - accepted) of \(count * batch) taken, gaps \(status.gaps)")
-        }
         await publisher.close()
         await running.stop()
         await stage.close()

@@ -80,6 +80,17 @@ struct RunningNode {
             try await Task.sleep(for: .microseconds(200))
         }
     }
+
+    /// Waits until so many events are accepted: the node's own records, its clock's among them, have sequences too.
+    func waitUntilAccepted(_ count: UInt64, limit: Duration = .seconds(10)) async throws {
+        let end = ContinuousClock.now.advanced(by: limit)
+        while case let status = await node.status(), status.acceptedEvents < count || status.gaps > 0 {
+            if status.gaps > 0 || ContinuousClock.now > end {
+                throw BenchError("events were lost: \(status.acceptedEvents) of \(count), gaps \(status.gaps)")
+            }
+            try await Task.sleep(for: .microseconds(200))
+        }
+    }
 }
 
 /// A benchmark that could not be carried out.

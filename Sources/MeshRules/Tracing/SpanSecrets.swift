@@ -30,6 +30,7 @@ package enum SpanSecrets {
     ///
     /// - Parameter key: where the name lies.
     package static func kind(_ bytes: borrowing Span<UInt8>, _ key: Range<Int>) -> Kind {
+        guard key.count >= 2, mayMatter(bytes[key.upperBound - 2], bytes[key.upperBound - 1]) else { return .plain }
         switch key.count {
         case 8, 11:
             for address in addresses where isSame(address, bytes, key) { return .address }
@@ -44,6 +45,21 @@ package enum SpanSecrets {
         }
         return .plain
     }
+
+    /// Whether a name that ends in these two may be one of those that are looked for; most names are passed over by it.
+    @inline(__always)
+    private static func mayMatter(_ first: UInt8, _ second: UInt8) -> Bool {
+        ends & (1 << UInt64(end(first, second))) != 0
+    }
+
+    /// A bit for each end that a name of interest has.
+    private static let ends: UInt64 = {
+        let all = names.joined() + addresses + [query]
+        return all.reduce(0) { $0 | 1 << UInt64(end($1[$1.count - 2], $1[$1.count - 1])) }
+    }()
+
+    @inline(__always)
+    private static func end(_ first: UInt8, _ second: UInt8) -> UInt8 { (folded(first) &* 11 &+ folded(second)) & 63 }
 
     /// The same of a text.
     package static func kind(_ key: String) -> Kind {

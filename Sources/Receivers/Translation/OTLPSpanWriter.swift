@@ -6,6 +6,9 @@ import MeshRules
 /// Writes into one buffer that is used again and again.
 struct OTLPSpanWriter {
     private(set) var body = WireWriter(capacity: 4_096)
+    /// What was written last keeps the rules of the log's format for certain: all its texts are short and of ASCII. False
+    /// says nothing.
+    private(set) var isPlain = false
     private var cutCount: UInt64 = 0
     /// Where the attributes of the present span lie.
     private var attributes: [Range<Int>] = []
@@ -41,6 +44,7 @@ struct OTLPSpanWriter {
         let span = try locate(bytes, range)
         try Self.check(bytes, span)
         begin()
+        isPlain = isPlain(bytes.span, span, scope)
         body.element(1, bytes[span.traceID])
         body.element(2, bytes[span.spanID])
         if !Self.isZero(bytes, span.parentID) { body.element(3, bytes[span.parentID]) }
@@ -66,6 +70,14 @@ struct OTLPSpanWriter {
         body.field(15, bytes[cut(bytes, scope.name, Limits.identifierBytes)])
         body.field(16, bytes[cut(bytes, scope.version, Limits.identifierBytes)])
         noteCuts(9)
+    }
+
+    /// Whether a span keeps the rules if its attributes do.
+    private func isPlain(_ bytes: borrowing Span<UInt8>, _ span: Located, _ scope: OTLPScope) -> Bool {
+        // Some tags are ours.
+        attributes.count + 8 <= Limits.tagsPerSpan && scope.tags.isEmpty && !span.hasEvents && !span.hasLinks
+            && span.state.count <= Limits.valueBytes && bytes.isASCII(span.name) && bytes.isASCII(span.statusMessage)
+            && bytes.isASCII(span.state) && bytes.isASCII(scope.name) && bytes.isASCII(scope.version)
     }
 
     private mutating func locate(_ bytes: [UInt8], _ range: Range<Int>) throws(OTLPProblem) -> Located {
@@ -223,7 +235,13 @@ struct OTLPSpanWriter {
     mutating func tag(
         _ number: Int, _ bytes: [UInt8], _ range: Range<Int>, named prefix: String = ""
     ) throws(OTLPProblem) {
+        if prefix.isEmpty, let (key, text) = OTLPFields.shortText(bytes.span, range),
+            SpanSecrets.kind(bytes.span, key) == .plain
+        {
+            return body.shortPair(number, of: bytes, key, text)
+        }
         let (key, value) = try OTLPFields.keyValue(bytes, range)
+        isPlain = isPlain && value.isScalar && key.count <= Limits.identifierBytes && bytes.span.isASCII(key)
         switch SpanSecrets.kind(bytes.span, key) {
         case .plain: break
         case .secret: return tag(number, prefix, bytes[key], text: Array(SecretNames.mark.utf8)[...])

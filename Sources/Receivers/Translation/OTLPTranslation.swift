@@ -157,7 +157,7 @@ package struct OTLPTranslation {
             guard case .refused(let reason) = error else { throw error }
             return batches.refuse(reason)
         }
-        batches.append(writer.body.bytes)
+        batches.append(writer.body.bytes, isJudged: writer.isPlain)
     }
 }
 
@@ -189,6 +189,14 @@ enum OTLPValue {
     case array(Range<Int>)
     case object(Range<Int>)
     case bytes(Range<Int>)
+
+    /// Whether it is a number or a truth.
+    var isScalar: Bool {
+        switch self {
+        case .bool, .int, .double: true
+        case .none, .string, .array, .object, .bytes: false
+        }
+    }
 }
 
 /// Reads the parts that all messages share.
@@ -218,6 +226,19 @@ enum OTLPFields {
         }
         try finish(cursor, "key_value")
         return (key, value)
+    }
+
+    /// Name and text of a `KeyValue` as nearly all are: both of ASCII and of fewer than 128 bytes, the name not empty.
+    static func shortText(
+        _ bytes: borrowing Span<UInt8>, _ range: Range<Int>
+    ) -> (key: Range<Int>, text: Range<Int>)? {
+        let (start, end) = (range.lowerBound, range.upperBound)
+        guard range.count > 6, bytes.isASCII(range), bytes[start] == 0x0A, bytes[start + 1] > 0 else { return nil }
+        let value = start + 2 + Int(bytes[start + 1])
+        guard end - value >= 4, bytes[value] == 0x12, value + 2 + Int(bytes[value + 1]) == end,
+            bytes[value + 2] == 0x0A, value + 4 + Int(bytes[value + 3]) == end
+        else { return nil }
+        return (start + 2..<value, value + 4..<end)
     }
 
     /// The content of an `AnyValue`.

@@ -103,11 +103,16 @@ package struct SpanBatches: Sendable {
     }
 
     /// Adds an encoded span to the selected batch, after judging it by the frozen rules of the log's format.
-    mutating func append(_ span: [UInt8]) {
-        do throws(DecodeError) {
-            try SpanRules.checkSpan(span.span, 0..<span.count)
-        } catch {
-            return refuse(error.description)
+    ///
+    /// - Parameter isJudged: it is known to keep them.
+    mutating func append(_ span: [UInt8], isJudged: Bool = false) {
+        assert(!isJudged || (try? SpanView(span.span, 0..<span.count)) != nil)
+        if !isJudged {
+            do throws(DecodeError) {
+                _ = try SpanView(span.span, 0..<span.count)
+            } catch {
+                return refuse(error.description)
+            }
         }
         // A tag of one byte and at most four bytes of length.
         let growth = span.count + 5

@@ -2,6 +2,7 @@
 
 import EventModel
 import Foundation
+import MeshRules
 @testable import Receivers
 import SwiftProtobuf
 import Testing
@@ -105,6 +106,44 @@ import Testing
             #expect(translated.refusals.summary == "1 × \(reason)")
             #expect(translated.spanCount == 1)
         }
+    }
+
+    @Test(arguments: [
+        ("tags", "key"), ("tags", "string_value"), ("operation_name", ""), ("status_message", ""), ("trace_state", ""),
+        ("scope_name", ""),
+    ])
+    func `bytes that are no UTF-8 refuse their span, wherever they stand`(field: String, part: String) throws {
+        let mark = "zqzqz"
+        var request = request { span in
+            if field == "tags" {
+                span.attributes = [Self.attribute(part == "key" ? mark : "k", part == "key" ? "v" : mark)]
+            }
+            if field == "operation_name" { span.name = mark }
+            if field == "status_message" { span.status.message = mark }
+            if field == "trace_state" { span.traceState = mark }
+        }
+        if field == "scope_name" { request.resourceSpans[0].scopeSpans[0].scope.name = mark }
+        #expect(try translate(request).spanCount == 1)
+        var bytes: [UInt8] = try request.serializedBytes()
+        let place = try #require(bytes.firstRange(of: Array(mark.utf8)))
+        bytes[place.lowerBound + 2] = 0xFF
+        let translated = try OTLPTranslation.translate(bytes)
+        #expect(translated.spanCount == 0)
+        #expect(translated.refusals.summary == "1 × invalid_utf8: \(part.isEmpty ? field : part)")
+    }
+
+    @Test func `names of secrets are known in any case and behind any prefix`() {
+        for name in SecretNames.headers + SecretNames.members {
+            let variants = [name, name.uppercased(), name.replacing("-", with: "_"), name.replacing("_", with: "-")]
+            for variant in variants {
+                #expect(SpanSecrets.kind(variant) == .secret, "\(variant)")
+                #expect(SpanSecrets.kind("a." + variant) == (name == "code" ? .plain : .secret), "a.\(variant)")
+                #expect(SpanSecrets.kind(variant + "s") == .plain, "\(variant)s")
+            }
+        }
+        for name in ["url.full", "http.url", "HTTP.Target"] { #expect(SpanSecrets.kind(name) == .address, "\(name)") }
+        #expect(SpanSecrets.kind("url.query") == .query)
+        for name in ["", "k", "e", "ie", "url.path", "note"] { #expect(SpanSecrets.kind(name) == .plain, "\(name)") }
     }
 
     @Test func `texts above the limit are cut at a character and the span says so`() throws {
