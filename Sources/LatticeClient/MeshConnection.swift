@@ -73,7 +73,8 @@ public struct MeshConnection: Sendable {
     public let requestTimeout: Duration
     /// Where this module says what it could not do.
     package let logger: Logger
-    private let desk = OutcomeDesk()
+    /// Where outcomes arrive: one inbox for everything that is published over this connection.
+    let outcomes: OutcomeInbox
 
     /// A connection over a bus that is there.
     package init(
@@ -85,6 +86,7 @@ public struct MeshConnection: Sendable {
         self.inboxPrefix = inboxPrefix
         self.requestTimeout = requestTimeout
         self.logger = logger
+        outcomes = OutcomeInbox(bus, prefix: inboxPrefix, acknowledgement: StreamAcknowledgement.outcome)
     }
 
     /// Connects; where no server can be reached yet it returns all the same and goes on trying in the background.
@@ -109,26 +111,9 @@ public struct MeshConnection: Sendable {
     /// Sends what is left and closes. Idempotent.
     public func close() async { await bus.close() }
 
-    /// Where outcomes arrive: one inbox for everything that is published over this connection.
-    func outcomes() throws(BusError) -> OutcomeInbox { try desk.inbox(bus, prefix: inboxPrefix) }
-
     /// The subject of an event: its family, whose it is, and its kind.
     package func subject(_ type: EventType, of owner: String) -> String {
         "\(prefix).events.\(type.family.rawValue).\(SubjectToken.escape(owner)).\(type.name)"
-    }
-}
-
-/// Opens the inbox when it is first needed.
-private final class OutcomeDesk: Sendable {
-    private let held = Mutex<OutcomeInbox?>(nil)
-
-    func inbox(_ bus: any MessageBus, prefix: String) throws(BusError) -> OutcomeInbox {
-        try held.withLock { held throws(BusError) in
-            if let held { return held }
-            let made = try OutcomeInbox(bus, prefix: prefix)
-            held = made
-            return made
-        }
     }
 }
 

@@ -43,9 +43,6 @@ package struct StreamAcknowledgement: Sendable, Hashable {
     /// A message of the same `Nats-Msg-Id` was there; `sequence` is its own.
     package var isDuplicate: Bool
 
-    /// Whether an answer to a publication is a stream's and not a node's: JSON, and no outcome in protobuf.
-    package static func isOne(_ answer: Message) -> Bool { answer.payload.first == UInt8(ascii: "{") }
-
     /// Reads a stream's answer to a publication.
     ///
     /// - Throws: the error in it, `noResponders` where no stream takes the subject.
@@ -54,6 +51,25 @@ package struct StreamAcknowledgement: Sendable, Hashable {
         stream = content.stream
         sequence = SequenceNumber(content.seq)
         isDuplicate = content.duplicate ?? false
+    }
+
+    /// What it means for whoever waits for the outcome of a message (``OutcomeInbox/Acknowledgement``): a repeat is a
+    /// duplicate, as a node would say; a refusal, or that nobody listens, is the end; the outcome of anything else follows.
+    package static func outcome(_ answer: Message) -> Result<Message, BusError>? {
+        if answer.payload.isEmpty, answer.header(NATSHeaderBlock.statusName) == "503" {
+            return .failure(BusError(.noResponders, "publish: nobody listens"))
+        }
+        do throws(BusError) {
+            let known = try StreamAcknowledgement(answer, to: "an event")
+            guard known.isDuplicate else { return nil }
+            var writer = WireWriter(capacity: 32)
+            writer.field(1, known.sequence)
+            writer.field(3, "duplicate")
+            writer.field(7, known.sequence)
+            return .success(Message(subject: answer.subject, payload: writer.bytes))
+        } catch {
+            return .failure(error)
+        }
     }
 }
 

@@ -69,7 +69,7 @@ struct OTLPBench: AsyncParsableCommand {
         let stage = try await Stage.open(common)
         let running = try await stage.startNode()
         let bus = try await stage.connect("receiver", atOnce: true)
-        let inbox = try OutcomeInbox(bus)
+        let inbox = OutcomeInbox(bus, acknowledgement: StreamAcknowledgement.outcome)
         let delivery = SpanDelivery(prefix: "lattice") { message, timeout throws(BusError) in
             try await inbox.outcome(of: message, timeout: timeout)
         }

@@ -49,15 +49,10 @@ struct ImportCommand: AsyncParsableCommand {
     }
 
     private func take(_ client: NodeClient) async throws -> TraceImporter {
-        let delivery: SpanDelivery
-        do throws(BusError) {
-            let inbox = try OutcomeInbox(client.bus, prefix: client.bus.configuration.inboxPrefix)
-            delivery = SpanDelivery(prefix: client.prefix, timeout: client.timeout) {
-                message, timeout throws(BusError) in
-                try await inbox.outcome(of: message, timeout: timeout)
-            }
-        } catch {
-            throw CommandFailure(error, url: client.bus.configuration.servers.joined(separator: ", "))
+        let outcomes = client.outcomes
+        let delivery = SpanDelivery(prefix: client.prefix, timeout: client.timeout) {
+            message, timeout throws(BusError) in
+            try await outcomes.outcome(of: message, timeout: timeout)
         }
         var importer = TraceImporter(delivery: delivery, format: format)
         for file in files { try await importer.take(file) }

@@ -9,6 +9,16 @@ struct NodeClient: Sendable {
     let bus: NATSMessageBus
     let prefix: String
     let timeout: Duration
+    /// Where outcomes of what is published arrive.
+    let outcomes: OutcomeInbox
+
+    init(bus: NATSMessageBus, prefix: String, timeout: Duration) {
+        self.bus = bus
+        self.prefix = prefix
+        self.timeout = timeout
+        outcomes = OutcomeInbox(
+            bus, prefix: bus.configuration.inboxPrefix, acknowledgement: StreamAcknowledgement.outcome)
+    }
 
     /// Asks a query and returns the answer's payload.
     func ask(_ query: String, _ request: [UInt8], asJSON: Bool) async throws(CommandFailure) -> [UInt8] {
@@ -33,13 +43,15 @@ struct NodeClient: Sendable {
             headers = [MessageHeader("Content-Type", "application/json")]
         }
         if let id { headers.append(MessageHeader("Nats-Msg-Id", id)) }
-        let token = String(UInt64.random(in: .min ... .max), radix: 36)
-        let inbox = "\(bus.configuration.inboxPrefix).lattice.\(token)"
-        headers.append(MessageHeader("Lattice-Reply", inbox + ".outcome"))
-        var message = Message(subject: "\(prefix).events.\(event)", headers: headers, payload: payload)
-        // Where a stream says that it has swallowed a repeat, of which no node hears.
-        if id != nil { message.replyTo = inbox + ".stream" }
-        return try await outcome(of: message, inbox + ".*")
+        let message = Message(subject: "\(prefix).events.\(event)", headers: headers, payload: payload)
+        let answer = try await outcome(of: message).payload
+        // A stream's word on a repeat is no node's, which speaks as it is spoken to.
+        if payload.first == UInt8(ascii: "{"), answer.first != UInt8(ascii: "{"),
+            let text = try? JSONTranscoder.json(fromBinary: answer, kind: .outcomeAnswer)
+        {
+            return text
+        }
+        return answer
     }
 
     /// The kind of an event by its subject, behind which may stand who does it.
@@ -50,48 +62,18 @@ struct NodeClient: Sendable {
         }
     }
 
-    /// The outcome, or the stream's word that the message is a repeat, in the form of an outcome. That it has a new
-    /// message is no answer: its outcome follows.
-    private static func outcome(on subscription: any MessageSubscription, within timeout: Duration) -> Message? {
-        let end = ContinuousClock.now + timeout
-        while case let rest = ContinuousClock.now.duration(to: end), rest > .zero {
-            guard let message = try? subscription.receive(maximum: 1, timeout: rest).first else { return nil }
-            if message.subject.hasSuffix(".outcome") { return message }
-            guard let known = try? StreamAcknowledgement(message, to: message.subject), known.isDuplicate else {
-                continue
-            }
-            var answer = message
-            let number = known.sequence.rawValue
-            answer.payload = Array(
-                #"{"sequence":"\#(number)","outcome":"duplicate","first_sequence":"\#(number)"}"#.utf8)
-            return answer
-        }
-        return nil
-    }
-
-    /// Publishes and waits on an inbox of its own: over a stream the plain reply belongs to the acknowledgement.
-    private func outcome(of message: Message, _ inbox: String) async throws(CommandFailure) -> [UInt8] {
-        let subscription: any MessageSubscription
-        do throws(BusError) {
-            subscription = try bus.subscribe(
-                inbox, queueGroup: nil, limits: PendingLimits(messages: 8, bytes: 8 << 20))
-            try bus.publish(message)
-            try await bus.flush(timeout: timeout)
-        } catch {
-            throw failure(error)
-        }
-        let timeout = timeout
+    private func outcome(of message: Message) async throws(CommandFailure) -> Message {
         let bar = ProgressBar.whileWaiting(upTo: timeout)
         defer { bar.cancel() }
-        let answer = await blocking { Self.outcome(on: subscription, within: timeout) }
-        subscription.drain()
-        guard let answer else {
+        do throws(BusError) {
+            return try await outcomes.outcome(of: message, timeout: timeout)
+        } catch {
+            guard error.code == .timeout else { throw failure(error) }
             throw CommandFailure(
                 .unreachable,
                 "no outcome within \(timeout): no node answers on prefix `\(prefix)`; start one with `lattice serve`, "
                     + "or look with `lattice query status`")
         }
-        return answer.payload
     }
 
     private func send(_ message: Message) async throws(CommandFailure) -> Message {

@@ -180,12 +180,9 @@ struct ServeRun {
         _ guarding: ListenerGuarding, _ board: ListenerBoard
     ) throws -> [any Service] {
         if listenerNames.isEmpty { return [] }
-        let inbox: OutcomeInbox
-        do throws(BusError) {
-            inbox = try OutcomeInbox(buses.answers, prefix: buses.answers.configuration.inboxPrefix)
-        } catch {
-            throw CommandFailure(error, url: buses.answers.configuration.servers.joined(separator: ", "))
-        }
+        let inbox = OutcomeInbox(
+            buses.answers, prefix: buses.answers.configuration.inboxPrefix,
+            acknowledgement: StreamAcknowledgement.outcome)
         let outcome: Receivers.PublishWithOutcome = { message, timeout throws(BusError) in
             try await inbox.outcome(of: message, timeout: timeout)
         }

@@ -23,7 +23,8 @@ private struct Answer {
     }
 
     private func ask(
-        _ node: RunningNode, _ path: String, post body: Data? = nil, token: String? = nil, type: String? = nil
+        _ node: RunningNode, _ path: String, post body: Data? = nil, token: String? = nil, type: String? = nil,
+        id: String? = nil
     ) async throws -> Answer {
         var request = URLRequest(url: try #require(URL(string: node.httpURL + path)), timeoutInterval: 15)
         if let body {
@@ -31,6 +32,7 @@ private struct Answer {
             request.httpBody = body
             request.setValue(type ?? "application/json", forHTTPHeaderField: "Content-Type")
         }
+        if let id { request.setValue(id, forHTTPHeaderField: "Nats-Msg-Id") }
         if let token { request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization") }
         let (data, response) = try await URLSession.shared.data(for: request)
         let http = try #require(response as? HTTPURLResponse)
@@ -112,6 +114,13 @@ private struct Answer {
         try #require(leads)
         let accepted = try await register(node)
         #expect(accepted.status == 200 && accepted.body.contains(#""outcome":"accepted""#), "\(accepted)")
+        // The stream swallows the second, so that no node hears of it.
+        var answers: [Answer] = []
+        for _ in 0..<2 {
+            answers.append(try await ask(node, Self.path, post: Self.registration, token: Self.token, id: "once"))
+        }
+        #expect(answers.map(\.status) == [200, 200])
+        #expect(answers[1].isJSONObject && answers[1].body.contains(#""outcome":"duplicate""#), "\(answers)")
     }
 
     @Test func `answers queries with the node's own errors`() async throws {

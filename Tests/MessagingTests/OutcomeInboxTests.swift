@@ -2,6 +2,7 @@
 
 import Dispatch
 import Messaging
+import NATSMessaging
 import Testing
 
 @Suite struct `An inbox of outcomes` {
@@ -31,7 +32,7 @@ import Testing
     func `brings each outcome to whoever waits for it`(_ kind: BusKind) async throws {
         try await kind.withBus { bus in
             try answer(bus)
-            let inbox = try OutcomeInbox(bus)
+            let inbox = OutcomeInbox(bus, acknowledgement: StreamAcknowledgement.outcome)
             let isRight = try await withThrowingTaskGroup { group in
                 for number in 0..<200 {
                     group.addTask {
@@ -49,7 +50,7 @@ import Testing
     func `says so when none came in time, and waits for the others`(_ kind: BusKind) async throws {
         try await kind.withBus { bus in
             try answer(bus)
-            let inbox = try OutcomeInbox(bus)
+            let inbox = OutcomeInbox(bus, acknowledgement: StreamAcknowledgement.outcome)
             async let short = failure(inbox, "silence", timeout: .milliseconds(30))
             async let long = failure(inbox, "silence", timeout: .seconds(3_600))
             #expect(await short == .timeout)
@@ -63,7 +64,7 @@ import Testing
     @Test(arguments: BusKind.allCases)
     func `lets go of a task that is cancelled`(_ kind: BusKind) async throws {
         try await kind.withBus { bus in
-            let inbox = try OutcomeInbox(bus)
+            let inbox = OutcomeInbox(bus, acknowledgement: StreamAcknowledgement.outcome)
             let waiting = Task { await failure(inbox, "silence", timeout: .seconds(3_600)) }
             try await Task.sleep(for: .milliseconds(10))
             waiting.cancel()

@@ -210,7 +210,7 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
         var parcel = parcel
         var failures = 0
         while let batch = parcel.batches.first {
-            switch await send(batch, isRepeat: failures > 0) {
+            switch await send(batch) {
             case .recorded(let refused):
                 settle(&parcel) { figures in
                     figures.published += UInt64(batch.count - refused)
@@ -236,19 +236,10 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
         min(.milliseconds(100) * (1 << min(failures - 1, 6)), .seconds(5)) * Double.random(in: 0.5...1)
     }
 
-    /// A stream swallows repeats, so that no node hears them: whoever repeats asks on a plain reply subject, where the stream
-    /// says that it has the batch, or a node on core NATS what it made of it.
-    private func send(_ batch: EncodedBatch, isRepeat: Bool) async -> Result {
+    private func send(_ batch: EncodedBatch) async -> Result {
         guard connection.isConnected else { return .later("not connected") }
         do {
-            let answer =
-                isRepeat
-                ? try await connection.bus.request(batch.message, timeout: connection.requestTimeout)
-                : try await connection.outcomes().outcome(of: batch.message, timeout: connection.requestTimeout)
-            if StreamAcknowledgement.isOne(answer) {
-                _ = try StreamAcknowledgement(answer, to: batch.message.subject)
-                return .recorded(refused: 0)
-            }
+            let answer = try await connection.outcomes.outcome(of: batch.message, timeout: connection.requestTimeout)
             let notice = try OutcomeNotice.decode(answer.payload[...])
             if notice.isRecorded { return .recorded(refused: min(notice.refusals.count, batch.count)) }
             if notice.mayPass { return .later(notice.reason) }

@@ -294,7 +294,7 @@ public final class ServiceAnnouncement: Service {
     ) async -> Outcome {
         do {
             let message = connection.message(type, facts, of: service)
-            let answer = try await connection.outcomes().outcome(of: message, timeout: timeout)
+            let answer = try await connection.outcomes.outcome(of: message, timeout: timeout)
             let notice = try OutcomeNotice.decode(answer.payload[...])
             switch notice.word {
             case "accepted", "duplicate": return .accepted(notice.sequence)

@@ -45,7 +45,7 @@ import Testing
             }.start()
             try await bus.flush(timeout: .seconds(5))
         }
-        let inbox = try OutcomeInbox(bus)
+        let inbox = OutcomeInbox(bus, acknowledgement: StreamAcknowledgement.outcome)
         let delivery = SpanDelivery(prefix: "lattice", timeout: .milliseconds(300)) {
             message, timeout throws(BusError) in
             try await inbox.outcome(of: message, timeout: timeout)
