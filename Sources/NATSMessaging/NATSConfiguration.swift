@@ -15,12 +15,12 @@ package struct NATSConfiguration: Sendable, Hashable {
         /// A file that holds an NKey seed, and the public key that belongs to it.
         case nkey(seedFile: String, publicKey: String)
 
-        /// How often a first connection is tried where the server refuses the proof. Of the signatures that libnats 3.4.1
-        /// makes with an NKey about one in two hundred is wrong (measured: 9 of 2,000 connections were refused).
-        var attempts: Int {
+        /// The file that is read at each connection; nil for what needs none.
+        var file: NATSIdentityFile? {
             switch self {
-            case .credentialsFile, .nkey: 4
-            case .none, .userPassword, .token: 1
+            case .credentialsFile(let path): NATSIdentityFile(path: path)
+            case .nkey(let seedFile, _): NATSIdentityFile(path: seedFile)
+            case .none, .userPassword, .token: nil
             }
         }
     }

@@ -16,6 +16,8 @@ final class NATSConnectionEvents: Sendable {
 
     /// Set before the connection is closed on purpose, so that its end is no news.
     let isClosing = Atomic(false)
+    /// Set once a signature was lost, so that to connect again helps.
+    let lostSignature = Atomic(false)
     private let violations = Mutex(PermissionViolations())
     private let configuration: NATSConfiguration
     private let logger: Logger
@@ -28,6 +30,31 @@ final class NATSConnectionEvents: Sendable {
     }
 
     var permissionViolations: PermissionViolations { violations.withLock { $0 } }
+
+    // MARK: Identity
+
+    /// Signs a nonce with the seed in the credentials' file.
+    ///
+    /// - Throws: what is wrong with the file, or that libnats would lose this signature.
+    func sign(_ nonce: [UInt8]) throws(BusError) -> [UInt8] {
+        guard let file = configuration.credentials.file else { throw BusError(.invalidArgument, "there is no NKey") }
+        switch try NATSSignature.sign(nonce, seed: try file.seed()) {
+        case .made(let signature): return signature
+        case .unsendable:
+            lostSignature.store(true, ordering: .relaxed)
+            throw BusError(.other, "libnats can not send the signature of this nonce; the next one will do")
+        }
+    }
+
+    /// The user's JWT.
+    func token() throws(BusError) -> [UInt8] {
+        guard let file = configuration.credentials.file else {
+            throw BusError(.invalidArgument, "there is no user JWT")
+        }
+        return try file.token()
+    }
+
+    // MARK: Events
 
     fileprivate func failed(_ status: natsStatus, _ text: String) {
         switch status {
@@ -65,21 +92,21 @@ final class NATSConnectionEvents: Sendable {
 }
 
 /// The listener behind a closure pointer, which libnats holds retained.
-@unsafe private func events(_ closure: UnsafeMutableRawPointer?) -> NATSConnectionEvents? {
+@unsafe func connectionEvents(_ closure: UnsafeMutableRawPointer?) -> NATSConnectionEvents? {
     guard let closure = unsafe closure else { return nil }
     return unsafe Unmanaged<NATSConnectionEvents>.fromOpaque(closure).takeUnretainedValue()
 }
 
 let onError: natsErrHandler = { _, _, status, closure in
-    unsafe events(closure)?.failed(status, lastErrorText(status))
+    unsafe connectionEvents(closure)?.failed(status, lastErrorText(status))
 }
 
 let onDisconnected: natsConnectionHandler = { _, closure in
-    unsafe events(closure)?.disconnected()
+    unsafe connectionEvents(closure)?.disconnected()
 }
 
 let onReconnected: natsConnectionHandler = { _, closure in
-    unsafe events(closure)?.reconnected()
+    unsafe connectionEvents(closure)?.reconnected()
 }
 
 let onClosed: natsConnectionHandler = { connection, closure in
@@ -91,5 +118,5 @@ let onClosed: natsConnectionHandler = { connection, closure in
 }
 
 let onReconnectDelay: natsCustomReconnectDelayHandler = { _, attempt, closure in
-    unsafe events(closure)?.delayMilliseconds(attempt: Int(attempt)) ?? 1000
+    unsafe connectionEvents(closure)?.delayMilliseconds(attempt: Int(attempt)) ?? 1000
 }

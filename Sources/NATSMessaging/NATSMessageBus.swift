@@ -53,21 +53,16 @@ package final class NATSMessageBus: MessageBus {
         _ configuration: NATSConfiguration, logger: Logger
     ) async throws(BusError) -> NATSMessageBus {
         try await onBlockingThread { () throws(BusError) in
-            var attemptsLeft = configuration.credentials.attempts
             while true {
-                do throws(BusError) {
-                    return try open(configuration, logger: logger)
-                } catch {
-                    attemptsLeft -= 1
-                    guard error.code == .authenticationFailed, attemptsLeft > 0 else { throw error }
-                }
+                if let bus = try open(configuration, logger: logger) { return bus }
             }
         }
     }
 
+    /// Nil: libnats has lost a signature, and the next connection will have another.
     private static func open(
         _ configuration: NATSConfiguration, logger: Logger
-    ) throws(BusError) -> NATSMessageBus {
+    ) throws(BusError) -> NATSMessageBus? {
         let events = NATSConnectionEvents(configuration, requests: NATSPendingRequests(), logger: logger)
         let options = try NATSOptions.create(configuration, events: events)
         let retained = unsafe Unmanaged.passRetained(events)
@@ -76,8 +71,10 @@ package final class NATSMessageBus: MessageBus {
             if isPending { logger.warning("NATS not reachable yet", metadata: ["connection": "\(configuration)"]) }
             return NATSMessageBus(configuration, handle: handle, events: events, logger: logger)
         } catch {
+            let isWorthRepeating = events.lostSignature.load(ordering: .relaxed)
             // A failed attempt that would have gone on in the background may have announced its end already.
             if !configuration.retriesFirstConnect { unsafe retained.release() }
+            if isWorthRepeating { return nil }
             throw error
         }
     }

@@ -19,7 +19,7 @@ internal import Messaging
         let options = unsafe NATSOptions(adopting: created)
         try options.setServers(configuration.servers)
         try options.setBehaviour(configuration)
-        try options.setCredentials(configuration.credentials)
+        try options.setCredentials(configuration.credentials, events)
         if let tls = configuration.tls { try options.setTLS(tls) }
         if let name = try configuration.expectedServerName() {
             try check(unsafe natsOptions_SetExpectedHostname(created, name), "set server name")
@@ -68,7 +68,10 @@ internal import Messaging
             "set inbox prefix \(configuration.inboxPrefix)")
     }
 
-    private func setCredentials(_ credentials: NATSConfiguration.Credentials) throws(BusError) {
+    private func setCredentials(
+        _ credentials: NATSConfiguration.Credentials, _ events: NATSConnectionEvents
+    ) throws(BusError) {
+        let closure = unsafe Unmanaged.passUnretained(events).toOpaque()
         switch credentials {
         case .none: break
         case .userPassword(let user, let password):
@@ -76,9 +79,10 @@ internal import Messaging
         case .token(let token):
             try check(unsafe natsOptions_SetToken(pointer, token), "set token")
         case .credentialsFile(let path):
-            try check(unsafe natsOptions_SetUserCredentialsFromFiles(pointer, path, nil), "set credentials \(path)")
+            let status = unsafe natsOptions_SetUserCredentialsCallbacks(pointer, onToken, closure, onSign, closure)
+            try check(status, "set credentials \(path)")
         case .nkey(let seedFile, let publicKey):
-            try check(unsafe natsOptions_SetNKeyFromSeed(pointer, publicKey, seedFile), "set NKey \(seedFile)")
+            try check(unsafe natsOptions_SetNKey(pointer, publicKey, onSign, closure), "set NKey \(seedFile)")
         }
     }
 

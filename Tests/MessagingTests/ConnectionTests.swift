@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    @Test func `is let in with an NKey each time, though a signature of the library may be wrong`() async throws {
+    @Test func `is let in with an NKey each time, though libnats loses a signature now and then`() async throws {
         let directory = try TemporaryDirectory()
         let seedFile = try directory.write("user.nk", IdentityFixtures.seed)
         let server = try await TestServer.start(

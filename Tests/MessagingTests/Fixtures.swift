@@ -52,8 +52,8 @@ final class TestServer: Sendable {
     }
 
     /// A server with the same data on the same port, after this one has ended.
-    func restarted(jetStream: Bool = false) async throws -> TestServer {
-        try await Self.start(jetStream: jetStream, in: directory, port: server.port)
+    func restarted(jetStream: Bool = false, configuration: String? = nil) async throws -> TestServer {
+        try await Self.start(jetStream: jetStream, configuration: configuration, in: directory, port: server.port)
     }
 
     func connect(_ adjust: (inout NATSConfiguration) -> Void = { _ in }) async throws -> NATSMessageBus {
