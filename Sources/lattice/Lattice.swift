@@ -72,7 +72,10 @@ struct Lattice: AsyncParsableCommand {
             Terminal.say(text)
             Glibc.exit(ExitStatus.success.rawValue)
         }
-        if !text.isEmpty { Terminal.complain(UsageHints.explained(text)) }
+        if !text.isEmpty {
+            let arguments = Array(CommandLine.arguments.dropFirst())
+            Terminal.complain(UsageHints.explained(UsageHints.naming(text, arguments, of: Lattice.self)))
+        }
         Glibc.exit(code == .validationFailure ? ExitStatus.usage.rawValue : ExitStatus.failed.rawValue)
     }
 }

@@ -28,25 +28,63 @@ enum UsageHints {
         return lines.joined(separator: "\n")
     }
 
-    /// What to say where a word stands in the place of a command and is none; nil where all are known.
-    static func unknownCommand(in arguments: [String], of root: any ParsableCommand.Type) -> String? {
-        var command = root
-        var path = [name(of: root)]
-        for word in arguments.first == "help" ? arguments.dropFirst() : arguments[...] {
-            let known = command.configuration.subcommands
-            guard !word.hasPrefix("-"), !known.isEmpty else { return nil }
-            guard let next = known.first(where: { name(of: $0) == word }) else {
-                let names = known.map(name(of:))
-                let nearest = names.min { distance($0, word) < distance($1, word) }
-                let guess = nearest.flatMap { distance($0, word) <= 2 ? "; did you mean `\($0)`?" : nil } ?? ""
-                return
-                    "`\(Terminal.escaped(word))` is no command of `\(path.joined(separator: " "))`\(guess)\n  there are "
-                    + names.joined(separator: ", ")
-            }
-            command = next
-            path.append(word)
+    /// The parser's message about a line with an option that there is not, where the parser found something else wrong
+    /// first: what is missing is mostly what was mistyped.
+    static func naming(_ message: String, _ arguments: [String], of root: any ParsableCommand.Type) -> String {
+        guard let mistake = unknownOption(in: arguments, of: root), !message.contains("nknown option") else {
+            return message
+        }
+        let rest = message.split(separator: "\n", omittingEmptySubsequences: false).dropFirst().filter {
+            !$0.hasPrefix("Help:")
+        }
+        return (["Error: \(mistake)"] + rest.map(String.init)).joined(separator: "\n")
+    }
+
+    /// What to say of the first long option that the command does not have; nil where it has all of them.
+    private static func unknownOption(in arguments: [String], of root: any ParsableCommand.Type) -> String? {
+        let (command, path, _) = resolved(arguments, of: root)
+        // What follows its point is another command's.
+        if command is At.Type { return nil }
+        let help = root.helpMessage(for: command, includeHidden: true)
+        let known = Set(
+            help.split { !$0.isLetter && !$0.isNumber && $0 != "-" }.filter { $0.hasPrefix("--") }.map(String.init))
+        for word in arguments.prefix(while: { $0 != "--" }) where word.hasPrefix("--") {
+            let name = String(word.prefix { $0 != "=" })
+            if known.contains(name) { continue }
+            return "`\(Terminal.escaped(name))` is no option of `\(path)`\(guess(name, among: Array(known)))"
         }
         return nil
+    }
+
+    /// What to say where a word stands in the place of a command and is none; nil where all are known.
+    static func unknownCommand(in arguments: [String], of root: any ParsableCommand.Type) -> String? {
+        let (command, path, rest) = resolved(arguments, of: root)
+        let names = command.configuration.subcommands.map(name(of:))
+        guard let word = rest.first, !word.hasPrefix("-"), !names.isEmpty else { return nil }
+        return "`\(Terminal.escaped(word))` is no command of `\(path)`\(guess(word, among: names))\n  there are "
+            + names.joined(separator: ", ")
+    }
+
+    /// The command that the first words name, those words, and what follows them.
+    private static func resolved(
+        _ arguments: [String], of root: any ParsableCommand.Type
+    ) -> (command: any ParsableCommand.Type, path: String, rest: ArraySlice<String>) {
+        var command = root
+        var path = [name(of: root)]
+        var rest = arguments.first == "help" ? arguments.dropFirst() : arguments[...]
+        while let word = rest.first, let next = command.configuration.subcommands.first(where: { name(of: $0) == word })
+        {
+            command = next
+            path.append(word)
+            rest = rest.dropFirst()
+        }
+        return (command, path.joined(separator: " "), rest)
+    }
+
+    /// The nearest of the words that there are, where it is near.
+    private static func guess(_ word: String, among words: [String]) -> String {
+        let nearest = words.sorted().min { distance($0, word) < distance($1, word) }
+        return nearest.flatMap { distance($0, word) <= 2 ? "; did you mean `\($0)`?" : nil } ?? ""
     }
 
     static func name(of command: any ParsableCommand.Type) -> String {

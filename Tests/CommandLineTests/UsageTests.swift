@@ -33,6 +33,10 @@ import Testing
         (["publish", "register", "x", "--id", "x-1"], "--endpoint"),
         (["tail", "--kind", "heartbeats"], "heartbeat"),
         (["log", "cat", "--from", "5", "--to", "3"], "--from"),
+        (["bisect", "--wheer", "x"], "did you mean `--where`?"),
+        (["publish", "register", "x", "--idd", "a", "--endpoint", "10.0.0.1:80"], "did you mean `--id`?"),
+        (["whatif", "--directry=x"], "`--directry` is no option of `lattice whatif`"),
+        (["query", "resolve", "x", "--tmeout", "3s"], "--timeout"),
     ])
     func `answers a mistake with a hint`(arguments: [String], hint: String) async throws {
         let ended = try await LatticeProcess.run(arguments, in: try Scratch())
