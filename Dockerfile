@@ -11,10 +11,12 @@ WORKDIR /src
 COPY Package.swift ./
 RUN swift package resolve
 COPY . .
+# Without what only a debugger reads; the names of functions stay for backtraces.
 RUN swift build -c release --static-swift-stdlib --product lattice \
     && swift build -c release --static-swift-stdlib --product example-service \
     && mkdir -p /out \
-    && cp .build/release/lattice .build/release/example-service /out/
+    && strip -g -o /out/lattice .build/release/lattice \
+    && strip -g -o /out/example-service .build/release/example-service
 
 # libnats at run time, and what a health check asks with; the user owns nothing but the data.
 FROM debian:bookworm-slim AS base
