@@ -8,13 +8,15 @@ import Synchronization
 /// The plain reply subject would do on core NATS only: over a stream it belongs to the stream's acknowledgement. That is
 /// asked for where a message has a `Nats-Msg-Id`, since a stream swallows repeats and no node hears of them.
 package final class OutcomeInbox: Sendable {
-    /// What a server's answer to a publication means for whoever waits for the outcome: the outcome, why there will be
+    /// What a stream's answer to a publication means for whoever waits for the outcome: the outcome, why there will be
     /// none, or nil, that it follows.
     package typealias Acknowledgement = @Sendable (Message) -> Result<Message, BusError>?
 
+    /// Of one message: whoever waits, or what came before anybody did.
     private struct Waiting {
-        var continuation: CheckedContinuation<Result<Message?, BusError>, Never>
         var deadline: ContinuousClock.Instant
+        var continuation: CheckedContinuation<Result<Message, BusError>, Never>?
+        var result: Result<Message, BusError>?
     }
 
     private struct State {
@@ -25,7 +27,6 @@ package final class OutcomeInbox: Sendable {
 
     /// How late a timeout may be told.
     private static let tick = Duration.milliseconds(100)
-    private static let idHeader = "Nats-Msg-Id"
 
     private let bus: any MessageBus
     private let subject: String
@@ -37,7 +38,7 @@ package final class OutcomeInbox: Sendable {
     ///
     /// - Parameters:
     ///   - prefix: the inbox prefix that the bus's user may hear.
-    ///   - acknowledgement: how to read what a stream, or the server, says of a message.
+    ///   - acknowledgement: how to read what a stream says of a message.
     package init(_ bus: any MessageBus, prefix: String = "_INBOX", acknowledgement: @escaping Acknowledgement) {
         self.bus = bus
         self.acknowledgement = acknowledgement
@@ -49,73 +50,95 @@ package final class OutcomeInbox: Sendable {
         try isOpen.withLock { isOpen throws(BusError) in
             if isOpen { return }
             let subscription = try bus.subscribe(
-                subject + ".>", queueGroup: nil, limits: PendingLimits(messages: 65_536, bytes: 64 << 20))
+                subject + ".*", queueGroup: nil, limits: PendingLimits(messages: 65_536, bytes: 64 << 20))
             isOpen = true
             DispatchQueue(label: "lattice.outcomes").async { [weak self] in
                 var nextLook = ContinuousClock.now + Self.tick
                 while let messages = try? subscription.receive(maximum: 256, timeout: Self.tick) {
                     guard let self else { return subscription.drain() }
-                    for message in messages { self.take(message) }
+                    for message in messages { self.settle(message.subject, .success(message)) }
                     let now = ContinuousClock.now
                     if now < nextLook { continue }
-                    self.giveUp { $0.deadline <= now }
+                    self.settleAll(.failure(BusError(.timeout, "no outcome in time"))) { $0.deadline <= now }
                     nextLook = now + Self.tick
                 }
                 self?.state.withLock { $0.isEnded = true }
-                self?.giveUp { _ in true }
+                self?.settleAll(.failure(BusError(.closed, "no outcome: the connection is closed"))) { _ in true }
             }
         }
     }
 
-    private func take(_ message: Message) {
-        guard message.subject.hasSuffix(Self.suffix) else { return settle(message.subject, .success(message)) }
-        if let word = acknowledgement(message) {
-            settle(String(message.subject.dropLast(Self.suffix.count)), word.map { $0 })
-        }
-    }
-
-    private static let suffix = ".acknowledged"
-
     /// Publishes an event and returns its outcome; throws `timeout` where none came, up to 100 ms late, `cancelled` where
-    /// the task was.
+    /// the task was, `closed` where the connection ended. What has an id is also asked for: `noResponders` where nobody
+    /// listens at all, and what the stream says of it.
     package func outcome(of message: Message, timeout: Duration) async throws(BusError) -> Message {
         try open()
         let inbox = "\(subject).\(String(UInt64.random(in: .min ... .max), radix: 36))"
         var message = message
-        if message.header(Self.idHeader) != nil { message.replyTo = inbox + Self.suffix }
         message.headers.append(MessageHeader("Lattice-Reply", inbox))
-        if let answer = try await wait(inbox, message, until: .now + timeout) { return answer }
-        throw BusError(Task.isCancelled ? .cancelled : .timeout, "no outcome in time")
+        let isEnded = state.withLock { state in
+            state.waiting[inbox] = Waiting(deadline: .now + timeout)
+            return state.isEnded
+        }
+        if isEnded { settle(inbox, .failure(BusError(.closed, "no outcome: the connection is closed"))) }
+        guard message.header("Nats-Msg-Id") != nil else {
+            do throws(BusError) {
+                try bus.publish(message)
+            } catch {
+                settle(inbox, .failure(error))
+            }
+            return try await result(inbox)
+        }
+        let asking = Task { [message] in await ask(message, inbox, timeout) }
+        defer { asking.cancel() }
+        return try await result(inbox)
     }
 
-    private func wait(
-        _ inbox: String, _ message: Message, until deadline: ContinuousClock.Instant
-    ) async throws(BusError) -> Message? {
+    /// Publishes and waits for the stream's word, of which there is none on core NATS.
+    private func ask(_ message: Message, _ inbox: String, _ timeout: Duration) async {
+        do throws(BusError) {
+            let answer = try await bus.request(message, timeout: timeout)
+            if let word = acknowledgement(answer) { settle(inbox, word) }
+        } catch {
+            if error.code != .timeout && error.code != .cancelled { settle(inbox, .failure(error)) }
+        }
+    }
+
+    private func result(_ inbox: String) async throws(BusError) -> Message {
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let isEnded = state.withLock { state in
-                    state.waiting[inbox] = Waiting(continuation: continuation, deadline: deadline)
-                    return state.isEnded
+                let known = state.withLock { state -> Result<Message, BusError>? in
+                    guard let result = state.waiting[inbox]?.result else {
+                        state.waiting[inbox]?.continuation = continuation
+                        return nil
+                    }
+                    state.waiting[inbox] = nil
+                    return result
                 }
-                do throws(BusError) {
-                    try bus.publish(message)
-                } catch {
-                    settle(inbox, .failure(error))
-                }
-                if Task.isCancelled || isEnded { settle(inbox, .success(nil)) }
+                if let known { continuation.resume(returning: known) }
             }
         } onCancel: {
-            settle(inbox, .success(nil))
+            settle(inbox, .failure(BusError(.cancelled, "no outcome: cancelled")))
         }
         return try result.get()
     }
 
-    private func settle(_ inbox: String, _ result: Result<Message?, BusError>) {
-        state.withLock { $0.waiting.removeValue(forKey: inbox) }?.continuation.resume(returning: result)
+    /// The first word counts; the entry goes when it is told.
+    private func settle(_ inbox: String, _ result: Result<Message, BusError>) {
+        let continuation = state.withLock { state -> CheckedContinuation<Result<Message, BusError>, Never>? in
+            guard let waiting = state.waiting[inbox] else { return nil }
+            if let continuation = waiting.continuation {
+                state.waiting[inbox] = nil
+                return continuation
+            }
+            if waiting.result == nil { state.waiting[inbox]?.result = result }
+            return nil
+        }
+        continuation?.resume(returning: result)
     }
 
-    private func giveUp(_ isOverdue: (Waiting) -> Bool) {
-        let overdue = state.withLock { state in state.waiting.filter { isOverdue($0.value) }.keys }
-        for inbox in overdue { settle(inbox, .success(nil)) }
+    private func settleAll(_ result: Result<Message, BusError>, where isOver: (Waiting) -> Bool) {
+        let over = state.withLock { state in state.waiting.filter { isOver($0.value) }.keys }
+        for inbox in over { settle(inbox, result) }
     }
 }

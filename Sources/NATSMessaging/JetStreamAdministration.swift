@@ -54,11 +54,8 @@ package struct StreamAcknowledgement: Sendable, Hashable {
     }
 
     /// What it means for whoever waits for the outcome of a message (``OutcomeInbox/Acknowledgement``): a repeat is a
-    /// duplicate, as a node would say; a refusal, or that nobody listens, is the end; the outcome of anything else follows.
+    /// duplicate, as a node would say; a refusal is the end; the outcome of anything else follows.
     package static func outcome(_ answer: Message) -> Result<Message, BusError>? {
-        if answer.payload.isEmpty, answer.header(NATSHeaderBlock.statusName) == "503" {
-            return .failure(BusError(.noResponders, "publish: nobody listens"))
-        }
         do throws(BusError) {
             let known = try StreamAcknowledgement(answer, to: "an event")
             guard known.isDuplicate else { return nil }

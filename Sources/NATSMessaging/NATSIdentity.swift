@@ -12,33 +12,43 @@ struct NATSIdentityFile: Sendable {
 
     /// The JWT: what the first frame of dashes holds.
     func token() throws(BusError) -> [UInt8] {
-        let lines = try lines()
-        guard let token = Self.framed(lines).first else {
-            throw BusError(.invalidArgument, "there is no user JWT in \(path)")
-        }
-        return Array(token)
+        let found = try part { bytes, lines in Self.framed(bytes, lines).first }
+        guard let found else { throw BusError(.invalidArgument, "there is no user JWT in \(path)") }
+        return found
     }
 
-    /// The seed: what the second frame of dashes holds, or without frames the first line that begins as a user's seed does.
+    /// The seed: the first in a frame of dashes that is a user's, or else the first line that begins as one.
     func seed() throws(BusError) -> [UInt8] {
-        let lines = try lines()
-        let framed = Self.framed(lines)
-        let seed = framed.isEmpty ? lines.first { $0.starts(with: "SU".utf8) } : framed.last
-        guard let seed, seed.starts(with: "SU".utf8) else {
-            throw BusError(.invalidArgument, "there is no NKey seed of a user in \(path)")
+        let isSeed = { (bytes: [UInt8], line: Range<Int>) in bytes[line].starts(with: "SU".utf8) }
+        let found = try part { bytes, lines in
+            Self.framed(bytes, lines).first { isSeed(bytes, $0) } ?? lines.first { isSeed(bytes, $0) }
         }
-        return Array(seed)
+        guard let found else { throw BusError(.invalidArgument, "there is no NKey seed of a user in \(path)") }
+        return found
     }
 
-    /// What each line of dashes that begins a frame is followed by.
-    private static func framed(_ lines: [ArraySlice<UInt8>]) -> [ArraySlice<UInt8>] {
-        lines.indices.dropLast().filter { index in
-            lines[index].starts(with: "---".utf8) && !lines[index + 1].starts(with: "---".utf8)
-        }.map { lines[$0 + 1] }
+    /// What stands alone between two lines of dashes, as libnats reads it; whatever else there is between the frames, or
+    /// behind the last, is for people.
+    private static func framed(_ bytes: [UInt8], _ lines: [Range<Int>]) -> [Range<Int>] {
+        let isDashes = { (line: Range<Int>) in bytes[line].starts(with: "---".utf8) }
+        var found: [Range<Int>] = []
+        var index = 0
+        while index + 2 < lines.count {
+            let isFrame = isDashes(lines[index]) && !isDashes(lines[index + 1]) && isDashes(lines[index + 2])
+            if isFrame { found.append(lines[index + 1]) }
+            index += isFrame ? 3 : 1
+        }
+        return found
     }
 
-    /// Its lines without spaces around them, and without empty ones.
-    private func lines() throws(BusError) -> [ArraySlice<UInt8>] {
+    /// A part of the file; the rest is overwritten in memory.
+    private func part(_ find: ([UInt8], [Range<Int>]) -> Range<Int>?) throws(BusError) -> [UInt8]? {
+        var (bytes, end) = try content()
+        defer { for index in bytes.indices { bytes[index] = 0 } }
+        return find(bytes, Self.lines(bytes, end)).map { Array(bytes[$0]) }
+    }
+
+    private func content() throws(BusError) -> (bytes: [UInt8], end: Int) {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw BusError(.invalidArgument, "\(path) can not be read") }
         defer { close(descriptor) }
@@ -52,11 +62,16 @@ struct NATSIdentityFile: Sendable {
             if count == 0 { break }
             end += count
         }
+        return (bytes, end)
+    }
+
+    /// Where its lines lie, without spaces around them, and without empty ones.
+    private static func lines(_ bytes: [UInt8], _ end: Int) -> [Range<Int>] {
         let isSpace = { (byte: UInt8) in byte == 0x20 || byte == 0x09 || byte == 0x0D }
         return bytes[..<end].split(separator: 0x0A).compactMap { line in
             let trimmed = line.drop(while: isSpace)
             guard let last = trimmed.lastIndex(where: { !isSpace($0) }) else { return nil }
-            return trimmed[...last]
+            return trimmed.startIndex..<last + 1
         }
     }
 }
@@ -105,9 +120,10 @@ enum NATSSignature: Sendable, Hashable {
 }
 
 let onSign: natsSignatureHandler = { reason, signature, length, nonce, closure in
-    guard let events = unsafe connectionEvents(closure), let nonce = unsafe nonce else { return NATS_ERR }
+    guard let events = unsafe connectionEvents(closure) else { return NATS_ERR }
     do throws(BusError) {
-        let bytes = unsafe [UInt8](UnsafeRawBufferPointer(start: nonce, count: strlen(nonce)))
+        let count = unsafe nonce.map { unsafe strlen($0) } ?? 0
+        let bytes = unsafe [UInt8](UnsafeRawBufferPointer(start: nonce, count: count))
         let made = try events.sign(bytes)
         unsafe signature?.pointee = copyForLibrary(made)
         unsafe length?.pointee = Int32(made.count)

@@ -38,6 +38,8 @@ package final class NATSMessageBus: MessageBus {
     let logger: Logger
     private let events: NATSConnectionEvents
     private let connection = Mutex(State())
+    /// A signature is lost once in 256 nonces.
+    private static let attemptsMaximum = 8
 
     private init(
         _ configuration: NATSConfiguration, handle: NATSConnectionHandle, events: NATSConnectionEvents, logger: Logger
@@ -53,9 +55,10 @@ package final class NATSMessageBus: MessageBus {
         _ configuration: NATSConfiguration, logger: Logger
     ) async throws(BusError) -> NATSMessageBus {
         try await onBlockingThread { () throws(BusError) in
-            while true {
+            for _ in 0..<Self.attemptsMaximum {
                 if let bus = try open(configuration, logger: logger) { return bus }
             }
+            throw BusError(.authenticationFailed, "connect \(configuration): each signature of the nonces was lost")
         }
     }
 

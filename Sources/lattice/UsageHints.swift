@@ -46,7 +46,8 @@ enum UsageHints {
         // What follows its point is another command's.
         if command is At.Type { return nil }
         let help = root.helpMessage(for: command, includeHidden: true)
-        let known = Set(
+        let ofParser = ["--generate-completion-script", "--experimental-dump-help", "--help-hidden"]
+        let known = Set(ofParser).union(
             help.split { !$0.isLetter && !$0.isNumber && $0 != "-" }.filter { $0.hasPrefix("--") }.map(String.init))
         for word in arguments.prefix(while: { $0 != "--" }) where word.hasPrefix("--") {
             let name = String(word.prefix { $0 != "=" })

@@ -30,7 +30,18 @@ import Testing
     @Test func `reads a seed alone, a file of credentials, and lines that end as on Windows`() throws {
         let directory = try TemporaryDirectory()
         let windows = IdentityFixtures.credentials.replacing("\n", with: "\r\n")
-        for text in [IdentityFixtures.credentials, windows] {
+        // As nsc and the server's own library write it.
+        let decorated =
+            IdentityFixtures.credentials.replacing(
+                "-----BEGIN USER NKEY SEED-----",
+                with: """
+                    ************************* IMPORTANT *************************
+                    NKEY Seed printed below can be used to sign and prove identity.
+                    NKEYs are sensitive and should be treated as secrets.
+
+                    -----BEGIN USER NKEY SEED-----
+                    """) + "\n*************************************************************\n"
+        for text in [IdentityFixtures.credentials, windows, decorated] {
             let file = NATSIdentityFile(path: try directory.write("user.creds", text))
             #expect(try file.seed() == Self.seed)
             let token = String(decoding: try file.token(), as: UTF8.self)
@@ -80,6 +91,21 @@ import Testing
         #expect(try await eventually { bus.state == .connected })
         await bus.close()
         await again.server.terminate()
+    }
+
+    @Test(arguments: [false, true])
+    func `is let in by a server that asks nobody`(hasToken: Bool) async throws {
+        let server = try await TestServer.start()
+        let file = try server.directory.write(
+            "user", hasToken ? IdentityFixtures.credentials : IdentityFixtures.seed)
+        let bus = try await server.connect {
+            $0.credentials =
+                hasToken
+                ? .credentialsFile(file) : .nkey(seedFile: file, publicKey: IdentityFixtures.publicKey)
+        }
+        try await bus.flush(timeout: .seconds(5))
+        await bus.close()
+        await server.server.terminate()
     }
 
     private func bytes(_ hex: String) -> [UInt8]? {

@@ -57,7 +57,23 @@ import Testing
             #expect(try await inbox.outcome(of: text("events.a", "yes"), timeout: .seconds(10)).text == "yes")
             // Nothing comes after the end of the bus, and nobody waits for it.
             await bus.close()
-            #expect(await long != nil)
+            #expect(await long == .closed)
+        }
+    }
+
+    @Test(arguments: BusKind.allCases)
+    func `says at once that nobody listens to what has an id`(_ kind: BusKind) async throws {
+        try await kind.withBus { bus in
+            let inbox = OutcomeInbox(bus, acknowledgement: StreamAcknowledgement.outcome)
+            var message = text("events.a", "alone")
+            message.headers = [MessageHeader("Nats-Msg-Id", "1")]
+            let failure = await #expect(throws: BusError.self) {
+                try await inbox.outcome(of: message, timeout: .seconds(3_600))
+            }
+            #expect(failure?.code == .noResponders)
+            // Whoever hears it answers on the inbox for outcomes, not to whoever asked.
+            try answer(bus)
+            #expect(try await inbox.outcome(of: message, timeout: .seconds(10)).text == "alone")
         }
     }
 
