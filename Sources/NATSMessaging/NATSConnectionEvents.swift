@@ -39,7 +39,8 @@ final class NATSConnectionEvents: Sendable {
     /// - Throws: what is wrong with the file, or that libnats would lose this signature.
     func sign(_ nonce: [UInt8]) throws(BusError) -> [UInt8] {
         guard let file = configuration.credentials.file else { throw BusError(.invalidArgument, "there is no NKey") }
-        let seed = try file.seed()
+        var seed = try file.seed()
+        defer { for index in seed.indices { seed[index] = 0 } }
         if nonce.isEmpty { return [UInt8](repeating: 1, count: 64) }
         switch try NATSSignature.sign(nonce, seed: seed) {
         case .made(let signature): return signature

@@ -88,7 +88,7 @@ enum NATSSignature: Sendable, Hashable {
 
     /// Signs with Ed25519 as libnats does.
     ///
-    /// - Parameter seed: as text, of a user; its bytes are overwritten in the copy that is handed to libnats.
+    /// - Parameter seed: as text, of a user; the copy that is handed to libnats is overwritten, this one is the caller's.
     static func sign(
         _ nonce: [UInt8], seed: [UInt8], version: UInt32 = nats_GetVersionNumber()
     ) throws(BusError) -> NATSSignature {
