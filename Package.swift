@@ -196,12 +196,12 @@ let package = Package(
                 "Messaging", "NATSMessaging", "TestFixtures", logging, nioCore, nioPosix, nioHTTP1, nioSSL,
             ], swiftSettings: strict),
         .testTarget(
-            name: "KillTests", dependencies: ["lattice"], exclude: ["publisher.py", "slow_shadow.py"],
+            name: "KillTests", dependencies: ["TestFixtures"], exclude: ["publisher.py", "slow_shadow.py"],
             swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "lattice", "example-service", "HTTPFace", "NATSMessaging", "TestFixtures", "EventModel",
+                "lattice", "HTTPFace", "NATSMessaging", "TestFixtures", "EventModel",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             exclude: ["export.py"], swiftSettings: strict),

@@ -1,6 +1,7 @@
 // The example of the SDK as real processes: it registers, calls, traces, and says goodbye.
 
 import Foundation
+import TestFixtures
 import Testing
 
 /// `example-service` that listens.
@@ -11,7 +12,7 @@ private final class RunningExample: Sendable {
     init(_ node: RunningNode, _ arguments: [String], environment: [String: String] = [:]) async throws {
         let process = try LatticeProcess(
             arguments + ["--port", "0", "--nats", node.natsURL], in: node.scratch, environment: environment,
-            program: LatticeProcess.program("example-service"))
+            program: BuiltProgram.url("example-service"))
         self.process = process
         _ = try await eventually(within: 20) { process.output.contains("http://") || !process.isRunning }
         let address = process.output.components(separatedBy: "http://").last ?? ""
@@ -71,7 +72,7 @@ private final class RunningExample: Sendable {
     func `says what is wrong with its options`(arguments: [String]) async throws {
         let scratch = try Scratch()
         let process = try LatticeProcess(
-            arguments, in: scratch, program: LatticeProcess.program("example-service"))
+            arguments, in: scratch, program: BuiltProgram.url("example-service"))
         let ended = try await process.end()
         #expect(ended.status != 0 && !ended.errors.isEmpty)
     }

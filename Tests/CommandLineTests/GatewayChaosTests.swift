@@ -1,6 +1,7 @@
 // The mesh as processes behind a gateway, under load, while one after the other is killed, stopped and brought back.
 
 import Foundation
+import TestFixtures
 import Testing
 
 /// nats-server, a node, a gateway, services and a shadow; everything can be killed.
@@ -88,7 +89,7 @@ private final class Chaos {
                 "--name", "cart", "--id", id, "--port", "0", "--nats", natsURL, "--sampling", "100", "--heartbeat",
                 "1s",
             ] + options,
-            in: scratch, program: LatticeProcess.program("example-service"))
+            in: scratch, program: BuiltProgram.url("example-service"))
         _ = try await eventually(within: 20) { process.output.contains("http://") || !process.isRunning }
         let address = process.output.components(separatedBy: "http://").last ?? ""
         try #require(process.output.contains("http://"), "it does not listen: \(process.errors)")

@@ -1,6 +1,7 @@
 // The built `lattice`, run as people run it.
 
 import Foundation
+import TestFixtures
 import Testing
 
 /// What a command that ended has left.
@@ -35,25 +36,7 @@ final class LatticeProcess: Sendable {
     private let outputPath: String
     private let errorsPath: String
 
-    static let executable = program("lattice")
-
-    /// A program lies beside the test bundle, or beside a directory that holds it.
-    static func program(_ name: String) -> URL {
-        let starts = [
-            URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath(), Bundle.main.bundleURL,
-            URL(fileURLWithPath: CommandLine.arguments[0]),
-        ]
-        for start in starts {
-            var directory = start.deletingLastPathComponent()
-            for _ in 0..<4 {
-                let program = directory.appendingPathComponent(name)
-                let values = try? program.resourceValues(forKeys: [.isRegularFileKey])
-                if values?.isRegularFile == true { return program }
-                directory = directory.deletingLastPathComponent()
-            }
-        }
-        preconditionFailure("the built \(name) was not found beside the tests")
-    }
+    static let executable = BuiltProgram.url("lattice")
 
     init(
         _ arguments: [String], in scratch: Scratch, environment: [String: String] = [:], program: URL = executable

@@ -1,41 +1,30 @@
-// A Python that has some packages: the system's, or a venv made for this run from PyPI.
+// A Python that has packages of PyPI: that of `scripts/dependencies.sh test`, or the system's.
 
 import Foundation
-import Testing
+import TestFixtures
 
-/// Runs scripts with packages that need not be installed on the machine.
+/// Runs scripts of other people's clients.
 struct PythonEnvironment: Sendable {
     private let python: String
 
-    /// OpenTelemetry's SDK and both exporters; nil where neither the system nor PyPI has them.
+    /// OpenTelemetry's SDK and both exporters; nil where they could not be had.
     static let openTelemetry = PythonEnvironment(
-        "opentelemetry",
-        ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-exporter-otlp-proto-grpc"],
-        check:
-            "import opentelemetry.sdk, opentelemetry.exporter.otlp.proto.http, opentelemetry.exporter.otlp.proto.grpc")
-    /// nats-py; nil where neither the system nor PyPI has it.
-    static let nats = PythonEnvironment("nats", ["nats-py"], check: "import nats")
+        Strangers.python(
+            importing: "opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http",
+            "opentelemetry.exporter.otlp.proto.grpc"))
+    /// nats-py; nil where it could not be had.
+    static let nats = PythonEnvironment(Strangers.python(importing: "nats"))
 
-    private init?(_ name: String, _ packages: [String], check: String) {
-        if Self.run("/usr/bin/env", ["python3", "-c", check]).status == 0 {
-            python = "/usr/bin/env"
-            return
-        }
-        let folder = FileManager.default.temporaryDirectory.path + "/lattice-\(name)-venv"
-        let python = folder + "/bin/python"
+    private init?(_ python: String?) {
+        guard let python else { return nil }
         self.python = python
-        if Self.run(python, ["-c", check]).status == 0 { return }
-        guard Self.run("/usr/bin/env", ["python3", "-m", "venv", folder]).status == 0 else { return nil }
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"] + packages
-        if Self.run(python, install).status != 0 { return nil }
     }
 
     /// Runs a script to its end.
     func run(
         script: String, _ arguments: [String] = [], environment: [String: String] = [:]
     ) -> (status: Int32, output: String) {
-        let command = (python.hasSuffix("/env") ? ["python3"] : []) + [script] + arguments
-        return Self.run(python, command, environment)
+        Self.run(python, [script] + arguments, environment)
     }
 
     private static func run(

@@ -1,6 +1,7 @@
 // Real processes for tests: the built command, nats-server, a publisher in Python.
 
 import Foundation
+import TestFixtures
 import Testing
 
 /// A child process that ends with the test.
@@ -35,25 +36,9 @@ final class Child {
 
 /// Where things are, and how a command is run to its end.
 enum Tools {
-    /// The products of this build, beside the test bundle.
-    static var products: URL {
-        var url = Bundle.main.bundleURL
-        for bundle in Bundle.allBundles where bundle.bundlePath.hasSuffix(".xctest") {
-            url = bundle.bundleURL.deletingLastPathComponent()
-        }
-        if !FileManager.default.fileExists(atPath: url.appendingPathComponent("lattice").path) {
-            url = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-        }
-        return url
-    }
+    static var lattice: String { BuiltProgram.path("lattice") }
 
-    static var lattice: String { products.appendingPathComponent("lattice").path }
-
-    static func find(_ name: String) -> String? {
-        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
-        return (path.split(separator: ":").map(String.init) + ["/usr/sbin"]).map { "\($0)/\(name)" }
-            .first { FileManager.default.isExecutableFile(atPath: $0) }
-    }
+    static func find(_ name: String) -> String? { Strangers.program(name) }
 
     @discardableResult
     static func run(_ executable: String, _ arguments: [String]) throws -> (status: Int32, output: String) {
@@ -69,15 +54,8 @@ enum Tools {
         return (process.terminationStatus, String(decoding: data, as: UTF8.self))
     }
 
-    /// A python3 that can import nats-py, that of scripts/dependencies.sh first; without one the test with a foreign
-    /// client says so and is skipped.
-    static let python: String? = {
-        let root = URL(fileURLWithPath: #filePath).appendingPathComponent("../../..").standardized
-        let own = root.appendingPathComponent(".build/python/bin/python3").path
-        return [own, find("python3")].compactMap { $0 }.first { python in
-            (try? run(python, ["-c", "import nats"]).status) == 0
-        }
-    }()
+    /// Without a python3 that can import nats-py the tests with a foreign client say so and are skipped.
+    static let python = Strangers.python(importing: "nats")
 
     /// Polls until something is so; false after the limit.
     static func wait(seconds: Double, until condition: () throws -> Bool) throws -> Bool {
