@@ -193,7 +193,9 @@ actor Sequencer {
     ) async -> (asOf: AsOf, parts: [Answer]) {
         await enter()
         defer { turnstile.leave() }
-        return (appliedMoment.asOf, await hosts.readTracing(body))
+        let asOf = appliedMoment.asOf
+        let parts = await hosts.readTracing(body)
+        return (asOf, parts)
     }
 
     /// A copy of everything at one position; nil once a record has come that this version must not pass.
