@@ -90,7 +90,10 @@ let package = Package(
         // What listeners prove themselves with, and what they ask of clients.
         .target(
             name: "Listeners",
-            dependencies: [hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, nioCore, httpTypes],
+            dependencies: [
+                "EventModel", hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, nioCore, httpTypes, logging,
+                lifecycle,
+            ],
             swiftSettings: strict),
         .target(
             name: "HTTPFace",
@@ -131,8 +134,9 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "EventModel", "MeshRules", "Messaging", "LatticeClient", logging, metrics, lifecycle, nioCore, nioPosix,
-                nioHTTP1, nioSSL,
+                "EventModel", "MeshRules", "Messaging", "LatticeClient", "Listeners", logging, metrics, lifecycle,
+                nioCore,
+                nioPosix, nioHTTP1, nioSSL,
                 .product(name: "NIOTLS", package: "swift-nio"), .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 httpTypes, hummingbird,
             ], swiftSettings: strict),
@@ -201,7 +205,7 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "lattice", "HTTPFace", "NATSMessaging", "TestFixtures", "EventModel",
+                "lattice", "HTTPFace", "Listeners", "NATSMessaging", "TestFixtures", "EventModel",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             exclude: ["export.py", "zipkin_export.py"], swiftSettings: strict),

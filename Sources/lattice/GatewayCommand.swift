@@ -4,6 +4,7 @@ import ArgumentParser
 import EventModel
 import Foundation
 import Gateway
+import Listeners
 import Logging
 import NIOSSL
 
@@ -60,6 +61,12 @@ struct GatewayCommand: AsyncParsableCommand {
     )
     var admin: ListenArgument = ListenArgument(argument: "127.0.0.1:8502")!
 
+    @Option(
+        help: ArgumentHelp(
+            "A name for which the admin listener answers besides loopback and its own address. May be given several times.",
+            valueName: "name"))
+    var adminHost: [String] = []
+
     @Flag(help: "Let the admin listener be reached from beyond loopback; it has neither TLS nor a token.")
     var insecure = false
 
@@ -106,6 +113,9 @@ struct GatewayCommand: AsyncParsableCommand {
         guard Logger.Level(rawValue: logLevel) != nil else {
             throw ValidationError(
                 "--log-level takes \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not '\(logLevel)'")
+        }
+        for name in adminHost where !HostRule.isName(name) {
+            throw ValidationError("--admin-host '\(name)' is no name of a host: no port, no scheme, no blanks")
         }
         if let address = admin.address, !address.isLoopback, !insecure {
             throw ValidationError(

@@ -7,6 +7,7 @@ import Gateway
 import Glibc
 import HTTPFace
 import LatticeClient
+import Listeners
 import Logging
 import Messaging
 import Metrics
@@ -84,11 +85,14 @@ struct GatewayRun {
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .error)
         let face = AdminFace(gateway, mesh: mesh) { metrics.text() }
-        let service = face.service(host: address.host, port: address.port, logger: quiet) { port in
-            announce(gateway, admin: "http://\(address.host):\(port)")
-        }
+        let bounds = ListenerBounds(hosts: command.adminHost, openFilesMaximum: OpenFiles.raiseLimit())
         return Task {
             do {
+                let service = try face.service(
+                    host: address.host, port: address.port, bounds: bounds, logger: quiet
+                ) { port in
+                    announce(gateway, admin: "http://\(address.host):\(port)")
+                }
                 try await service.run()
             } catch {
                 Terminal.complain("lattice: nobody can listen on --admin \(command.admin.text): \(error)")

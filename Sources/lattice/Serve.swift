@@ -65,7 +65,7 @@ struct Serve: AsyncParsableCommand {
                 "--log-level takes \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not '\(logLevel)'")
         }
         try http.refuseOpenListener()
-        try receivers.refuseOpenListeners(isInsecure: http.insecure)
+        try receivers.refuseOpenListeners(isInsecure: http.insecure, hasTokens: http.hasTokens)
     }
 
     func run() async throws {
@@ -171,9 +171,23 @@ struct HTTPOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A file with the bearer token for routes that change state; without it they are closed.",
+            "Who may do what over HTTP: lines NAME ROLE TOKEN, of the roles viewer (registry, traces), forensic (mirrors, "
+                + "captured contents, audit trail), operator (everything) and service (speaks for the service NAME). "
+                + "Read again on SIGHUP and when it changes. Without a token loopback may only view.",
+            valueName: "file"), completion: .file())
+    var httpTokensFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A file with one bearer token, an operator's that the audit trail shows as http-token.",
             valueName: "file"), completion: .file())
     var httpTokenFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A name for which HTTP's listeners answer besides loopback and their own addresses; .NAME for all below it. "
+                + "May be given several times.", valueName: "name"))
+    var httpHost: [String] = []
 
     @Option(help: ArgumentHelp("The certificate chain of the HTTP listener (PEM): it speaks TLS.", valueName: "file"))
     var httpCert: String?
@@ -188,6 +202,9 @@ struct HTTPOptions: ParsableArguments {
         if (httpCert == nil) != (httpKey == nil) {
             throw ValidationError("--http-cert and --http-key are given together")
         }
+        for name in httpHost where !HostRule.isName(name) {
+            throw ValidationError("--http-host '\(name)' is no name of a host: no port, no scheme, no blanks")
+        }
     }
 
     /// A listener that others can reach needs TLS and a token (operations.md, Attackers).
@@ -195,7 +212,7 @@ struct HTTPOptions: ParsableArguments {
         guard let address = listen.address, !address.isLoopback, !insecure else { return }
         var missing: [String] = []
         if httpCert == nil { missing.append("TLS (--http-cert, --http-key)") }
-        if httpTokenFile == nil { missing.append("a token (--http-token-file)") }
+        if !hasTokens { missing.append("a token (--http-tokens-file or --http-token-file)") }
         guard !missing.isEmpty else { return }
         throw ValidationError(
             "--http \(listen.text) is not loopback: it needs \(missing.joined(separator: " and ")). Or listen on "
@@ -212,9 +229,6 @@ struct HTTPOptions: ParsableArguments {
         }
     }
 
-    /// The token; nil where none is set.
-    func token() throws(CommandFailure) -> String? {
-        guard let httpTokenFile else { return nil }
-        return try TokenFile.read(httpTokenFile, option: "--http-token-file")
-    }
+    /// Whether a client of HTTP can show anything.
+    var hasTokens: Bool { httpTokensFile != nil || httpTokenFile != nil }
 }

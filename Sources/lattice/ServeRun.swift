@@ -31,7 +31,7 @@ struct ServeRun {
     func run() async throws {
         MetricsSystem.bootstrap(metrics)
         let directory = configuration.directory
-        let (token, guarding) = (try serve.http.token(), try serve.receivers.guarding())
+        let (access, guarding) = (try ListenerAccess(serve, logger: logger), try serve.receivers.guarding())
         let tls = try serve.http.tls()
         let anchorKey = try serve.anchors.key(outside: directory)
         let lock = try lockDirectory()
@@ -53,7 +53,7 @@ struct ServeRun {
                 return node
             })
         let board = ListenerBoard(listenerNames) { urls in launch.listens(urls) }
-        services += try listenerServices(launch, buses, (token, tls), guarding, board)
+        services += try listenerServices(launch, buses, (access, tls), guarding, board) + access.services
         await board.start()
         let group = serviceGroup(services)
         await stopper.stop(group)
@@ -176,7 +176,7 @@ struct ServeRun {
     }
 
     private func listenerServices(
-        _ launch: NodeLaunch, _ buses: NodeBuses, _ http: (token: String?, tls: ListenerTLS?),
+        _ launch: NodeLaunch, _ buses: NodeBuses, _ http: (access: ListenerAccess, tls: ListenerTLS?),
         _ guarding: ListenerGuarding, _ board: ListenerBoard
     ) throws -> [any Service] {
         if listenerNames.isEmpty { return [] }
@@ -190,17 +190,19 @@ struct ServeRun {
         return try httpServices(launch, buses, http, outcome, board)
             + ListenerServices(
                 options: serve.receivers, bus: buses.answers, prefix: configuration.prefix, delivery: delivery,
-                guarding: guarding, board: board, logger: logger
+                guarding: guarding, access: http.access, board: board, logger: logger
             ).services()
     }
 
     private func httpServices(
-        _ launch: NodeLaunch, _ buses: NodeBuses, _ guarding: (token: String?, tls: ListenerTLS?),
+        _ launch: NodeLaunch, _ buses: NodeBuses, _ guarding: (access: ListenerAccess, tls: ListenerTLS?),
         _ outcome: @escaping Receivers.PublishWithOutcome, _ board: ListenerBoard
     ) throws -> [any Service] {
         guard let address = serve.http.listen.address else { return [] }
         var configuration = HTTPFaceConfiguration(
-            host: address.host, port: address.port, prefix: configuration.prefix, token: guarding.token)
+            host: address.host, port: address.port, prefix: configuration.prefix)
+        configuration.access = guarding.access.ofHTTP(address)
+        configuration.bounds = guarding.access.bounds
         configuration.tls = guarding.tls
         let face = HTTPFace(
             configuration, bus: buses.answers, metrics: metrics, unreadiness: { launch.unreadiness }, outcome: outcome)

@@ -22,7 +22,9 @@ struct ServeSettings: Encodable, Sendable {
     var http: String
     var httpCert: String?
     var httpKey: String?
+    var httpHosts: [String]
     var httpTokenFile: String?
+    var httpTokensFile: String?
     var inboxPrefix: String
     var insecure: Bool
     var jaeger: String
@@ -68,7 +70,9 @@ struct ServeSettings: Encodable, Sendable {
         case evictAfter = "evict_after"
         case httpCert = "http_cert"
         case httpKey = "http_key"
+        case httpHosts = "http_hosts"
         case httpTokenFile = "http_token_file"
+        case httpTokensFile = "http_tokens_file"
         case inboxPrefix = "inbox_prefix"
         case logLevel = "log_level"
         case natsPort = "nats_port"
@@ -111,7 +115,9 @@ struct ServeSettings: Encodable, Sendable {
         http = serve.http.listen.text
         httpCert = serve.http.httpCert
         httpKey = serve.http.httpKey
+        httpHosts = serve.http.httpHost
         httpTokenFile = serve.http.httpTokenFile
+        httpTokensFile = serve.http.httpTokensFile
         inboxPrefix = serve.connection.inboxPrefix
         insecure = serve.http.insecure
         jaeger = serve.receivers.listeners[3].text

@@ -12,9 +12,6 @@ import ServiceLifecycle
 struct ReceiverListener: Sendable {
     let configuration: ReceiverConfiguration
     let budget: ReceiverBudget
-    /// A connection that is silent for so long is closed.
-    private static let idle = TimeAmount.seconds(120)
-    private static let connectionsMaximum = 2_048
 
     /// What a face makes of a body: the answer's status and content.
     typealias Handler = @Sendable (_ type: String, _ body: [UInt8]) async -> ReceiverAnswer
@@ -40,13 +37,9 @@ struct ReceiverListener: Sendable {
             }
             return Self.response(answer)
         }
-        return Application(
-            router: router,
-            server: try ListenerTLS.server(configuration.tls, idle: Self.idle),
-            configuration: ApplicationConfiguration(
-                address: .hostname(configuration.host, port: configuration.port), serverName: nil,
-                availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionsMaximum)),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
+        return try HTTPListener.service(
+            router, host: configuration.host, port: configuration.port, tls: configuration.tls,
+            bounds: configuration.bounds, logger: logger, onListening: onListening)
     }
 
     private func answer(
