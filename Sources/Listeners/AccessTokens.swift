@@ -79,6 +79,8 @@ package struct AccessTokens: Sendable {
         var all: [AccessToken] = []
         var roles: [String: TokenRole] = [:]
         var secrets: Set<String> = []
+        // Some editors begin a file with a mark of the order of bytes.
+        let text = text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
         for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
             let words = line.split(whereSeparator: \.isWhitespace).map(String.init)
             guard let first = words.first, !first.hasPrefix("#") else { continue }

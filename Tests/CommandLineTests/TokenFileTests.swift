@@ -9,7 +9,7 @@ private let long = String(repeating: "k", count: 32)
 @Suite struct `Files of tokens` {
     @Test func `lines are a name, a role and a token`() throws {
         let tokens = try AccessTokens(
-            parsing: "# people\r\n\r\n\talice  operator\t\(long)1\nalice operator \(long)2\n"
+            parsing: "\u{FEFF}# people\r\n\r\n\talice  operator\t\(long)1\nalice operator \(long)2\n"
                 + "pay.eu service \(long)3\n  # end")
         #expect(tokens.all.map(\.description) == ["alice (operator)", "alice (operator)", "pay.eu (service)"])
         #expect(tokens.holder(of: "\(long)2")?.name == "alice")
