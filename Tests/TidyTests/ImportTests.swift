@@ -50,7 +50,9 @@ private struct ImportRights {
             ]),
         // TLS and tokens of every listener.
         "Listeners": ImportRights(
-            everywhere: ["Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore", "NIOSSL"]),
+            everywhere: [
+                "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOHTTPTypes", "NIOCore", "NIOSSL",
+            ]),
         // What sends spans: the translation knows no network, the faces know no machine and no log.
         "Receivers": ImportRights(
             everywhere: ["EventModel", "MeshRules", "SwiftProtobuf", "FoundationEssentials"],
@@ -60,8 +62,7 @@ private struct ImportRights {
                     "Messaging", "Listeners", "Logging", "Metrics", "Synchronization", "ServiceLifecycle",
                     "Hummingbird",
                     "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOEmbedded", "NIOHTTP1", "NIOHTTPCompression",
-                    "GRPCCore",
-                    "GRPCNIOTransportHTTP2Posix", "GRPCProtobuf",
+                    "NIOPosix", "NIOHTTP2", "NIOHPACK", "NIOSSL",
                 ],
             ]),
         // What reads spans, asked as a customer of the bus.

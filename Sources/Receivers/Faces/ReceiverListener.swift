@@ -12,9 +12,6 @@ import ServiceLifecycle
 struct ReceiverListener: Sendable {
     let configuration: ReceiverConfiguration
     let budget: ReceiverBudget
-    /// A connection that is silent for so long is closed.
-    private static let idle = TimeAmount.seconds(120)
-    private static let connectionsMaximum = 2_048
 
     /// What a face makes of a body: the answer's status and content.
     typealias Handler = @Sendable (_ type: String, _ body: [UInt8]) async -> ReceiverAnswer
@@ -24,9 +21,11 @@ struct ReceiverListener: Sendable {
     /// - Parameters:
     ///   - failure: a failure in the form of the face, for a type of content.
     ///   - routes: further ones on the same listener.
+    ///   - methods: what else than POST may be asked of `path`.
     func service(
         path: String, logger: Logger, failure: @escaping @Sendable (ReceiverFailure, _ type: String) -> ReceiverAnswer,
-        routes: Routes? = nil, onListening: @escaping @Sendable (Int) async -> Void, handler: @escaping Handler
+        routes: Routes? = nil, methods: [HTTPRequest.Method] = [], onListening: @escaping @Sendable (Int) async -> Void,
+        handler: @escaping Handler
     ) throws -> any Service {
         let router = Router()
         routes?.add(router)
@@ -36,40 +35,49 @@ struct ReceiverListener: Sendable {
             do throws(ReceiverFailure) {
                 answer = try await self.answer(request, type, handler)
             } catch {
-                answer = failure(error, type)
+                var refusal = failure(error, type)
+                if error == .unsupportedEncoding { refusal.headers.append(("accept-encoding", Self.encodings)) }
+                answer = refusal
             }
             return Self.response(answer)
         }
+        refuseOthers(than: methods + [.post], on: path, router)
         return Application(
             router: router,
-            server: try ListenerTLS.server(configuration.tls, idle: Self.idle),
+            server: try ListenerTLS.server(configuration.tls, idle: TimeAmount(configuration.limits.idleTimeout)),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), serverName: nil,
-                availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionsMaximum)),
+                availableConnectionsDelegate: MaximumAvailableConnections(configuration.limits.connections)),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
+    }
+
+    /// Other methods are known and not allowed here (RFC 9110, 15.5.6).
+    private func refuseOthers(
+        than methods: [HTTPRequest.Method], on path: String, _ router: Router<BasicRequestContext>
+    ) {
+        let allowed = methods.map(\.rawValue).joined(separator: ", ")
+        for method in [HTTPRequest.Method.get, .head, .put, .patch, .delete, .options] where !methods.contains(method) {
+            let text = method == .head ? "" : "/\(path) takes \(allowed)\n"
+            router.on(RouterPath(path), method: method) { _, _ in
+                Response(
+                    status: .methodNotAllowed, headers: [.allow: allowed, .contentType: "text/plain; charset=utf-8"],
+                    body: .init(byteBuffer: ByteBuffer(string: text)))
+            }
+        }
     }
 
     private func answer(
         _ request: Request, _ type: String, _ handler: Handler
     ) async throws(ReceiverFailure) -> ReceiverAnswer {
         guard configuration.admits(request.headers[.authorization]) else { throw .unauthorized }
+        let encoding = try Self.encoding(request)
         let packed = try await body(request)
-        let encoding = request.headers[.contentEncoding]?.lowercased() ?? "identity"
-        let isPacked = encoding != "identity"
-        guard !isPacked || encoding == "gzip" || encoding == "deflate" else { throw .unsupportedEncoding }
-        // What an unpacked body may come to is spent before it is unpacked.
-        let size = isPacked ? min(ReceiverLimits.inflatedBytes, packed.readableBytes * 20) : packed.readableBytes
-        let outcome = await budget.spend(size) { () -> Result<ReceiverAnswer, ReceiverFailure> in
-            do throws(Inflation.Failure) {
-                let content =
-                    isPacked ? try Inflation.inflate(packed, encoding: encoding) : Array(packed.readableBytesView)
-                return .success(await handler(type, content))
-            } catch {
-                return .failure(error == .tooLarge ? .tooLarge : .malformed("the body is not \(encoding)"))
-            }
+        if let encoding {
+            return try await budget.unpack(packed, encoding: encoding) { content in await handler(type, content) }
         }
-        guard let outcome else { throw .busy("too many requests under way") }
-        return try outcome.get()
+        let answer = await budget.spend(packed.readableBytes) { await handler(type, Array(packed.readableBytesView)) }
+        guard let answer else { throw .busy("too many requests under way") }
+        return answer
     }
 
     private func body(_ request: Request) async throws(ReceiverFailure) -> ByteBuffer {
@@ -84,6 +92,19 @@ struct ReceiverListener: Sendable {
             throw .tooLarge
         } catch {
             throw .malformed("the body did not come whole")
+        }
+    }
+
+    private static let encodings = "gzip, deflate, identity"
+
+    /// Nil: not packed. No name at all is none (other collectors take it so), `x-gzip` is `gzip` (RFC 9110, 8.4.1.3).
+    private static func encoding(_ request: Request) throws(ReceiverFailure) -> String? {
+        let name = request.headers[.contentEncoding]?.lowercased().split(separator: " ").joined()
+        switch name {
+        case nil, "", "identity": return nil
+        case "gzip", "x-gzip": return "gzip"
+        case "deflate": return "deflate"
+        default: throw .unsupportedEncoding
         }
     }
 
