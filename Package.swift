@@ -26,6 +26,8 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP2 = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
+let nioHPACK = Target.Dependency.product(name: "NIOHPACK", package: "swift-nio-http2")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
@@ -55,9 +57,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.1"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
-        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
-        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
-        .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.30.0"),
@@ -92,7 +91,7 @@ let package = Package(
             name: "Listeners",
             dependencies: [
                 "EventModel", hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, nioCore, httpTypes, logging,
-                lifecycle,
+                lifecycle, .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
             ],
             swiftSettings: strict),
         .target(
@@ -108,13 +107,9 @@ let package = Package(
             name: "Receivers",
             dependencies: [
                 "EventModel", "MeshRules", "Messaging", "Listeners", logging, metrics, lifecycle, protobuf, hummingbird,
-                hummingbirdCore, nioCore, httpTypes,
+                hummingbirdCore, nioCore, nioPosix, nioHTTP1, nioHTTP2, nioHPACK, nioSSL, httpTypes,
                 .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
-                .product(name: "GRPCCore", package: "grpc-swift-2"),
-                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
-                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
             ], swiftSettings: strict),
         // Speaks HTTP to shadows for the node; knows neither machines nor the log.
         .target(
@@ -159,7 +154,9 @@ let package = Package(
             name: "lattice-bench",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore, nioPosix, nioHTTP1, httpClient,
+                "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore, nioPosix, nioHTTP1, nioHTTP2,
+                nioHPACK,
+                httpClient,
             ], swiftSettings: strict),
         // A service that lives in a mesh: how LatticeClient is used, and what the demo is made of.
         .executableTarget(
@@ -184,8 +181,10 @@ let package = Package(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
         .testTarget(
             name: "ReceiversTests",
-            dependencies: ["Receivers", "EventModel", "MeshRules", "Messaging", "NATSMessaging", logging, protobuf],
-            swiftSettings: strict),
+            dependencies: [
+                "Receivers", "EventModel", "Listeners", "MeshRules", "Messaging", "NATSMessaging", "TestFixtures",
+                logging, protobuf, lifecycle, nioCore, nioPosix, nioHTTP2, nioHPACK, nioSSL,
+            ], swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

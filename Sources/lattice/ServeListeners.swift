@@ -238,7 +238,7 @@ struct ListenerServices {
             return try OTLPHTTPFace(configuration, delivery: delivery, budget: budget)
                 .service(logger: logger, onListening: report)
         case "otlp_grpc":
-            return OTLPGRPCFace(configuration, delivery: delivery, budget: budget)
+            return try OTLPGRPCFace(configuration, delivery: delivery, budget: budget)
                 .service(logger: logger, onListening: report)
         case "zipkin":
             let queries = ZipkinQueries(bus: bus, prefix: prefix, access: readers)

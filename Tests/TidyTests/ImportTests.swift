@@ -51,7 +51,7 @@ private struct ImportRights {
         // TLS, tokens, roles and bounds of every listener.
         "Listeners": ImportRights(
             everywhere: [
-                "EventModel", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore", "NIOSSL",
+                "EventModel", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOHTTPTypes", "NIOCore", "NIOSSL",
                 "Logging", "ServiceLifecycle", "Synchronization",
             ]),
         // What sends spans: the translation knows no network, the faces know no machine and no log.
@@ -63,8 +63,7 @@ private struct ImportRights {
                     "Messaging", "Listeners", "Logging", "Metrics", "Synchronization", "ServiceLifecycle",
                     "Hummingbird",
                     "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOEmbedded", "NIOHTTP1", "NIOHTTPCompression",
-                    "GRPCCore",
-                    "GRPCNIOTransportHTTP2Posix", "GRPCProtobuf",
+                    "NIOPosix", "NIOHTTP2", "NIOHPACK", "NIOSSL",
                 ],
             ]),
         // What reads spans, asked as a customer of the bus.

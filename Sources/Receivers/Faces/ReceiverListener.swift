@@ -33,7 +33,9 @@ struct ReceiverListener: Sendable {
             do throws(ReceiverFailure) {
                 answer = try await self.answer(request, type, handler)
             } catch {
-                answer = failure(error, type)
+                var refusal = failure(error, type)
+                if error == .unsupportedEncoding { refusal.headers.append(("accept-encoding", Self.encodings)) }
+                answer = refusal
             }
             return Self.response(answer)
         }
@@ -46,23 +48,14 @@ struct ReceiverListener: Sendable {
         _ request: Request, _ type: String, _ handler: Handler
     ) async throws(ReceiverFailure) -> ReceiverAnswer {
         guard configuration.admits(request.headers[.authorization]) else { throw .unauthorized }
+        let encoding = try Self.encoding(request)
         let packed = try await body(request)
-        let encoding = request.headers[.contentEncoding]?.lowercased() ?? "identity"
-        let isPacked = encoding != "identity"
-        guard !isPacked || encoding == "gzip" || encoding == "deflate" else { throw .unsupportedEncoding }
-        // What an unpacked body may come to is spent before it is unpacked.
-        let size = isPacked ? min(ReceiverLimits.inflatedBytes, packed.readableBytes * 20) : packed.readableBytes
-        let outcome = await budget.spend(size) { () -> Result<ReceiverAnswer, ReceiverFailure> in
-            do throws(Inflation.Failure) {
-                let content =
-                    isPacked ? try Inflation.inflate(packed, encoding: encoding) : Array(packed.readableBytesView)
-                return .success(await handler(type, content))
-            } catch {
-                return .failure(error == .tooLarge ? .tooLarge : .malformed("the body is not \(encoding)"))
-            }
+        if let encoding {
+            return try await budget.unpack(packed, encoding: encoding) { content in await handler(type, content) }
         }
-        guard let outcome else { throw .busy("too many requests under way") }
-        return try outcome.get()
+        let answer = await budget.spend(packed.readableBytes) { await handler(type, Array(packed.readableBytesView)) }
+        guard let answer else { throw .busy("too many requests under way") }
+        return answer
     }
 
     private func body(_ request: Request) async throws(ReceiverFailure) -> ByteBuffer {
@@ -77,6 +70,19 @@ struct ReceiverListener: Sendable {
             throw .tooLarge
         } catch {
             throw .malformed("the body did not come whole")
+        }
+    }
+
+    private static let encodings = "gzip, deflate, identity"
+
+    /// Nil: not packed. No name at all is none (other collectors take it so), `x-gzip` is `gzip` (RFC 9110, 8.4.1.3).
+    private static func encoding(_ request: Request) throws(ReceiverFailure) -> String? {
+        let name = request.headers[.contentEncoding]?.lowercased().split(separator: " ").joined()
+        switch name {
+        case nil, "", "identity": return nil
+        case "gzip", "x-gzip": return "gzip"
+        case "deflate": return "deflate"
+        default: throw .unsupportedEncoding
         }
     }
 
