@@ -74,9 +74,9 @@ private final class BytesServer: Sendable {
     ]
 
     /// GoReplay's form of requests, with production's answers.
-    private static func traffic(_ requests: [String]) -> String {
+    private static func traffic(_ requests: [String], from first: Int = 0) -> String {
         requests.enumerated().map { number, line in
-            let id = String(repeating: "0", count: 20) + "\(1_000 + number)"
+            let id = String(repeating: "0", count: 20) + "\(1_000 + first + number)"
             return "1 \(id) 17000000000000000\(10 + number)\n\(line) HTTP/1.1\r\nHost: shop\r\n\r\n\n🐵🙈🙉\n"
                 + "2 \(id) 1700000000000000099 4000000\n\(ok)\n🐵🙈🙉\n"
         }.joined()
@@ -98,7 +98,7 @@ private final class BytesServer: Sendable {
         try await Self.mirrored(node, to: shadow.port)
         let requests = Self.attacks.indices.flatMap { ["GET /attack/\($0)", "GET /good/\($0)"] }
         for (number, request) in requests.enumerated() {
-            let file = try node.scratch.write("\(number).gor", Self.traffic([request]))
+            let file = try node.scratch.write("\(number).gor", Self.traffic([request], from: number))
             let ended = try await node.lattice("mirror", "import", file, "--service", "checkout")
             try #require(ended.status == 0, "\(ended)")
             let path = request.dropFirst(4)
