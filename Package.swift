@@ -115,7 +115,8 @@ let package = Package(
         .target(
             name: "Dispatcher",
             dependencies: [
-                "EventModel", "MeshRules", httpClient, nioCore, .product(name: "NIOHTTP1", package: "swift-nio"),
+                "EventModel", "MeshRules", nioCore, nioPosix, nioHTTP1,
+                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
             ], swiftSettings: strict),
         // The SDK: a mesh from inside a service, or from a gateway.
@@ -176,7 +177,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
         .testTarget(
-            name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel", "MeshRules"], swiftSettings: strict),
+            name: "DispatcherTests",
+            dependencies: ["Dispatcher", "EventModel", "MeshRules", "TestFixtures", nioCore, nioPosix],
+            swiftSettings: strict),
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
         .testTarget(

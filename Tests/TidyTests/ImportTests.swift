@@ -75,10 +75,8 @@ private struct ImportRights {
         // Speaks HTTP to shadows: values in, values out.
         "Dispatcher": ImportRights(
             everywhere: [
-                "EventModel", "MeshRules", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOHTTPCompression",
-                "Synchronization",
-                "Dispatch",
-                "FoundationEssentials",
+                "EventModel", "MeshRules", "NIOCore", "NIOPosix", "NIOEmbedded", "NIOHTTP1", "NIOHTTPCompression",
+                "Synchronization", "FoundationEssentials",
             ]),
         // The HTTP edge: asks and tells over the bus like any customer.
         "Gateway": ImportRights(
