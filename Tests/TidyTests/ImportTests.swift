@@ -82,7 +82,7 @@ private struct ImportRights {
         "Gateway": ImportRights(
             everywhere: [
                 "EventModel", "MeshRules", "Messaging", "LatticeClient", "Logging", "Metrics", "ServiceLifecycle",
-                "Synchronization", "Dispatch", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTP2", "NIOSSL", "NIOTLS",
+                "Synchronization", "Dispatch", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTP2", "NIOHPACK", "NIOSSL", "NIOTLS",
                 "HTTPTypes", "Hummingbird", "FoundationEssentials",
             ]),
         // The SDK: publishes events and asks queries like any customer of the bus.
