@@ -313,15 +313,20 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
     private func closeNow() {
         guard let context else { return }
         if let stream {
-            // A stream of which both sides have said all is over; of the other ones nothing more is wanted (RFC 9113, 8.1).
-            if !stream.isRequestComplete { stream.reset(.noError) }
-        } else if lastEnd != nil, isRefused || isRequestOpen {
-            lingerEnds = .now() + Self.lingerTime
-            context.close(mode: .output, promise: nil)
-            readAgain()
+            // A stream of which both sides have said all is over.
+            if stream.isRequestComplete { return }
+        } else if lastEnd == nil || !isRefused && !isRequestOpen {
+            return context.close(promise: nil)
         } else {
-            context.close(promise: nil)
+            context.close(mode: .output, promise: nil)
         }
+        lingerEnds = .now() + Self.lingerTime
+        readAgain()
+    }
+
+    /// What the client sends now nobody wants (RFC 9113, 8.1: no error).
+    private func endLingering() {
+        if let stream { stream.reset(.noError) } else { context?.close(promise: nil) }
     }
 
     // MARK: Tunnels
@@ -346,7 +351,7 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
         if isTunnel { return }
         let limits = loop.shared.settings.limits
         if let lingerEnds {
-            if now > lingerEnds { context?.close(promise: nil) }
+            if now > lingerEnds { endLingering() }
             return
         }
         if let stalledSince, now > stalledSince + .nanoseconds(limits.idleTimeout.rawValue) {
