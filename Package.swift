@@ -134,6 +134,7 @@ let package = Package(
                 nioCore,
                 nioPosix, nioHTTP1, nioSSL,
                 .product(name: "NIOTLS", package: "swift-nio"), .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 httpTypes, hummingbird,
             ], swiftSettings: strict),
         // Faces for what reads spans: Jaeger's query API.
@@ -200,6 +201,7 @@ let package = Package(
             dependencies: [
                 "Gateway", "LatticeClient", "MeshRules", "EventModel", "ActorSystem", "EventStore", "Dispatcher",
                 "Messaging", "NATSMessaging", "TestFixtures", logging, nioCore, nioPosix, nioHTTP1, nioSSL,
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
             ], swiftSettings: strict),
         .testTarget(
             name: "KillTests", dependencies: ["TestFixtures"], exclude: ["publisher.py", "slow_shadow.py"],

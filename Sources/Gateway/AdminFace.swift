@@ -33,7 +33,7 @@ package struct AdminFace: Sendable {
     }
 
     private func router() -> Router<BasicRequestContext> {
-        let router = Router()
+        let router = Router(options: [.autoGenerateHeadEndpoints])
         router.get("/healthz") { _, _ in Self.answer("ok\n", type: "text/plain; charset=utf-8") }
         router.get("/readyz") { _, _ in
             let reasons = unreadiness

@@ -83,7 +83,7 @@ private struct ImportRights {
             everywhere: [
                 "EventModel", "MeshRules", "Messaging", "LatticeClient", "Listeners", "Logging", "Metrics",
                 "ServiceLifecycle", "Synchronization", "Dispatch", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTP2",
-                "NIOSSL", "NIOTLS",
+                "NIOHPACK", "NIOSSL", "NIOTLS",
                 "HTTPTypes", "Hummingbird", "FoundationEssentials",
             ]),
         // The SDK: publishes events and asks queries like any customer of the bus.
