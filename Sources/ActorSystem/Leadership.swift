@@ -9,8 +9,9 @@ struct LeadershipKeeper: Sendable {
     let nodeID: String
     let prefix: String
     let tickInterval: Nanoseconds
-    /// Tells the starts of one node apart.
-    let startedAt: Timestamp
+    /// Tells the starts of one node apart, and cannot be guessed: whoever used an id before would have the stream drop what the
+    /// node says under it.
+    let nonce: String
     /// Ticks that may be missed before another node claims.
     private static let patience: Int64 = 5
     /// A node that may send nothing lets others go first.
@@ -21,11 +22,12 @@ struct LeadershipKeeper: Sendable {
     private var claimedEpoch: UInt64 = 0
     private var announcedEpoch: UInt64 = 0
 
-    init(nodeID: String, prefix: String, tickInterval: Nanoseconds, startedAt: Timestamp) {
+    init(nodeID: String, prefix: String, tickInterval: Nanoseconds) {
         self.nodeID = nodeID
         self.prefix = prefix
         self.tickInterval = tickInterval
-        self.startedAt = startedAt
+        let halves = [UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max)]
+        nonce = halves.map { String($0, radix: 36) }.joined(separator: "-")
     }
 
     /// What to publish now, if anything.
@@ -46,7 +48,7 @@ struct LeadershipKeeper: Sendable {
         }
         claimedEpoch = standing.leaderEpoch + 1
         let event = ClockEvent.leadershipClaimed(nodeID: nodeID, epoch: claimedEpoch)
-        return [message(event, "leadership_claimed", id: "claim-\(claimedEpoch)-\(nodeID)")]
+        return [message(event, "leadership_claimed", id: "claim-\(claimedEpoch)-\(nonce)")]
     }
 
     /// Says once that this node is here, then ticks. Slots never go back: the others count on them.
@@ -54,12 +56,12 @@ struct LeadershipKeeper: Sendable {
         var messages: [Message] = []
         if announcedEpoch != standing.leaderEpoch {
             announcedEpoch = standing.leaderEpoch
-            let id = "resumed-\(announcedEpoch)-\(nodeID)-\(startedAt.rawValue)"
+            let id = "resumed-\(announcedEpoch)-\(nonce)"
             messages.append(message(.nodeResumed(nodeID: nodeID, reason: ClockEvent.leads), "node_resumed", id: id))
         }
         let clockSlot = UInt64(max(0, now.rawValue / max(1, tickInterval.rawValue)))
         let slot = max(clockSlot, standing.lastTickSlot &+ 1)
-        messages.append(message(.tick(slot: slot), "tick", id: "tick-\(slot)"))
+        messages.append(message(.tick(slot: slot), "tick", id: "tick-\(slot)-\(nonce)"))
         return messages
     }
 

@@ -137,7 +137,9 @@ struct LogWriterLoop: ~Copyable {
             } catch {
                 if error.code == .closed && isStopping { return try finish() }
                 // A stream that is not there now may be there later, and then it is seen whether it is the same.
-                guard error.code == .streamNotFound else { throw NodeFailure(error.code.rawValue, error.message) }
+                guard [.streamNotFound, .streamUnavailable].contains(error.code) else {
+                    throw NodeFailure(error.code.rawValue, error.message)
+                }
                 missStream(error)
                 messages = []
             }
@@ -148,7 +150,7 @@ struct LogWriterLoop: ~Copyable {
 
     private func missStream(_ error: BusError) {
         if control.figures.intake != error.code.rawValue {
-            logger.error("the stream is missing: no events are taken", metadata: ["error": "\(error)"])
+            logger.error("no events are taken from the stream", metadata: ["error": "\(error)"])
         }
         setIntake(error.code.rawValue)
         Self.pause()

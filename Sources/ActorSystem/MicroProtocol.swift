@@ -79,7 +79,10 @@ struct DiscoveryResponder: Sendable {
     func serve(_ subscription: any MessageSubscription) {
         let known = Set(micro.subjects)
         while let messages = try? subscription.receive(maximum: 64, timeout: .milliseconds(500)) {
-            let answers = messages.filter { known.contains($0.subject) && !$0.replyTo.isEmpty }.map { message in
+            let asked = messages.filter {
+                known.contains($0.subject) && Delivery.isInbox($0.replyTo, prefix: micro.prefix)
+            }
+            let answers = asked.map { message in
                 Message(
                     subject: message.replyTo, headers: [WireFormat.json],
                     payload: micro.answer(message.subject, figures: figures()))

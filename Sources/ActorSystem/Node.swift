@@ -36,6 +36,8 @@ package final class Node: Sendable {
     let outbox: Outbox
     let startedAt: Timestamp
     let anchorer: Anchorer?
+    /// Over a stream: whether it takes and gives.
+    let pulse: StreamPulse?
     private let progress = Mutex(Progress())
     private let subscriptions = Mutex<[any MessageSubscription]>([])
     private let responderBox = Mutex<QueryResponder?>(nil)
@@ -91,6 +93,7 @@ package final class Node: Sendable {
             olderCount: configuration.olderCheckpoints)
         contents = ContentReader(reader: reader, vault: writer.vault)
         anchorer = Anchorer(nodeID: id, prefix: configuration.prefix, environment)
+        pulse = StreamPulse(environment, tickInterval: configuration.tickInterval)
     }
 
     private func recover(
@@ -229,11 +232,12 @@ package final class Node: Sendable {
     /// Once per tick: checkpoints when they are due; leadership and ticks over a stream; metrics.
     private func keepHouse() async {
         var keeper = LeadershipKeeper(
-            nodeID: id, prefix: configuration.prefix, tickInterval: configuration.tickInterval, startedAt: startedAt)
+            nodeID: id, prefix: configuration.prefix, tickInterval: configuration.tickInterval)
         var metrics = NodeMetrics()
         while !Task.isCancelled {
             let now = environment.clock.now()
             if configuration.mode != .core { await lead(&keeper, now) }
+            pulse?.look(appliedSequence)
             await checkpointIfDue(now)
             metrics.publish(await status(), await sequencer.figures, writer.control.figures, queryFigures)
             try? await Task.sleep(for: .nanoseconds(configuration.tickInterval.rawValue))
@@ -242,16 +246,7 @@ package final class Node: Sendable {
 
     private func lead(_ keeper: inout LeadershipKeeper, _ now: Timestamp) async {
         let isFenced = outbox.gate.isFenced
-        for message in keeper.step(await sequencer.standing, now: now, isFenced: isFenced) { publish(message) }
-    }
-
-    private func publish(_ message: Message) {
-        do throws(BusError) {
-            try environment.answerBus.publish(message)
-        } catch {
-            environment.logger.warning(
-                "not published", metadata: ["subject": "\(message.subject)", "error": "\(error)"])
-        }
+        for message in keeper.step(await sequencer.standing, now: now, isFenced: isFenced) { pulse?.publish(message) }
     }
 
     // MARK: Checkpoints
@@ -309,7 +304,8 @@ package final class Node: Sendable {
     package var unreadiness: [String] {
         let now = progress.withLock { ($0.isReady, $0.isStopping || $0.isEnding, $0.failure) }
         return Readiness(
-            isStarted: now.0, isStopping: now.1, failure: now.2, intake: writer.control.figures.intake,
+            isStarted: now.0, isStopping: now.1, failure: now.2,
+            intake: pulse?.trouble ?? writer.control.figures.intake,
             intakeBus: environment.intakeBus.state, answerBus: environment.answerBus.state
         ).reasons
     }

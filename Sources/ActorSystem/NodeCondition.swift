@@ -34,6 +34,7 @@ extension Node {
         status.anchoredSequence = anchorer?.anchoredSequence ?? .origin
         status.areDirectivesFenced = outbox.gate.isFenced
         writer.control.figures.describe(&status)
+        if let trouble = pulse?.trouble { status.intake = trouble }
         return status
     }
 }

@@ -310,7 +310,7 @@ final class QueryResponder: Sendable {
     }
 
     private func publish(_ replies: [Message]) {
-        Delivery(bus: bus, logger: logger).send(replies) { message in
+        Delivery(bus: bus, logger: logger).send(replies) { _, message in
             let error = QueryError(
                 .invalidArgument,
                 "the answer has \(message.payload.count) bytes, more than the server takes; use `limit`")

@@ -53,9 +53,11 @@ package struct AdminFace: Sendable {
 
     /// A gateway is ready as soon as each of its services has been heard of; stale is ready too.
     private var unreadiness: [String] {
-        gateway.shared.registryClusters.filter { $0.view.services == nil }.map {
+        let unknown = gateway.shared.registryClusters.filter { $0.view.services == nil }.map {
             "nothing is known of \($0.service): \(mesh?.replica.freshness(of: $0.service).description ?? "no NATS")"
         }
+        let isAway = mesh.map { !$0.connection.isConnected } ?? false
+        return isAway && !unknown.isEmpty ? ["nats_not_connected"] + unknown : unknown
     }
 
     private var routes: String {

@@ -31,6 +31,7 @@ package final class OutcomeInbox: Sendable {
     private let bus: any MessageBus
     private let subject: String
     private let acknowledgement: Acknowledgement
+    private let asksAlways: Bool
     private let isOpen = Mutex(false)
     private let state = Mutex(State())
 
@@ -38,8 +39,13 @@ package final class OutcomeInbox: Sendable {
     ///
     /// - Parameters:
     ///   - prefix: the inbox prefix that the bus's user may hear.
+    ///   - asksAlways: whether what has no id is asked for too: it costs a request, and names what a stream refuses.
     ///   - acknowledgement: how to read what a stream says of a message.
-    package init(_ bus: any MessageBus, prefix: String = "_INBOX", acknowledgement: @escaping Acknowledgement) {
+    package init(
+        _ bus: any MessageBus, prefix: String = "_INBOX", asksAlways: Bool = false,
+        acknowledgement: @escaping Acknowledgement
+    ) {
+        self.asksAlways = asksAlways
         self.bus = bus
         self.acknowledgement = acknowledgement
         let name = String(UInt64.random(in: .min ... .max), radix: 36)
@@ -81,7 +87,7 @@ package final class OutcomeInbox: Sendable {
             return state.isEnded
         }
         if isEnded { settle(inbox, .failure(BusError(.closed, "no outcome: the connection is closed"))) }
-        guard message.header("Nats-Msg-Id") != nil else {
+        guard asksAlways || message.header("Nats-Msg-Id") != nil else {
             do throws(BusError) {
                 try bus.publish(message)
             } catch {

@@ -48,7 +48,7 @@ struct CommandFailure: Error, Sendable {
         case "log_damaged": status = .logDamaged
         case "unsupported_semantics": status = .unsupportedSemantics
         case "stream_rolled_back", "stream_trimmed", "stream_history_missing": status = .streamRolledBack
-        case "not_connected", "authentication_failed", "closed": status = .unreachable
+        case "not_connected", "authentication_failed", "closed", "stream_unavailable": status = .unreachable
         default: status = .failed
         }
         message = failure.description + Self.advice(failure.code)
@@ -104,7 +104,8 @@ struct CommandFailure: Error, Sendable {
 
     init(_ error: BusError, url: String) {
         switch error.code {
-        case .notConnected, .authenticationFailed, .timeout, .noResponders, .closed: status = .unreachable
+        case .notConnected, .authenticationFailed, .timeout, .noResponders, .closed, .streamUnavailable:
+            status = .unreachable
         default: status = .failed
         }
         message = "NATS at \(url): \(error)"

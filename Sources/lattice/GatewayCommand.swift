@@ -15,7 +15,8 @@ struct GatewayCommand: AsyncParsableCommand {
         abstract: "Run an HTTP reverse proxy in front of the services of a mesh.",
         discussion: """
             Routes come from a file; instances from the registry, of which the gateway keeps a copy. While NATS or the node \
-            is away it goes on with what it knew last, and says so at /status of its admin listener.
+            is away it goes on with what it knew last, and says so at /status of its admin listener; where they are not there \
+            at its start it waits, and is not ready.
 
               lattice gateway --config gateway.yaml --nats nats://127.0.0.1:4222
               lattice gateway --config gateway.yaml --listen 0.0.0.0:443 --cert chain.pem --key key.pem
@@ -102,6 +103,9 @@ struct GatewayCommand: AsyncParsableCommand {
         help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"),
         completion: .list(Logger.Level.allCases.map(\.rawValue)))
     var logLevel: String = "notice"
+
+    @Flag(help: "End with status 3 where NATS can not be reached at the start, instead of waiting for it.")
+    var noWait = false
 
     @Flag(help: "Print one line of JSON instead of the banner when the gateway listens.")
     var json = false

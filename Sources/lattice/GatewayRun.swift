@@ -63,7 +63,7 @@ struct GatewayRun {
         let (servers, prefix) = command.client.place()
         var configuration = command.client.connection.configuration(servers: servers, name: "lattice gateway")
         configuration.sendsAtOnce = true
-        configuration.retriesFirstConnect = true
+        configuration.retriesFirstConnect = !command.noWait
         do throws(BusError) {
             let bus = try await NATSMessageBus.connect(configuration, logger: logger)
             return MeshConnection(

@@ -22,7 +22,12 @@ struct Serve: AsyncParsableCommand {
               lattice serve --nats nats://10.0.0.5:4222            with a server that is there already
               lattice serve --nats nats://10.0.0.5:4222 --stream LATTICE
                                                                    JetStream orders: several nodes hold one log
+              lattice serve --nats nats://10.0.0.5:4222 --stream LATTICE --stream-replicas 3
+                                                                   the same on three servers, if it makes the stream
               lattice serve --print-config                         every setting as JSON, and nothing else
+
+            With --nats it waits for the server, and for the stream: it says so once and then once a minute, answers \
+            /healthz, and is not ready; --no-wait ends it with 3 instead.
 
             SIGTERM and SIGINT drain: what has arrived is made durable, applied and answered, a checkpoint is written, \
             then the process ends with 0. A second signal ends it at once; the log recovers from that too.
@@ -97,6 +102,8 @@ struct NodeOptions: ParsableArguments {
         help: ArgumentHelp(
             "JetStream mode: the stream that orders the events; made if it is missing.", valueName: "name"))
     var stream: String?
+
+    @OptionGroup var streamMaking: StreamMakingOptions
 
     @Option(help: ArgumentHelp("Without a heartbeat for so long an instance is stale (30s).", valueName: "duration"))
     var staleAfter: DurationArgument?

@@ -48,7 +48,9 @@ struct ServeRun {
         if let server { services.append(ServerService(server: server)) }
         services.append(
             NodeService(launch: launch, buses: buses, shadows: shadows) {
-                let node = try await startNode(buses, anchorKey, shadows)
+                let node = try await NodeStart(
+                    serve: serve, buses: buses, anchorKey: anchorKey, shadows: shadows, launch: launch, logger: logger
+                ).node()
                 await recordSettings(node, buses)
                 return node
             })
@@ -111,42 +113,17 @@ struct ServeRun {
     }
 
     private func connect(_ urls: [String]) async throws(CommandFailure) -> NodeBuses {
-        let intake = serve.connection.configuration(servers: urls, name: "lattice intake")
+        var intake = serve.connection.configuration(servers: urls, name: "lattice intake")
         var answers = serve.connection.configuration(servers: urls, name: "lattice answers")
         answers.sendsAtOnce = true
+        // Both are to the same place: one of them says enough.
+        intake.complainsWhileAway = false
+        (intake.retriesFirstConnect, answers.retriesFirstConnect) = (NodeStart.waits(serve), NodeStart.waits(serve))
         do throws(BusError) {
-            return NodeBuses(
-                intake: try await NATSMessageBus.connect(intake, logger: logger),
-                answers: try await NATSMessageBus.connect(answers, logger: logger))
+            let asked = try await NATSMessageBus.connect(answers, logger: logger)
+            return NodeBuses(intake: try await NATSMessageBus.connect(intake, logger: logger), answers: asked)
         } catch {
             throw CommandFailure(error, url: urls.joined(separator: ", "))
-        }
-    }
-
-    private func startNode(
-        _ buses: NodeBuses, _ anchorKey: AnchorKey?, _ shadows: HTTPShadowSender
-    ) async throws(CommandFailure) -> Node {
-        var environment = NodeEnvironment(
-            intakeBus: buses.intake, answerBus: buses.answers, clock: WallClock { PosixStorage().now() },
-            logger: logger, shadows: shadows)
-        environment.anchorKey = anchorKey
-        do throws(BusError) {
-            if let stream = serve.node.stream {
-                try await JetStreamAdministration(buses.answers).ensureStream(
-                    StreamConfiguration(name: stream, subjects: ["\(configuration.prefix).events.>"]))
-                environment.stream = try JetStreamSource(bus: buses.intake, stream: stream) { $0.fingerprint }
-            }
-        } catch {
-            throw CommandFailure(error, url: buses.answers.configuration.servers.joined(separator: ", "))
-        }
-        let bar = ProgressBar("recovery")
-        defer { bar.finish() }
-        do throws(NodeFailure) {
-            return try await Node.start(configuration, environment) { done, last in
-                bar.report(done.rawValue, of: last.rawValue)
-            }
-        } catch {
-            throw CommandFailure(error)
         }
     }
 
@@ -233,6 +210,8 @@ struct ServeRun {
 struct NodeBuses: Sendable {
     let intake: NATSMessageBus
     let answers: NATSMessageBus
+
+    var areConnected: Bool { intake.state == .connected && answers.state == .connected }
 
     func close() async {
         await intake.close()

@@ -32,6 +32,7 @@ struct ServeSettings: Encodable, Sendable {
     var mode: String
     var nats: [String]
     var natsPort: UInt16?
+    var noWait: Bool
     var otlpGRPC: String
     var otlpHTTP: String
     var prefix: String
@@ -49,6 +50,9 @@ struct ServeSettings: Encodable, Sendable {
     var spansPerTrace: UInt32?
     var staleAfter: String?
     var stream: String?
+    var streamMaxAge: String?
+    var streamMaxBytes: UInt64?
+    var streamReplicas: Int
     var sync: String
     var tickInterval: String
     var tlsCA: String?
@@ -76,6 +80,7 @@ struct ServeSettings: Encodable, Sendable {
         case inboxPrefix = "inbox_prefix"
         case logLevel = "log_level"
         case natsPort = "nats_port"
+        case noWait = "no_wait"
         case otlpGRPC = "otlp_grpc"
         case otlpHTTP = "otlp_http"
         case queryTimeout = "query_timeout"
@@ -90,6 +95,9 @@ struct ServeSettings: Encodable, Sendable {
         case spansPerSecond = "spans_per_second"
         case spansPerTrace = "spans_per_trace"
         case staleAfter = "stale_after"
+        case streamMaxAge = "stream_max_age"
+        case streamMaxBytes = "stream_max_bytes"
+        case streamReplicas = "stream_replicas"
         case tickInterval = "tick_interval"
         case tlsCA = "tls_ca"
         case traceTimeToLive = "trace_ttl"
@@ -125,6 +133,7 @@ struct ServeSettings: Encodable, Sendable {
         mode = node.mode.name
         nats = serve.connection.servers
         natsPort = serve.node.natsPort
+        noWait = serve.node.streamMaking.noWait
         objectives = serve.traces.slo.map(\.text)
         prefix = node.prefix
         otlpGRPC = serve.receivers.listeners[1].text
@@ -142,6 +151,9 @@ struct ServeSettings: Encodable, Sendable {
         spansPerTrace = serve.traces.spansPerTrace
         staleAfter = serve.node.staleAfter?.defaultValueDescription
         stream = serve.node.stream
+        streamMaxAge = serve.node.streamMaking.streamMaxAge?.defaultValueDescription
+        streamMaxBytes = serve.node.streamMaking.streamMaxBytes?.value
+        streamReplicas = serve.node.streamMaking.streamReplicas
         sync = serve.log.sync.text
         tickInterval = "\(node.tickInterval.rawValue / 1_000_000_000)s"
         tlsCA = serve.connection.tlsCa

@@ -205,7 +205,7 @@ final class Stage: Sendable {
 /// A node with its connections.
 final class RunningNode: Sendable {
     let node: Node
-    private let buses: [NATSMessageBus]
+    let buses: [NATSMessageBus]
     private let isStopped = Mutex(false)
 
     init(node: Node, buses: [NATSMessageBus]) {
@@ -286,6 +286,8 @@ final class LogWords: Sendable {
     private let lines = Mutex<[String]>([])
 
     func contain(_ text: String) -> Bool { lines.withLock { $0.contains { $0.contains(text) } } }
+
+    func count(_ text: String) -> Int { lines.withLock { lines in lines.count { $0.contains(text) } } }
 
     var handler: any LogHandler { Handler(words: self) }
 

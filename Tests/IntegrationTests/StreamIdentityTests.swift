@@ -9,7 +9,12 @@ import Testing
 
 extension `A node` {
     @Suite(.serialized) struct `whose stream is not what it was` {
-        private static let configuration = StreamConfiguration(name: "MESH", subjects: ["lattice.events.>"])
+        private static let configuration = {
+            var configuration = StreamConfiguration(name: "MESH", subjects: ["lattice.events.>"])
+            // These stories are about a stream that lost something.
+            configuration.deniesRemoval = false
+            return configuration
+        }()
 
         private static func with(
             _ story: (Stage, Client, JetStreamAdministration) async throws -> Void
