@@ -110,7 +110,8 @@ struct LogWriterLoop: ~Copyable {
 
     init(
         log: EventLog, source: any IntakeSource, configuration: NodeConfiguration, nodeID: String, clock: WallClock,
-        control: WriterControl, channel: BatchChannel, vault: ContentVault, voice: Voice, logger: Logger
+        control: WriterControl, channel: BatchChannel, stager: Stager, vault: ContentVault, voice: Voice,
+        logger: Logger
     ) {
         self.log = log
         self.source = source
@@ -123,9 +124,7 @@ struct LogWriterLoop: ~Copyable {
         self.logger = logger
         self.vault = vault
         pressure = DiskPressure(configuration.diskPressure)
-        stager = Stager(
-            prefix: configuration.prefix, isStream: configuration.mode != .core,
-            bytesPerSecond: configuration.bytesPerSecond, spansPerSecond: configuration.spansPerSecond, vault: vault)
+        self.stager = stager
     }
 
     /// Runs until stopped or until something is wrong that cannot be mended here.

@@ -20,6 +20,7 @@ extension Node {
         status.durableSequence = reader.lastDurableSequence
         status.checkpointSequence = checkpointSequence
         status.semanticsVersion = standing.semanticsVersion
+        status.semanticsSupported = Admission.supportedSemantics
         status.isLeader = configuration.mode == .core || standing.leaderID == id
         status.leaderID = standing.leaderID
         status.leaderEpoch = standing.leaderEpoch

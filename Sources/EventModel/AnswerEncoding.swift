@@ -167,6 +167,7 @@ extension OutcomeAnswer {
         writer.field(7, firstSequence)
         for consequence in consequences { consequence.write(8, &writer) }
         writer.packed(9, replaced)
+        writer.field(12, subject)
         return writer.bytes
     }
 }
@@ -217,6 +218,7 @@ extension NodeStatus {
         writer.field(41, diskPressure)
         writer.field(42, anchoredSequence)
         writer.field(43, areDirectivesFenced)
+        writer.field(48, semanticsSupported)
         return writer.bytes
     }
 }

@@ -60,19 +60,14 @@ package struct StreamAcknowledgement: Sendable, Hashable {
         isDuplicate = content.duplicate ?? false
     }
 
-    /// What it means for whoever waits for the outcome of a message (``OutcomeInbox/Acknowledgement``): a repeat is a
-    /// duplicate, as a node would say; a refusal is the end; the outcome of anything else follows.
-    package static func outcome(_ answer: Message) -> Result<Message, BusError>? {
+    /// What it means for whoever waits for the outcome of a message: a refusal is the end; the outcome of what was stored
+    /// follows; of an id that was there before nobody but a node knows whose it is.
+    package static func outcome(_ answer: Message) -> OutcomeInbox.Word {
         do throws(BusError) {
             let known = try StreamAcknowledgement(answer, to: "an event")
-            guard known.isDuplicate else { return nil }
-            var writer = WireWriter(capacity: 32)
-            writer.field(1, known.sequence)
-            writer.field(3, "duplicate")
-            writer.field(7, known.sequence)
-            return .success(Message(subject: answer.subject, payload: writer.bytes))
+            return known.isDuplicate ? .repeats(known.sequence) : .follows
         } catch {
-            return .failure(error)
+            return .failed(error)
         }
     }
 }

@@ -150,7 +150,10 @@ enum AnswerText {
             ("backward clock steps", "\(status.backwardClockSteps)"),
             ("eviction", status.evictionSuspended ? "suspended" : "active"),
             ("directives", status.directivesFenced ? "fenced: `lattice directives resume`" : "performed"),
-            ("semantics version", "\(status.semanticsVersion)"),
+            (
+                "semantics version",
+                "\(status.semanticsVersion) (this node has up to \(max(1, status.semanticsSupported)))"
+            ),
         ]
         for (name, value) in lines { table.add(name, value) }
         table.show()

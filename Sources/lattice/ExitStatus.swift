@@ -56,7 +56,9 @@ struct CommandFailure: Error, Sendable {
 
     private static func advice(_ code: String) -> String {
         switch code {
-        case "unsupported_semantics": "\n  install the version of lattice that the other nodes run"
+        case "unsupported_semantics":
+            "\n  install the version of lattice that the other nodes run; where nobody has it (a slip of an operator), skip "
+                + "that record and start again: over a stream `lattice publish skip-record`, otherwise `lattice log skip`"
         case "stream_rolled_back":
             "\n  the log was kept as it is: restore the stream, or move the log into a new directory with `lattice log "
                 + "export` and `lattice log import`"

@@ -115,20 +115,5 @@ extension `A node` {
                 #expect(try await stage.failureOfStart(in: "streamed") != nil)
             }
         }
-
-        @Test func `stops at semantics that it does not have, as its peers do, and stays stopped`() async throws {
-            try await Self.with { stage, client, administration in
-                var nodes: [RunningNode] = []
-                for folder in ["one", "two"] { nodes.append(try await stage.node(in: folder, stream: "MESH")) }
-                try await Self.publish(3, client, administration)
-                let event = try client.event(.semanticsActivated, "operator", #"{"version":2}"#)
-                _ = try await administration.publishAcknowledged(event, timeout: .seconds(10))
-                for node in nodes { #expect(try await node.failure() == "unsupported_semantics") }
-                #expect(await nodes[0].digest() == nodes[1].digest())
-                for folder in ["one", "two", "one"] {
-                    #expect(try await stage.failureOfStart(in: folder, stream: "MESH") == "unsupported_semantics")
-                }
-            }
-        }
     }
 }
