@@ -75,7 +75,9 @@ package struct HTTPFace: Sendable {
             let words = reasons.map { #""\#(Self.escaped($0))""# }.joined(separator: ",")
             return Self.json(Array(#"{"ready":false,"reasons":[\#(words)]}"#.utf8), .serviceUnavailable)
         }
-        router.get("metrics") { _, _ in Self.text(metrics.text(), type: "text/plain; version=0.0.4; charset=utf-8") }
+        router.get("metrics") { _, _ in
+            Self.text(metrics.textWithProcess(), type: "text/plain; version=0.0.4; charset=utf-8")
+        }
         router.get("sd/prometheus") { _, _ in await discovery() }
         router.post("v1/queries/:machine/:query") { request, context in
             try await query(context, try await body(request))

@@ -96,6 +96,9 @@ struct GatewayCommand: AsyncParsableCommand {
         completion: .list(Logger.Level.allCases.map(\.rawValue)))
     var logLevel: String = "notice"
 
+    @Option(help: LogFormat.help)
+    var logFormat = LogFormat.text
+
     @Flag(help: "Print one line of JSON instead of the banner when the gateway listens.")
     var json = false
 
@@ -117,12 +120,7 @@ struct GatewayCommand: AsyncParsableCommand {
     func run() async throws {
         let file = try RouteFile.read(config)
         if check { return Terminal.say("\(config): \(file.routes.count) routes, no mistake") }
-        let level = Logger.Level(rawValue: logLevel) ?? .notice
-        LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = level
-            return handler
-        }
+        logFormat.bootstrap(level: Logger.Level(rawValue: logLevel) ?? .notice)
         try await GatewayRun(self).run(file)
     }
 

@@ -83,7 +83,7 @@ struct GatewayRun {
         let (logger, metrics) = (logger, metrics)
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .error)
-        let face = AdminFace(gateway, mesh: mesh) { metrics.text() }
+        let face = AdminFace(gateway, mesh: mesh) { metrics.textWithProcess() }
         let service = face.service(host: address.host, port: address.port, logger: quiet) { port in
             announce(gateway, admin: "http://\(address.host):\(port)")
         }

@@ -26,6 +26,7 @@ struct ServeSettings: Encodable, Sendable {
     var inboxPrefix: String
     var insecure: Bool
     var jaeger: String
+    var logFormat: String
     var logLevel: String
     var mode: String
     var nats: [String]
@@ -70,6 +71,7 @@ struct ServeSettings: Encodable, Sendable {
         case httpKey = "http_key"
         case httpTokenFile = "http_token_file"
         case inboxPrefix = "inbox_prefix"
+        case logFormat = "log_format"
         case logLevel = "log_level"
         case natsPort = "nats_port"
         case otlpGRPC = "otlp_grpc"
@@ -115,6 +117,7 @@ struct ServeSettings: Encodable, Sendable {
         inboxPrefix = serve.connection.inboxPrefix
         insecure = serve.http.insecure
         jaeger = serve.receivers.listeners[3].text
+        logFormat = serve.logFormat.rawValue
         logLevel = serve.logLevel
         mode = node.mode.name
         nats = serve.connection.servers

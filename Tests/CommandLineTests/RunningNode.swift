@@ -58,6 +58,9 @@ final class RunningNode: Sendable {
         return try Digests(answer: ended.json)
     }
 
+    /// What it has said on standard error so far.
+    var errors: String { process.errors }
+
     func stop() async throws -> Ended {
         process.send(SIGTERM)
         return try await process.end()
