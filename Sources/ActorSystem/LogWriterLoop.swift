@@ -111,7 +111,8 @@ struct LogWriterLoop: ~Copyable {
 
     init(
         log: EventLog, source: any IntakeSource, configuration: NodeConfiguration, nodeID: String, clock: WallClock,
-        control: WriterControl, channel: BatchChannel, vault: ContentVault, voice: Voice, logger: Logger
+        control: WriterControl, channel: BatchChannel, stager: Stager, vault: ContentVault, voice: Voice,
+        logger: Logger
     ) {
         self.log = log
         self.source = source
@@ -124,9 +125,7 @@ struct LogWriterLoop: ~Copyable {
         self.logger = logger
         self.vault = vault
         pressure = DiskPressure(configuration.diskPressure)
-        stager = Stager(
-            prefix: configuration.prefix, isStream: configuration.mode != .core,
-            bytesPerSecond: configuration.bytesPerSecond, spansPerSecond: configuration.spansPerSecond, vault: vault)
+        self.stager = stager
     }
 
     /// Runs until stopped or until something is wrong that cannot be mended here.
@@ -138,7 +137,9 @@ struct LogWriterLoop: ~Copyable {
             } catch {
                 if error.code == .closed && isStopping { return try finish() }
                 // A stream that is not there now may be there later, and then it is seen whether it is the same.
-                guard error.code == .streamNotFound else { throw NodeFailure(error.code.rawValue, error.message) }
+                guard [.streamNotFound, .streamUnavailable].contains(error.code) else {
+                    throw NodeFailure(error.code.rawValue, error.message)
+                }
                 missStream(error)
                 messages = []
             }
@@ -149,7 +150,7 @@ struct LogWriterLoop: ~Copyable {
 
     private func missStream(_ error: BusError) {
         if control.figures.intake != error.code.rawValue {
-            logger.error("the stream is missing: no events are taken", metadata: ["error": "\(error)"])
+            logger.error("no events are taken from the stream", metadata: ["error": "\(error)"])
         }
         setIntake(error.code.rawValue)
         Self.pause()

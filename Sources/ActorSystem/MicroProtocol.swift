@@ -4,11 +4,14 @@ import Dispatch
 import EventModel
 import Logging
 import Messaging
+import StateMachines
 
 /// Answers the discovery subjects of one node.
 struct MicroProtocol: Sendable {
     /// Nodes that share a stream share the questions.
     static let queueGroup = "lattice-queries"
+    /// Where every node's answer says which semantics it has at the most.
+    package static let semanticsKey = "semantics_supported"
     let serviceName = "lattice"
     let id: String
     let version: String
@@ -29,7 +32,7 @@ struct MicroProtocol: Sendable {
         let verb = subject.split(separator: ".").dropFirst().first ?? "PING"
         let head =
             #""name":"\#(serviceName)","id":"\#(id)","version":"\#(semantic(version))","metadata":{"#
-            + #""prefix":"\#(Self.escaped(prefix))"}"#
+            + #""prefix":"\#(Self.escaped(prefix))","\#(Self.semanticsKey)":"\#(Admission.supportedSemantics)"}"#
         switch verb {
         case "INFO":
             return Array(

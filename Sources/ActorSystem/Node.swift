@@ -41,6 +41,8 @@ package final class Node: Sendable {
     let outbox: Outbox
     let startedAt: Timestamp
     let anchorer: Anchorer?
+    /// Over a stream: whether it takes and gives.
+    let pulse: StreamPulse?
     let progress = Mutex(Progress())
     private let subscriptions = Mutex<[any MessageSubscription]>([])
     private let responderBox = Mutex<QueryResponder?>(nil)
@@ -89,7 +91,7 @@ package final class Node: Sendable {
         recovery = opened.report
         hosts = MachineHosts(indexKey: configuration.indexKey, traceParts: configuration.traceParts)
         startedAt = environment.clock.now()
-        outbox = Outbox(nodeID: id, startedAt: startedAt, configuration, environment)
+        outbox = Outbox(nodeID: id, configuration, environment)
         life = LifeLog(logger: environment.logger)
         sequencer = Sequencer(
             hosts: hosts, voice: voice, gate: outbox.gate, life: life, leaderID: outbox.leaderID)
@@ -98,10 +100,11 @@ package final class Node: Sendable {
             olderCount: configuration.olderCheckpoints)
         contents = ContentReader(reader: reader, vault: writer.vault)
         anchorer = Anchorer(nodeID: id, prefix: configuration.prefix, environment)
+        pulse = StreamPulse(environment, tickInterval: configuration.tickInterval)
     }
 
     private func recover(
-        through last: SequenceNumber, _ report: @Sendable (SequenceNumber, SequenceNumber) -> Void
+        through last: SequenceNumber, _ report: @escaping @Sendable (SequenceNumber, SequenceNumber) -> Void
     ) async throws(NodeFailure) {
         do throws(EventStoreError) {
             let found = try checkpoints.newestState(notAfter: last, indexKey: configuration.indexKey)
@@ -118,20 +121,17 @@ package final class Node: Sendable {
             } else if reader.firstRetained > SequenceNumber(1) && last > .origin && configuration.mode == .core {
                 throw EventStoreError(.checkpointDamaged, detail: "the log was trimmed and no checkpoint can be read")
             }
-            var cursor = try reader.frames(from: await sequencer.moment.sequence.next, through: last)
-            while let batch = try cursor.nextBatch() {
-                let records = batch.map { StagedRecord(record: EventRecord($0), replyTo: "", wantsJSON: false) }
-                for staged in records {
-                    try contents.vault.erase(staged.record)
-                    outbox.gate.recovered(staged.record)
-                }
-                await sequencer.process(records, isLive: false)
-                if let sequence = batch.lastSequence { report(sequence, last) }
-            }
         } catch {
             throw WriterThread.failure(error)
         }
-        if let reason = await sequencer.stopReason { throw NodeFailure("unsupported_semantics", reason) }
+        let recovery = LogFold(
+            reader: reader, sequencer: sequencer, vault: contents.vault, gate: outbox.gate, report: report)
+        if try await !recovery.fold(through: last, isFinal: configuration.mode == .core) {
+            // The stream may hold a record that skips the one at which this node would stop.
+            let origin = IntakeOrigin(bus: environment.intakeBus, stream: environment.stream)
+            _ = try await recovery.fold(through: writer.readOn(origin), isFinal: true)
+        }
+        if let reason = await sequencer.stopReason { throw reason }
     }
 
     private func startServing(_ end: EndSignal) async throws(NodeFailure) {
@@ -161,7 +161,10 @@ package final class Node: Sendable {
         }
         outbox.open(configuration, environment, hosts.mirror, contents)
         await recordStart()
-        try await writer.begin(IntakeOrigin(bus: environment.intakeBus, stream: environment.stream))
+        try await writer.begin(
+            IntakeOrigin(
+                bus: environment.intakeBus, stream: environment.stream,
+                semanticsVersion: await sequencer.standing.semanticsVersion))
         progress.withLock { progress in
             if !progress.isEnding { progress.keeper = Task { await self.keepHouse() } }
         }
@@ -198,12 +201,17 @@ package final class Node: Sendable {
         DispatchQueue(label: "lattice.answers").async { serve(subscription) }
     }
 
-    /// The settings it was started with, and that the node is here, are records too (core mode; over a stream the leader
-    /// says so).
+    /// What a new log means, the settings it was started with, and that the node is here, are records too (over a stream
+    /// the leader says the last, and the command line the settings).
     private func recordStart() async {
-        guard configuration.mode == .core else { return }
-        let epoch = await sequencer.standing.leaderEpoch + 1
-        for start in await StartRecord.all(of: id, configuration, hosts, epoch: epoch) {
+        let standing = await sequencer.standing
+        guard configuration.mode == .core else {
+            if standing.moment.sequence == .origin {
+                publish(LeadershipKeeper.beginning(of: configuration.prefix, by: id))
+            }
+            return
+        }
+        for start in await StartRecord.all(of: id, configuration, hosts, standing) {
             writer.control.send(.record(start.event, subject: start.subject))
         }
     }
@@ -215,20 +223,20 @@ package final class Node: Sendable {
             if let point = batch.anchorPoint { anchorer?.anchor(point, await sequencer.digests()) }
             await sequencer.process(batch.records, isLive: true)
             writer.channel.settled()
-            if let reason = await sequencer.stopReason, fail(NodeFailure("unsupported_semantics", reason)) {
-                writer.control.send(.stop)
-            }
+            if let reason = await sequencer.stopReason, fail(reason) { writer.control.send(.stop) }
         }
     }
 
     /// Once per tick: checkpoints when they are due; leadership and ticks over a stream; metrics.
     private func keepHouse() async {
         var keeper = LeadershipKeeper(
-            nodeID: id, prefix: configuration.prefix, tickInterval: configuration.tickInterval, startedAt: startedAt)
+            nodeID: id, prefix: configuration.prefix, tickInterval: configuration.tickInterval,
+            lifeMark: outbox.lifeMark)
         var watch = await NodeWatch(self, life)
         while !Task.isCancelled {
             let now = environment.clock.now()
             if configuration.mode != .core { await lead(&keeper, now) }
+            pulse?.look(appliedSequence)
             await checkpointIfDue(now)
             await watch.look(now: now, queryFigures)
             try? await Task.sleep(for: .nanoseconds(configuration.tickInterval.rawValue))
@@ -237,16 +245,7 @@ package final class Node: Sendable {
 
     private func lead(_ keeper: inout LeadershipKeeper, _ now: Timestamp) async {
         let isFenced = outbox.gate.isFenced
-        for message in keeper.step(await sequencer.standing, now: now, isFenced: isFenced) { publish(message) }
-    }
-
-    private func publish(_ message: Message) {
-        do throws(BusError) {
-            try environment.answerBus.publish(message)
-        } catch {
-            environment.logger.warning(
-                "not published", metadata: ["subject": "\(message.subject)", "error": "\(error)"])
-        }
+        for message in keeper.step(await sequencer.standing, now: now, isFenced: isFenced) { pulse?.publish(message) }
     }
 
     // MARK: Checkpoints
@@ -306,7 +305,8 @@ package final class Node: Sendable {
     package var unreadiness: [String] {
         let now = progress.withLock { ($0.isReady, $0.isStopping || $0.isEnding, $0.failure) }
         return Readiness(
-            isStarted: now.0, isStopping: now.1, failure: now.2, intake: writer.control.figures.intake,
+            isStarted: now.0, isStopping: now.1, failure: now.2,
+            intake: pulse?.trouble ?? writer.control.figures.intake,
             intakeBus: environment.intakeBus.state, answerBus: environment.answerBus.state
         ).reasons
     }

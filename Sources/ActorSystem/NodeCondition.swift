@@ -34,6 +34,7 @@ extension Node {
         status.durableSequence = reader.lastDurableSequence
         status.checkpointSequence = checkpointSequence
         status.semanticsVersion = standing.semanticsVersion
+        status.semanticsSupported = Admission.supportedSemantics
         status.isLeader = configuration.mode == .core || standing.leaderID == id
         status.leaderID = standing.leaderID
         status.leaderEpoch = standing.leaderEpoch
@@ -57,6 +58,7 @@ extension Node {
         status.unreadyReasons = unreadiness
         await serviceFigures.look(at: hosts.registry).describe(&status)
         writer.control.figures.describe(&status)
+        if let trouble = pulse?.trouble { status.intake = trouble }
         return status
     }
 

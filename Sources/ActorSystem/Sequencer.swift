@@ -37,6 +37,9 @@ struct Standing: Sendable {
     var backwardSteps: UInt64
     var gapCount: UInt64
     var duplicateCount: UInt64
+    /// Ticks that this process has seen taken. Whether somebody ticks is told by this and not by their slots, which are
+    /// what a record claims.
+    var tickCount: UInt64
 }
 
 /// Admits each batch, hands it to the hosts, tells publishers and watchers. Batches are taken one after the other, so
@@ -48,7 +51,9 @@ actor Sequencer {
     private var waiters = SequenceWaiters()
     private var turnstile = Turnstile()
     private var isDismissed = false
-    private(set) var stopReason: String?
+    /// Why nothing behind the last record may be folded here.
+    private(set) var stopReason: NodeFailure?
+    private var tickCount: UInt64 = 0
     let hosts: MachineHosts
     private let voice: Voice
     private let gate: OutboxGate
@@ -94,16 +99,28 @@ actor Sequencer {
             let speaks = isLive && (leaderID == nil || admission.leaderID == leaderID)
             verdicts.append(Judged(verdict: verdict, outcome: outcome, speaks: speaks))
             admitted.append(AdmittedRecord(record: staged.record, moment: moment, verdict: verdict))
-            if case .unsupportedSemantics(let version) = verdict {
-                stopReason =
-                    "semantics \(version) was activated at \(staged.record.sequence); this version has "
-                    + "\(Admission.supportedSemantics): install a newer one"
-                break
-            }
+            if verdict == .admitted, outcome.accepted > 0, case .clock(.tick) = staged.record.event { tickCount &+= 1 }
+            stopReason = Self.reason(to: verdict, at: staged.record.sequence)
+            if stopReason != nil { break }
         }
         let answers = await hosts.apply(admitted)
         settle(records, verdicts, answers, isLive: isLive)
         if isLive { gate.applied(admitted) }
+    }
+
+    private static func reason(to verdict: Admission.Verdict, at sequence: SequenceNumber) -> NodeFailure? {
+        switch verdict {
+        case .admitted, .duplicate, .opaque: nil
+        case .unsupportedSemantics(let version):
+            NodeFailure(
+                "unsupported_semantics",
+                "semantics \(version) was activated at \(sequence); this version has \(Admission.supportedSemantics): "
+                    + "install a newer one")
+        case .revoked(let activation):
+            NodeFailure(
+                "record_skipped",
+                "record \(activation), which this node has taken, is skipped by record \(sequence): start it again")
+        }
     }
 
     /// What admission said of one record, and whether this node tells its publisher.
@@ -164,7 +181,7 @@ actor Sequencer {
             moment: appliedMoment, semanticsVersion: admission.semanticsVersion, leaderID: admission.leaderID,
             leaderEpoch: admission.leaderEpoch, lastTickSlot: admission.lastTickSlot,
             backwardSteps: admission.backwardSteps, gapCount: admission.gapCount,
-            duplicateCount: admission.duplicateCount)
+            duplicateCount: admission.duplicateCount, tickCount: tickCount)
     }
 
     /// The outcome of a recent record.
@@ -208,14 +225,17 @@ actor Sequencer {
     ) async -> (asOf: AsOf, parts: [Answer]) {
         await enter()
         defer { turnstile.leave() }
-        return (appliedMoment.asOf, await hosts.readTracing(body))
+        let asOf = appliedMoment.asOf
+        let parts = await hosts.readTracing(body)
+        return (asOf, parts)
     }
 
-    /// A copy of everything at one position; nil once a record has come that this version must not pass.
+    /// A copy of everything at one position to start from; nil once a record has come that this version must not pass,
+    /// and while the semantics that were activated last may still be undone.
     func cut() async -> MeshState? {
         await enter()
         defer { turnstile.leave() }
-        if stopReason != nil { return nil }
+        if stopReason != nil || admission.isSemanticsUnsettled { return nil }
         return await hosts.fork(admission)
     }
 

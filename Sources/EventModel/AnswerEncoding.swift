@@ -176,6 +176,7 @@ extension OutcomeAnswer {
         writer.field(7, firstSequence)
         for consequence in consequences { consequence.write(8, &writer) }
         writer.packed(9, replaced)
+        writer.field(12, subject)
         return writer.bytes
     }
 }
@@ -226,6 +227,7 @@ extension NodeStatus {
         writer.field(41, diskPressure)
         writer.field(42, anchoredSequence)
         writer.field(43, areDirectivesFenced)
+        writer.field(48, semanticsSupported)
         writeMesh(&writer)
         return writer.bytes
     }

@@ -44,6 +44,7 @@ public enum RefusalReason: UInt8, Sendable, Hashable, CaseIterable {
     case tooManyTraces = 26
     case tooLate = 27
     case endpointOutsideNetworks = 48
+    case notSkippable = 52
 
     /// The word in replies.
     public var name: String {
@@ -79,6 +80,7 @@ public enum RefusalReason: UInt8, Sendable, Hashable, CaseIterable {
         case .tooManyTraces: "too_many_traces"
         case .tooLate: "too_late"
         case .endpointOutsideNetworks: "endpoint_outside_networks"
+        case .notSkippable: "not_skippable"
         }
     }
 }
@@ -107,6 +109,8 @@ public struct OutcomeAnswer: Sendable, Hashable {
     public var consequences: [Removal]
     /// Registrations that replaced an earlier one, by index.
     public var replaced: [UInt32]
+    /// Asked for by sequence: what stands behind `<prefix>.events.` in the record's subject.
+    public var subject = ""
 
     public init(
         sequence: SequenceNumber, recordedAt: Timestamp, verdict: Verdict, accepted: UInt32 = 0,
@@ -235,6 +239,8 @@ public struct NodeStatus: Sendable, Hashable {
     public var anchoredSequence = SequenceNumber.origin
     /// The data was restored, and nobody has said yet that what its log owes may be sent.
     public var areDirectivesFenced = false
+    /// The newest semantics that this node has; 0: a node before 0.2.0, which has version 1.
+    public var semanticsSupported: UInt32 = 0
     /// Services that the eviction guard holds: at most `guardsListed`, silent for longest first.
     public var guards: [GuardedService] = []
     /// How many there are in all.

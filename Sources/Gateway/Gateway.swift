@@ -48,6 +48,7 @@ package final class Gateway: Sendable {
                 .serverChannelOption(.backlog, value: 1_024)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .childChannelOption(.socketOption(.so_keepalive), value: 1)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         guard let loop = known[ObjectIdentifier(channel.eventLoop)] else { return }
@@ -89,10 +90,11 @@ package final class Gateway: Sendable {
         }
         let end = ContinuousClock.now.advanced(by: patience)
         while ContinuousClock.now < end, await connectionCount > 0 { try? await Task.sleep(for: .milliseconds(20)) }
+        shared.withdrawEjections()
         try? await group.shutdownGracefully()
     }
 
-    /// Connections and streams of clients.
+    /// Connections of clients.
     package var connectionCount: Int {
         get async {
             var count = 0

@@ -83,12 +83,21 @@ final class GatewayShared: Sendable {
     func currentRoutes() -> (RouteTable, UInt64) { state.withLock { ($0.table, $0.version) } }
 
     /// Puts new routes in the place of the old ones. What was learned of services that stay is kept.
+    /// What was learned of the others ends.
     func replaceRoutes(_ rules: [RouteRule]) {
-        state.withLock { state in
+        let left = state.withLock { state in
+            let old = state.clusters
             state.version += 1
             Self.take(rules, &state)
             routesVersion.store(state.version, ordering: .releasing)
+            return old.filter { state.clusters[$0.key] == nil }.values
         }
+        for cluster in left { outliers.retire(cluster, because: "no route leads to it") }
+    }
+
+    /// The gateway ends, and with it all that it has learned.
+    func withdrawEjections() {
+        for cluster in allClusters { outliers.retire(cluster, because: "the gateway ends") }
     }
 
     private static func take(_ rules: [RouteRule], _ state: inout State) {

@@ -4,6 +4,7 @@ import ArgumentParser
 import EventModel
 import Foundation
 import Gateway
+import Listeners
 import Logging
 import NIOSSL
 
@@ -14,7 +15,8 @@ struct GatewayCommand: AsyncParsableCommand {
         abstract: "Run an HTTP reverse proxy in front of the services of a mesh.",
         discussion: """
             Routes come from a file; instances from the registry, of which the gateway keeps a copy. While NATS or the node \
-            is away it goes on with what it knew last, and says so at /status of its admin listener.
+            is away it goes on with what it knew last, and says so at /status of its admin listener; where they are not there \
+            at its start it waits, and is not ready.
 
               lattice gateway --config gateway.yaml --nats nats://127.0.0.1:4222
               lattice gateway --config gateway.yaml --listen 0.0.0.0:443 --cert chain.pem --key key.pem
@@ -60,6 +62,12 @@ struct GatewayCommand: AsyncParsableCommand {
     )
     var admin: ListenArgument = ListenArgument(argument: "127.0.0.1:8502")!
 
+    @Option(
+        help: ArgumentHelp(
+            "A name for which the admin listener answers besides loopback and its own address. May be given several times.",
+            valueName: "name"))
+    var adminHost: [String] = []
+
     @Flag(help: "Let the admin listener be reached from beyond loopback; it has neither TLS nor a token.")
     var insecure = false
 
@@ -99,6 +107,9 @@ struct GatewayCommand: AsyncParsableCommand {
     @Option(help: LogFormat.help)
     var logFormat = LogFormat.text
 
+    @Flag(help: "End with status 3 where NATS can not be reached at the start, instead of waiting for it.")
+    var noWait = false
+
     @Flag(help: "Print one line of JSON instead of the banner when the gateway listens.")
     var json = false
 
@@ -109,6 +120,9 @@ struct GatewayCommand: AsyncParsableCommand {
         guard Logger.Level(rawValue: logLevel) != nil else {
             throw ValidationError(
                 "--log-level takes \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not '\(logLevel)'")
+        }
+        for name in adminHost where !HostRule.isName(name) {
+            throw ValidationError("--admin-host '\(name)' is no name of a host: no port, no scheme, no blanks")
         }
         if let address = admin.address, !address.isLoopback, !insecure {
             throw ValidationError(

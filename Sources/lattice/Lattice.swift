@@ -1,6 +1,7 @@
 // The command that holds all others, and where every way out of the process is decided.
 
 import ArgumentParser
+import EventStore
 import Glibc
 
 /// `lattice`: a service registry on NATS whose every state can be replayed.
@@ -42,6 +43,7 @@ struct Lattice: AsyncParsableCommand {
         ])
 
     static func main() async {
+        OpenFiles.raiseLimit()
         do {
             var command = try await parsed(Array(CommandLine.arguments.dropFirst()))
             if var asynchronous = command as? any AsyncParsableCommand {

@@ -17,7 +17,8 @@ struct NodeClient: Sendable {
         self.prefix = prefix
         self.timeout = timeout
         outcomes = OutcomeInbox(
-            bus, prefix: bus.configuration.inboxPrefix, acknowledgement: StreamAcknowledgement.outcome)
+            bus, prefix: bus.configuration.inboxPrefix, asksAlways: true,
+            acknowledgement: StreamAcknowledgement.outcome)
     }
 
     /// Asks a query and returns the answer's payload.

@@ -28,7 +28,11 @@ enum StatusText {
             ("ready", status.unreadyReasons.isEmpty ? "yes" : "no: " + status.unreadyReasons.joined(separator: ", ")),
             ("intake", status.intake), ("started at", AnswerText.time(status.startedAt)),
             ("leader", status.leader ? "yes" : "no"), ("leader id", status.leaderID),
-            ("leader epoch", "\(status.leaderEpoch)"), ("semantics version", "\(status.semanticsVersion)"),
+            ("leader epoch", "\(status.leaderEpoch)"),
+            (
+                "semantics version",
+                "\(status.semanticsVersion) (this node has up to \(max(1, status.semanticsSupported)))"
+            ),
             ("intake lag", DurationText.of(status.intakeLagNs)),
         ]
     }

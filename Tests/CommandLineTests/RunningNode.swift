@@ -58,8 +58,10 @@ final class RunningNode: Sendable {
         return try Digests(answer: ended.json)
     }
 
-    /// What it has said on standard error so far.
+    /// What the node has said on standard error so far.
     var errors: String { process.errors }
+
+    func send(_ signal: Int32) { process.send(signal) }
 
     func stop() async throws -> Ended {
         process.send(SIGTERM)

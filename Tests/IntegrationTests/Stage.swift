@@ -205,7 +205,7 @@ final class Stage: Sendable {
 /// A node with its connections.
 final class RunningNode: Sendable {
     let node: Node
-    private let buses: [NATSMessageBus]
+    let buses: [NATSMessageBus]
     private let isStopped = Mutex(false)
 
     init(node: Node, buses: [NATSMessageBus]) {
@@ -288,6 +288,8 @@ final class LogWords: Sendable {
     func contain(_ text: String) -> Bool { count(of: text) > 0 }
     func count(of text: String) -> Int { lines.withLock { $0.count { $0.contains(text) } } }
     func forget() { lines.withLock { $0 = [] } }
+
+    func count(_ text: String) -> Int { lines.withLock { lines in lines.count { $0.contains(text) } } }
 
     var handler: any LogHandler { Handler(words: self) }
 

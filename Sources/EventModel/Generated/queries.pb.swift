@@ -618,6 +618,10 @@ package nonisolated struct Lattice_V1_OutcomeAnswer: Sendable {
   /// Registrations that replaced an earlier one, by index.
   package var replaced: [UInt32] = []
 
+  /// node.outcome: what stands behind `<prefix>.events.` in the record's subject, so that who finds an id taken by a stream
+  /// knows by whom.
+  package var subject: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -847,6 +851,12 @@ package nonisolated struct Lattice_V1_NodeStatus: @unchecked Sendable {
   package var directivesFenced: Bool {
     get {_storage._directivesFenced}
     set {_uniqueStorage()._directivesFenced = newValue}
+  }
+
+  /// The newest semantics that this node has; 0: a node before 0.2.0, which has version 1.
+  package var semanticsSupported: UInt32 {
+    get {_storage._semanticsSupported}
+    set {_uniqueStorage()._semanticsSupported = newValue}
   }
 
   /// Services that the eviction guard holds: at most 20, silent for longest first.
@@ -1983,7 +1993,7 @@ nonisolated extension Lattice_V1_MachineDigest: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Lattice_V1_OutcomeAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OutcomeAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}outcome\0\u{1}accepted\0\u{1}refused\0\u{1}reason\0\u{3}first_sequence\0\u{1}consequences\0\u{1}replaced\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}outcome\0\u{1}accepted\0\u{1}refused\0\u{1}reason\0\u{3}first_sequence\0\u{1}consequences\0\u{1}replaced\0\u{2}\u{3}subject\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2000,6 +2010,7 @@ nonisolated extension Lattice_V1_OutcomeAnswer: SwiftProtobuf.Message, SwiftProt
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.firstSequence) }()
       case 8: try { try decoder.decodeRepeatedMessageField(value: &self.consequences) }()
       case 9: try { try decoder.decodeRepeatedUInt32Field(value: &self.replaced) }()
+      case 12: try { try decoder.decodeSingularStringField(value: &self.subject) }()
       default: break
       }
     }
@@ -2033,6 +2044,9 @@ nonisolated extension Lattice_V1_OutcomeAnswer: SwiftProtobuf.Message, SwiftProt
     if !self.replaced.isEmpty {
       try visitor.visitPackedUInt32Field(value: self.replaced, fieldNumber: 9)
     }
+    if !self.subject.isEmpty {
+      try visitor.visitSingularStringField(value: self.subject, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2046,6 +2060,7 @@ nonisolated extension Lattice_V1_OutcomeAnswer: SwiftProtobuf.Message, SwiftProt
     if lhs.firstSequence != rhs.firstSequence {return false}
     if lhs.consequences != rhs.consequences {return false}
     if lhs.replaced != rhs.replaced {return false}
+    if lhs.subject != rhs.subject {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2178,7 +2193,7 @@ nonisolated extension Lattice_V1_GuardedService: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}node_id\0\u{1}version\0\u{1}mode\0\u{3}sync_policy\0\u{3}first_sequence\0\u{3}durable_sequence\0\u{3}log_bytes\0\u{1}segments\0\u{3}checkpoint_sequence\0\u{3}semantics_version\0\u{1}leader\0\u{3}leader_id\0\u{3}leader_epoch\0\u{3}accepted_messages\0\u{3}accepted_events\0\u{3}refused_events\0\u{3}rejected_messages\0\u{3}duplicate_messages\0\u{1}gaps\0\u{3}backward_clock_steps\0\u{3}eviction_suspended\0\u{1}intake\0\u{3}started_at\0\u{3}disk_free_bytes\0\u{3}retention_days_left\0\u{1}machines\0\u{4}\u{d}disk_total_bytes\0\u{3}disk_pressure\0\u{3}anchored_sequence\0\u{3}directives_fenced\0\u{2}\u{7}guards\0\u{3}guarded_services\0\u{1}services\0\u{1}instances\0\u{3}healthy_instances\0\u{3}unhealthy_instances\0\u{3}stale_instances\0\u{3}protected_instances\0\u{1}evictions\0\u{3}recent_evictions\0\u{3}checkpoint_at\0\u{3}intake_lag_ns\0\u{3}outbox_oldest_age_ns\0\u{3}outbox_waiting\0\u{3}unready_reasons\0\u{3}sync_p99_ns\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}node_id\0\u{1}version\0\u{1}mode\0\u{3}sync_policy\0\u{3}first_sequence\0\u{3}durable_sequence\0\u{3}log_bytes\0\u{1}segments\0\u{3}checkpoint_sequence\0\u{3}semantics_version\0\u{1}leader\0\u{3}leader_id\0\u{3}leader_epoch\0\u{3}accepted_messages\0\u{3}accepted_events\0\u{3}refused_events\0\u{3}rejected_messages\0\u{3}duplicate_messages\0\u{1}gaps\0\u{3}backward_clock_steps\0\u{3}eviction_suspended\0\u{1}intake\0\u{3}started_at\0\u{3}disk_free_bytes\0\u{3}retention_days_left\0\u{1}machines\0\u{4}\u{d}disk_total_bytes\0\u{3}disk_pressure\0\u{3}anchored_sequence\0\u{3}directives_fenced\0\u{4}\u{5}semantics_supported\0\u{2}\u{2}guards\0\u{3}guarded_services\0\u{1}services\0\u{1}instances\0\u{3}healthy_instances\0\u{3}unhealthy_instances\0\u{3}stale_instances\0\u{3}protected_instances\0\u{1}evictions\0\u{3}recent_evictions\0\u{3}checkpoint_at\0\u{3}intake_lag_ns\0\u{3}outbox_oldest_age_ns\0\u{3}outbox_waiting\0\u{3}unready_reasons\0\u{3}sync_p99_ns\0")
 
   fileprivate class _StorageClass {
     var _asOf: Lattice_V1_AsOf? = nil
@@ -2212,6 +2227,7 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
     var _diskPressure: String = String()
     var _anchoredSequence: UInt64 = 0
     var _directivesFenced: Bool = false
+    var _semanticsSupported: UInt32 = 0
     var _guards: [Lattice_V1_GuardedService] = []
     var _guardedServices: UInt32 = 0
     var _services: UInt32 = 0
@@ -2269,6 +2285,7 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
       _diskPressure = source._diskPressure
       _anchoredSequence = source._anchoredSequence
       _directivesFenced = source._directivesFenced
+      _semanticsSupported = source._semanticsSupported
       _guards = source._guards
       _guardedServices = source._guardedServices
       _services = source._services
@@ -2334,6 +2351,7 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
         case 41: try { try decoder.decodeSingularStringField(value: &_storage._diskPressure) }()
         case 42: try { try decoder.decodeSingularUInt64Field(value: &_storage._anchoredSequence) }()
         case 43: try { try decoder.decodeSingularBoolField(value: &_storage._directivesFenced) }()
+        case 48: try { try decoder.decodeSingularUInt32Field(value: &_storage._semanticsSupported) }()
         case 50: try { try decoder.decodeRepeatedMessageField(value: &_storage._guards) }()
         case 51: try { try decoder.decodeSingularUInt32Field(value: &_storage._guardedServices) }()
         case 52: try { try decoder.decodeSingularUInt32Field(value: &_storage._services) }()
@@ -2455,6 +2473,9 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
       if _storage._directivesFenced != false {
         try visitor.visitSingularBoolField(value: _storage._directivesFenced, fieldNumber: 43)
       }
+      if _storage._semanticsSupported != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._semanticsSupported, fieldNumber: 48)
+      }
       if !_storage._guards.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._guards, fieldNumber: 50)
       }
@@ -2543,6 +2564,7 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
         if _storage._diskPressure != rhs_storage._diskPressure {return false}
         if _storage._anchoredSequence != rhs_storage._anchoredSequence {return false}
         if _storage._directivesFenced != rhs_storage._directivesFenced {return false}
+        if _storage._semanticsSupported != rhs_storage._semanticsSupported {return false}
         if _storage._guards != rhs_storage._guards {return false}
         if _storage._guardedServices != rhs_storage._guardedServices {return false}
         if _storage._services != rhs_storage._services {return false}
