@@ -75,3 +75,25 @@ final class AuditRecorder: Sendable {
         }
     }
 }
+
+extension Node {
+    /// In core mode the node's own thread records; over a stream everything goes through it.
+    var auditRecorder: AuditRecorder {
+        let (isCore, control, prefix, bus) = (
+            configuration.mode == .core, writer.control, configuration.prefix, environment.answerBus
+        )
+        return AuditRecorder(
+            nodeID: id, configuration: configuration, watch: outbox.gate.audits
+        ) { event, subject, messageID in
+            if isCore {
+                return control.send(.record(.audit(event), subject: subject, messageID: messageID))
+            }
+            let facts = EventCodec.encode(.audit(event))?.facts ?? []
+            // What can not be sent is not recorded: whoever waits for it is told so.
+            try? bus.publish(
+                Message(
+                    subject: "\(prefix).events.\(subject)", headers: [MessageHeader("Nats-Msg-Id", messageID)],
+                    payload: facts))
+        }
+    }
+}

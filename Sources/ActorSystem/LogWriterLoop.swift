@@ -101,6 +101,7 @@ struct LogWriterLoop: ~Copyable {
     private var nextTick = Timestamp.zero
     private var nextFigures = Timestamp.zero
     private var nextAnchor = Timestamp.zero
+    private var rejections = RejectionTally()
     private var isStopping = false
     /// What could not be recorded while the disk was full.
     private var postponed: [WriterCommand] = []
@@ -172,6 +173,7 @@ struct LogWriterLoop: ~Copyable {
         if isDue {
             nextFigures = now + .seconds(1)
             publishFigures()
+            rejections.tell(logger, now: now)
         }
     }
 
@@ -220,6 +222,7 @@ struct LogWriterLoop: ~Copyable {
         if batch.isEmpty { return }
         if !batch.rejections.isEmpty {
             control.count(batch.rejections)
+            rejections.add(batch.rejections)
             voice.reject(batch.rejections, now: now)
         }
         if !batch.records.isEmpty {
@@ -304,14 +307,9 @@ struct LogWriterLoop: ~Copyable {
 
     /// Once a second. Over a stream the level is reported and nothing is refused: replicas hold the same log.
     private mutating func measureDisk() {
-        guard let space = try? log.diskSpace(), pressure.note(usedBasisPoints: space.usedBasisPoints) else { return }
+        guard let space = try? log.diskSpace(), pressure.note(space) else { return }
         stager.pressure = pressure.level
-        logger.warning(
-            "disk pressure",
-            metadata: [
-                "level": "\(pressure.level.name)", "used_basis_points": "\(space.usedBasisPoints)",
-                "free_bytes": "\(space.freeBytes)",
-            ])
+        pressure.level.tell(logger, space, isStream: configuration.mode != .core)
         var figures = control.figures
         figures.pressure = pressure.level
         control.figures = figures

@@ -10,7 +10,7 @@ import Synchronization
 
 /// A running node.
 package final class Node: Sendable {
-    private struct Progress {
+    struct Progress {
         var isReady = false
         var isStopping = false
         /// The writer's thread has ended.
@@ -18,6 +18,9 @@ package final class Node: Sendable {
         var failure: NodeFailure?
         var checkpointSequence = SequenceNumber.origin
         var checkpointedAt = Timestamp.zero
+        /// When it was written, or what it is true for where an earlier run wrote it.
+        var checkpointTime = Timestamp.zero
+        var checkpointsIgnored = 0
         var end: Result<Void, NodeFailure>?
         var waiting: [CheckedContinuation<Result<Void, NodeFailure>, Never>] = []
         var keeper: Task<Void, Never>?
@@ -27,7 +30,9 @@ package final class Node: Sendable {
     package let id: String
     package let reader: LogReader
     package let recovery: RecoveryReport
-    private let environment: NodeEnvironment
+    let environment: NodeEnvironment
+    let serviceFigures = ServiceFigures()
+    private let life: LifeLog
     let writer: WriterThread
     let hosts: MachineHosts
     let sequencer: Sequencer
@@ -38,7 +43,7 @@ package final class Node: Sendable {
     let anchorer: Anchorer?
     /// Over a stream: whether it takes and gives.
     let pulse: StreamPulse?
-    private let progress = Mutex(Progress())
+    let progress = Mutex(Progress())
     private let subscriptions = Mutex<[any MessageSubscription]>([])
     private let responderBox = Mutex<QueryResponder?>(nil)
 
@@ -87,7 +92,9 @@ package final class Node: Sendable {
         hosts = MachineHosts(indexKey: configuration.indexKey, traceParts: configuration.traceParts)
         startedAt = environment.clock.now()
         outbox = Outbox(nodeID: id, configuration, environment)
-        sequencer = Sequencer(hosts: hosts, voice: voice, gate: outbox.gate, leaderID: outbox.leaderID)
+        life = LifeLog(logger: environment.logger)
+        sequencer = Sequencer(
+            hosts: hosts, voice: voice, gate: outbox.gate, life: life, leaderID: outbox.leaderID)
         checkpoints = CheckpointStore(
             directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept,
             olderCount: configuration.olderCheckpoints)
@@ -104,8 +111,12 @@ package final class Node: Sendable {
             for warning in found.warnings {
                 environment.logger.warning("checkpoint ignored", metadata: ["reason": "\(warning)"])
             }
+            progress.withLock { $0.checkpointsIgnored = found.warnings.count }
             if let state = found.state {
-                progress.withLock { $0.checkpointSequence = state.moment.sequence }
+                progress.withLock { progress in
+                    progress.checkpointSequence = state.moment.sequence
+                    progress.checkpointTime = state.moment.recordedAt
+                }
                 await sequencer.restore(state)
             } else if reader.firstRetained > SequenceNumber(1) && last > .origin && configuration.mode == .core {
                 throw EventStoreError(.checkpointDamaged, detail: "the log was trimmed and no checkpoint can be read")
@@ -140,7 +151,10 @@ package final class Node: Sendable {
             let discovery = DiscoveryResponder(
                 micro: MicroProtocol(
                     id: id, version: configuration.version, prefix: configuration.prefix, startedAt: startedAt),
-                bus: environment.answerBus, logger: environment.logger, figures: { responder.figures })
+                bus: environment.answerBus, logger: environment.logger, figures: { responder.figures },
+                status: { [weak self] in
+                    await self?.status() ?? NodeStatus(asOf: AsOf(sequence: .origin, recordedAt: .zero))
+                })
             try subscribe("$SRV.>", queueGroup: nil) { discovery.serve($0) }
         } catch {
             throw NodeFailure(error.code.rawValue, error.message)
@@ -161,6 +175,7 @@ package final class Node: Sendable {
             throw NodeFailure(error.code.rawValue, error.message)
         }
         progress.withLock { $0.isReady = true }
+        tellReady()
     }
 
     private func makeResponder() -> QueryResponder {
@@ -175,26 +190,6 @@ package final class Node: Sendable {
         return QueryResponder(
             prefix: configuration.prefix, bus: environment.answerBus, context: context,
             travellersMaximum: configuration.travellersMaximum, logger: environment.logger)
-    }
-
-    /// In core mode the node's own thread records; over a stream everything goes through it.
-    private var auditRecorder: AuditRecorder {
-        let (isCore, control, prefix, bus) = (
-            configuration.mode == .core, writer.control, configuration.prefix, environment.answerBus
-        )
-        return AuditRecorder(
-            nodeID: id, configuration: configuration, watch: outbox.gate.audits
-        ) { event, subject, messageID in
-            if isCore {
-                return control.send(.record(.audit(event), subject: subject, messageID: messageID))
-            }
-            let facts = EventCodec.encode(.audit(event))?.facts ?? []
-            // What can not be sent is not recorded: whoever waits for it is told so.
-            try? bus.publish(
-                Message(
-                    subject: "\(prefix).events.\(subject)", headers: [MessageHeader("Nats-Msg-Id", messageID)],
-                    payload: facts))
-        }
     }
 
     private func subscribe(
@@ -237,13 +232,13 @@ package final class Node: Sendable {
         var keeper = LeadershipKeeper(
             nodeID: id, prefix: configuration.prefix, tickInterval: configuration.tickInterval,
             lifeMark: outbox.lifeMark)
-        var metrics = NodeMetrics()
+        var watch = await NodeWatch(self, life)
         while !Task.isCancelled {
             let now = environment.clock.now()
             if configuration.mode != .core { await lead(&keeper, now) }
             pulse?.look(appliedSequence)
             await checkpointIfDue(now)
-            metrics.publish(await status(), await sequencer.figures, writer.control.figures, queryFigures)
+            await watch.look(now: now, queryFigures)
             try? await Task.sleep(for: .nanoseconds(configuration.tickInterval.rawValue))
         }
     }
@@ -293,7 +288,9 @@ package final class Node: Sendable {
         progress.withLock { progress in
             progress.checkpointSequence = state.moment.sequence
             progress.checkpointedAt = now
+            progress.checkpointTime = now
         }
+        environment.logger.notice("checkpoint written", metadata: ["sequence": "\(state.moment.sequence)"])
         writer.control.send(.retain(checkpoint: state.moment.sequence))
     }
 
@@ -331,6 +328,7 @@ package final class Node: Sendable {
             defer { progress.isStopping = true }
             return !progress.isStopping
         }
+        if isFirst { environment.logger.notice("stopping") }
         if isFirst { await outbox.close() }
         if isFirst { writer.control.send(.stop) }
         _ = await result()
@@ -372,11 +370,13 @@ package final class Node: Sendable {
         await sequencer.dismissWaiters()
         if let responder = responderBox.withLock({ $0 }) { await responder.drain() }
         keeper?.cancel()
+        life.tellFolded()
         // It may be writing a checkpoint, and a store takes one at a time.
         await keeper?.value
         if progress.withLock({ $0.failure == nil }) { await checkpoint() }
         await anchorer?.finish()
         try? await environment.answerBus.flush(timeout: .seconds(2))
+        environment.logger.notice("stopped", metadata: ["sequence": "\(appliedSequence)"])
         let (waiting, end) = progress.withLock { progress in
             let end = progress.failure.map { Result<Void, NodeFailure>.failure($0) } ?? .success(())
             progress.end = end

@@ -14,6 +14,16 @@ package struct SequencerFigures: Sendable {
     package var duplicateMessages: UInt64 = 0
     package var opaqueMessages: UInt64 = 0
     package var evictions: UInt64 = 0
+    /// The same by service: as many as there may be, the rest under `__other__`.
+    package var evictionsByService: [String: UInt64] = [:]
+
+    mutating func count(_ evicted: [Removal]) {
+        evictions += UInt64(evicted.count)
+        for removal in evicted {
+            let isRoom = evictionsByService[removal.serviceName] != nil || evictionsByService.count < 1_000
+            evictionsByService[isRoom ? removal.serviceName : NodeMetrics.otherServices, default: 0] += 1
+        }
+    }
 }
 
 /// What the first fold knows, without the message ids it remembers: a copy of those would be paid for by the next batch.
@@ -47,6 +57,7 @@ actor Sequencer {
     let hosts: MachineHosts
     private let voice: Voice
     private let gate: OutboxGate
+    private let life: LifeLog
     /// Over a stream: who speaks for a record is its leader, so that each has one; nil: whoever orders.
     private let leaderID: String?
     /// Admission runs ahead of the machines while a batch is with them; this does not.
@@ -54,8 +65,9 @@ actor Sequencer {
     /// The last applied sequence, for whoever must not wait for the actor.
     nonisolated let applied = Atomic<UInt64>(0)
 
-    init(hosts: MachineHosts, voice: Voice, gate: OutboxGate, leaderID: String?) {
+    init(hosts: MachineHosts, voice: Voice, gate: OutboxGate, life: LifeLog, leaderID: String?) {
         self.gate = gate
+        self.life = life
         self.hosts = hosts
         self.voice = voice
         self.leaderID = leaderID
@@ -92,7 +104,7 @@ actor Sequencer {
             if stopReason != nil { break }
         }
         let answers = await hosts.apply(admitted)
-        settle(records, verdicts, answers)
+        settle(records, verdicts, answers, isLive: isLive)
         if isLive { gate.applied(admitted) }
     }
 
@@ -119,7 +131,7 @@ actor Sequencer {
     }
 
     private func settle(
-        _ records: [StagedRecord], _ verdicts: [Judged], _ answers: MachineHosts.Outcomes
+        _ records: [StagedRecord], _ verdicts: [Judged], _ answers: MachineHosts.Outcomes, isLive: Bool
     ) {
         var spoken = Spoken()
         for (index, entry) in verdicts.enumerated() {
@@ -127,7 +139,8 @@ actor Sequencer {
             let outcome = entry.outcome.merged(with: answers.registry[index]).merged(with: answers.mirror[index])
                 .merged(with: answers.tracing[index])
             let answer = outcome.answer(entry.verdict, staged.record)
-            count(answer)
+            // What recovery folds again happened before, and was counted then.
+            if isLive { count(answer) }
             if entry.speaks {
                 if !staged.replyTo.isEmpty { spoken.reply(answer, to: staged.replyTo, asJSON: staged.wantsJSON) }
                 for service in answers.registry[index].changed {
@@ -153,7 +166,9 @@ actor Sequencer {
         }
         figures.acceptedEvents += UInt64(answer.accepted)
         figures.refusedEvents += UInt64(answer.refused.count)
-        figures.evictions += UInt64(answer.consequences.count)
+        if answer.consequences.isEmpty { return }
+        figures.count(answer.consequences)
+        life.evicted(answer.consequences)
     }
 
     // MARK: Questions

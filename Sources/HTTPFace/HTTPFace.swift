@@ -74,7 +74,9 @@ package struct HTTPFace: Sendable {
         }
         let viewers = router.group().add(
             middleware: RoleGate(configuration.access, .viewer) { Self.failure($0.code, $0.message, $0.status) })
-        viewers.get("metrics") { _, _ in Self.text(metrics.text(), type: "text/plain; version=0.0.4; charset=utf-8") }
+        viewers.get("metrics") { _, _ in
+            Self.text(metrics.textWithProcess(), type: "text/plain; version=0.0.4; charset=utf-8")
+        }
         viewers.get("sd/prometheus") { _, _ in await discovery() }
         router.post("v1/queries/:machine/:query") { request, context in
             try await query(request, context) { try await body(request) }

@@ -104,6 +104,9 @@ struct GatewayCommand: AsyncParsableCommand {
         completion: .list(Logger.Level.allCases.map(\.rawValue)))
     var logLevel: String = "notice"
 
+    @Option(help: LogFormat.help)
+    var logFormat = LogFormat.text
+
     @Flag(help: "End with status 3 where NATS can not be reached at the start, instead of waiting for it.")
     var noWait = false
 
@@ -131,12 +134,7 @@ struct GatewayCommand: AsyncParsableCommand {
     func run() async throws {
         let file = try RouteFile.read(config)
         if check { return Terminal.say("\(config): \(file.routes.count) routes, no mistake") }
-        let level = Logger.Level(rawValue: logLevel) ?? .notice
-        LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = level
-            return handler
-        }
+        logFormat.bootstrap(level: Logger.Level(rawValue: logLevel) ?? .notice)
         try await GatewayRun(self).run(file)
     }
 

@@ -84,7 +84,7 @@ struct GatewayRun {
         let (logger, metrics) = (logger, metrics)
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .error)
-        let face = AdminFace(gateway, mesh: mesh) { metrics.text() }
+        let face = AdminFace(gateway, mesh: mesh) { metrics.textWithProcess() }
         let bounds = ListenerBounds(hosts: command.adminHost, openFilesMaximum: OpenFiles.raiseLimit())
         return Task {
             do {

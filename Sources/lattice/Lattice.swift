@@ -33,7 +33,8 @@ struct Lattice: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            Serve.self, GatewayCommand.self, Publish.self, Query.self, TraceCommand.self, ServicesCommand.self,
+            Serve.self, GatewayCommand.self, Publish.self, Query.self, StatusCommand.self, TraceCommand.self,
+            ServicesCommand.self,
             DependenciesCommand.self,
             ImportCommand.self, MirrorCommand.self, Erase.self, Tail.self, Replay.self, At.self, Bisect.self, Diff.self,
             Step.self, Explain.self, WhatIf.self, Verify.self,

@@ -67,6 +67,7 @@ struct PublishedOutcome: Decodable {
         let place = sequence.map { " at sequence \($0)" } ?? ""
         let why = reason.map { ": \(Terminal.escaped($0))" } ?? ""
         Terminal.say("\(outcome)\(place)\(why)")
+        if let advice = reason.flatMap(RefusalAdvice.of) { Terminal.say("  \(advice)") }
     }
 }
 

@@ -51,6 +51,9 @@ struct Serve: AsyncParsableCommand {
         completion: .list(Logger.Level.allCases.map(\.rawValue)))
     var logLevel: String = "notice"
 
+    @Option(help: LogFormat.help)
+    var logFormat = LogFormat.text
+
     @Flag(help: "Print every setting as JSON and end.")
     var printConfig = false
 
@@ -75,12 +78,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         if printConfig { return Terminal.say(JSONText.encode(ServeSettings(self), isPretty: true)) }
-        let level = Logger.Level(rawValue: logLevel) ?? .notice
-        LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = level
-            return handler
-        }
+        logFormat.bootstrap(level: Logger.Level(rawValue: logLevel) ?? .notice)
         try await ServeRun(self).run()
     }
 }
@@ -160,9 +158,10 @@ struct DurabilityOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Percent of the disk in use at which captures, then spans, then all but registry and policy are refused "
-                + "(core mode; over a stream only reported); none: never.", valueName: "a,b,c"))
-    var diskPressure: DiskPressureArgument = DiskPressureArgument(argument: "80,90,97")!
+            "When captures, then spans, then all but registry and policy are refused: percent of the disk in use, and "
+                + "less room than that (without :ROOM the percentage alone). Core mode; over a stream only reported. "
+                + "none: never.", valueName: "percent[:room],…"))
+    var diskPressure: DiskPressureArgument = DiskPressureArgument(argument: "80:20GiB,90:10GiB,97:3GiB")!
 
     func validate() throws {
         if checkpointRecords == 0 { throw ValidationError("--checkpoint-records is at least 1") }

@@ -31,6 +31,12 @@ struct ServeRun {
     func run() async throws {
         MetricsSystem.bootstrap(metrics)
         let directory = configuration.directory
+        logger.notice(
+            "starting",
+            metadata: [
+                "version": "\(Lattice.version)", "mode": "\(configuration.mode.name)", "data": "\(directory)",
+                "prefix": "\(configuration.prefix)",
+            ])
         let (access, guarding) = (try ListenerAccess(serve, logger: logger), try serve.receivers.guarding())
         let tls = try serve.http.tls()
         let anchorKey = try serve.anchors.key(outside: directory)

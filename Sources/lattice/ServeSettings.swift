@@ -28,6 +28,7 @@ struct ServeSettings: Encodable, Sendable {
     var inboxPrefix: String
     var insecure: Bool
     var jaeger: String
+    var logFormat: String
     var logLevel: String
     var mode: String
     var nats: [String]
@@ -78,6 +79,7 @@ struct ServeSettings: Encodable, Sendable {
         case httpTokenFile = "http_token_file"
         case httpTokensFile = "http_tokens_file"
         case inboxPrefix = "inbox_prefix"
+        case logFormat = "log_format"
         case logLevel = "log_level"
         case natsPort = "nats_port"
         case noWait = "no_wait"
@@ -129,6 +131,7 @@ struct ServeSettings: Encodable, Sendable {
         inboxPrefix = serve.connection.inboxPrefix
         insecure = serve.http.insecure
         jaeger = serve.receivers.listeners[3].text
+        logFormat = serve.logFormat.rawValue
         logLevel = serve.logLevel
         mode = node.mode.name
         nats = serve.connection.servers

@@ -51,7 +51,8 @@ private struct ImportRights {
         // TLS, tokens, roles and bounds of every listener.
         "Listeners": ImportRights(
             everywhere: [
-                "EventModel", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOHTTPTypes", "NIOCore", "NIOSSL",
+                "EventModel", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOHTTPTypes",
+                "NIOCore", "NIOSSL",
                 "Logging", "ServiceLifecycle", "Synchronization",
             ]),
         // What sends spans: the translation knows no network, the faces know no machine and no log.
