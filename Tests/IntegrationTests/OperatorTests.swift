@@ -5,6 +5,7 @@ import EventModel
 import EventStore
 import Foundation
 import Messaging
+import NATSMessaging
 import Testing
 
 extension `A node` {
@@ -23,7 +24,7 @@ extension `A node` {
         ) async throws {
             for _ in 0..<steps {
                 clock.advance(.seconds(4))
-                if !living.isEmpty { try await client.tell(.heartbeat, "s", Client.heartbeats("s", living)) }
+                if !living.isEmpty { _ = try await client.tell(.heartbeat, "s", Client.heartbeats("s", living)) }
                 try await node.waitUntilApplied(node.node.appliedSequence.rawValue + 1)
             }
         }
@@ -59,7 +60,7 @@ extension `A node` {
                 let node = try await stage.node(clock: clock, Self.settings)
                 let client = try await stage.client()
                 try await client.register("s", Self.ids(40))
-                try await client.tell(.guardReleased, "me", #"{"service_name":"s","reason":"scaled in"}"#)
+                _ = try await client.tell(.guardReleased, "me", #"{"service_name":"s","reason":"scaled in"}"#)
                 try await Self.pass(10, clock, node, client, ["i00"])
                 let isOver = try await eventually {
                     try await Self.pass(1, clock, node, client, ["i00"])
@@ -83,7 +84,7 @@ extension `A node` {
                 let client = try await stage.client()
                 try await client.register("s", Self.ids(6))
                 try await client.register("t", ["only"])
-                try await client.tell(.guardReleased, "me", #"{"service_name":"s","reason":"scaled in"}"#)
+                _ = try await client.tell(.guardReleased, "me", #"{"service_name":"s","reason":"scaled in"}"#)
                 try await Self.pass(12, clock, first, client, ["i00"])
                 let hasEvicted = try await eventually { try await client.status()["evictions"].number == 5 }
                 try #require(hasEvicted)
