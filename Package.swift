@@ -90,8 +90,8 @@ let package = Package(
         .target(
             name: "Listeners",
             dependencies: [
-                hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, nioCore, httpTypes,
-                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                "EventModel", hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, nioCore, httpTypes, logging,
+                lifecycle, .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
             ],
             swiftSettings: strict),
         .target(
@@ -115,7 +115,8 @@ let package = Package(
         .target(
             name: "Dispatcher",
             dependencies: [
-                "EventModel", "MeshRules", httpClient, nioCore, .product(name: "NIOHTTP1", package: "swift-nio"),
+                "EventModel", "MeshRules", nioCore, nioPosix, nioHTTP1,
+                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
             ], swiftSettings: strict),
         // The SDK: a mesh from inside a service, or from a gateway.
@@ -129,9 +130,11 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "EventModel", "MeshRules", "Messaging", "LatticeClient", logging, metrics, lifecycle, nioCore, nioPosix,
-                nioHTTP1, nioSSL,
+                "EventModel", "MeshRules", "Messaging", "LatticeClient", "Listeners", logging, metrics, lifecycle,
+                nioCore,
+                nioPosix, nioHTTP1, nioSSL,
                 .product(name: "NIOTLS", package: "swift-nio"), .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 httpTypes, hummingbird,
             ], swiftSettings: strict),
         // Faces for what reads spans: Jaeger's query API.
@@ -175,7 +178,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
         .testTarget(
-            name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel", "MeshRules"], swiftSettings: strict),
+            name: "DispatcherTests",
+            dependencies: ["Dispatcher", "EventModel", "MeshRules", "TestFixtures", nioCore, nioPosix],
+            swiftSettings: strict),
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
         .testTarget(
@@ -196,6 +201,7 @@ let package = Package(
             dependencies: [
                 "Gateway", "LatticeClient", "MeshRules", "EventModel", "ActorSystem", "EventStore", "Dispatcher",
                 "Messaging", "NATSMessaging", "TestFixtures", logging, nioCore, nioPosix, nioHTTP1, nioSSL,
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
             ], swiftSettings: strict),
         .testTarget(
             name: "KillTests", dependencies: ["TestFixtures"], exclude: ["publisher.py", "slow_shadow.py"],
@@ -203,16 +209,17 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "lattice", "HTTPFace", "NATSMessaging", "TestFixtures", "EventModel",
+                "lattice", "HTTPFace", "Listeners", "NATSMessaging", "TestFixtures", "EventModel",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
-            exclude: ["export.py"], swiftSettings: strict),
+            exclude: ["export.py", "zipkin_export.py"], swiftSettings: strict),
         .testTarget(
             name: "LatticeClientTests",
             dependencies: [
                 "LatticeClient", "ActorSystem", "NATSMessaging", "Messaging", "EventModel", "EventStore", "MeshRules",
                 "TestFixtures", logging, lifecycle, tracing, instrumentation,
             ], swiftSettings: strict),
-        .testTarget(name: "TidyTests", swiftSettings: strict),
+        .testTarget(
+            name: "TidyTests", dependencies: ["TestFixtures"], exclude: ["AsyncTuple"], swiftSettings: strict),
     ]
 )

@@ -3,6 +3,7 @@
 import EventModel
 import NIOCore
 import NIOHTTP1
+import NIOHTTP2
 
 /// Reads requests, begins exchanges, writes answers, and holds back what is too fast.
 final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched, RemovableChannelHandler {
@@ -12,8 +13,9 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
 
     var watchIndex = -1
     let isTLS: Bool
-    let isHTTP2: Bool
     private let loop: LoopContext
+    /// The stream of HTTP/2 that it is the end of; nil: a connection of HTTP/1.
+    private let stream: StreamCodec?
     private var context: ChannelHandlerContext?
     private var exchange: Exchange?
     /// Parts of requests that came before the answer to the one before them (pipelining).
@@ -27,6 +29,15 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
     private var isDraining = false
     private(set) var isTunnel = false
     private var isRequestOpen = false
+    /// The request that is answered is a HEAD: there is no body, whoever answers.
+    private var isHead = false
+    /// Its end makes the decoder deaf, unless another one takes its place.
+    private var asksUpgrade = false
+    /// The answer is out and the client still has something to say, which is read and thrown away for a while: a connection
+    /// that is closed with bytes unread takes the answer away from the client.
+    private var lingerEnds: NIODeadline?
+    private var isRefused = false
+    private static let lingerTime = TimeAmount.seconds(2)
     private var hasUnflushed = false
     private(set) var isAnswerWritable = true
     private var lastActivity = NIODeadline.now()
@@ -37,12 +48,14 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
     private var lastEnd: EventLoopFuture<Void>?
     private(set) var remoteAddress = ""
 
-    init(_ loop: LoopContext, isHTTP2: Bool, isTLS: Bool) {
+    init(_ loop: LoopContext, stream: StreamCodec?, isTLS: Bool) {
         self.loop = loop
-        self.isHTTP2 = isHTTP2
+        self.stream = stream
         self.isTLS = isTLS
-        headBegan = isHTTP2 ? nil : lastActivity
+        headBegan = stream == nil ? lastActivity : nil
     }
+
+    var isHTTP2: Bool { stream != nil }
 
     var closesAfterAnswer: Bool { !isHTTP2 && (!keepsAlive || isDraining) }
 
@@ -52,7 +65,9 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
         self.context = context
         let channel = isHTTP2 ? context.channel.parent : context.channel
         remoteAddress = channel?.remoteAddress?.ipAddress ?? "unknown"
-        guard loop.admit(self) else {
+        if let stream {
+            stream.connection.streamBegan()
+        } else if !loop.join(self) {
             context.close(promise: nil)
             return
         }
@@ -67,8 +82,9 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
     }
 
     private func gone() {
+        guard context != nil else { return }
         loop.unwatch(self)
-        loop.left(self)
+        if let stream { stream.connection.streamEnded() } else { loop.left(self) }
         let exchange = exchange
         self.exchange = nil
         exchange?.cancel()
@@ -78,14 +94,28 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if isTunnel { return context.fireErrorCaught(error) }
-        if error is HTTPParserError, exchange == nil {
-            let isOverflow = (error as? HTTPParserError) == .headerOverflow
-            refuse(
-                isOverflow
-                    ? Refusal(.requestHeaderFieldsTooLarge, "header_too_large") : Refusal(.badRequest, "not_http"))
-        } else {
-            context.close(promise: nil)
+        switch error {
+        case let refusal as Refusal:
+            isHead = stream?.isRefusedHead ?? false
+            refuse(refusal)
+        case _ where stream == nil && isDeaf: break
+        case let error as HTTPParserError: notHTTP(error)
+        default: context.close(promise: nil)
         }
+    }
+
+    /// From here on nothing of the connection can be read.
+    private func notHTTP(_ error: HTTPParserError) {
+        if let exchange {
+            if isRequestOpen { return exchange.fail(.badRequest, "not_http") }
+            // Behind a request that is still answered.
+            (keepsAlive, isDeaf) = (false, true)
+            return
+        }
+        isHead = false
+        refuse(
+            error == .headerOverflow
+                ? Refusal(.requestHeaderFieldsTooLarge, "header_too_large") : Refusal(.badRequest, "not_http"))
     }
 
     func drain() {
@@ -105,7 +135,12 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
         if isTunnel || mayRead { context.read() } else { isReadHeld = true }
     }
 
-    private var mayRead: Bool { !isDeaf && ahead.isEmpty && (wantsBody || !isRequestOpen) }
+    private var mayRead: Bool {
+        if lingerEnds != nil { return true }
+        if isDeaf || !ahead.isEmpty { return false }
+        // Behind a request for another protocol bytes would gather in the decoder, until it is known whose they are.
+        return isRequestOpen ? wantsBody : exchange == nil || !asksUpgrade
+    }
 
     private func readAgain() {
         guard isReadHeld, mayRead, let context else { return }
@@ -143,15 +178,24 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
         case .end:
             isRequestOpen = false
             exchange?.requestEnded()
-            if exchange == nil { readAgain() }
+            guard exchange == nil else { return }
+            renewDecoderIfAsked()
+            readAgain()
         }
+    }
+
+    private func renewDecoderIfAsked() {
+        guard asksUpgrade, !isDeaf, let context else { return }
+        asksUpgrade = false
+        ClientPipeline.renewDecoder(context.channel, loop)
     }
 
     private func begin(_ head: HTTPRequestHead) {
         let now = NIODeadline.now()
         let judged: JudgedHead
+        isHead = head.method == .HEAD
         do throws(Refusal) {
-            judged = try RequestJudge.judge(head, isHTTP2: isHTTP2)
+            judged = try RequestJudge.judge(head)
             if let length = judged.contentLength, length > loop.shared.settings.limits.bodyBytes {
                 throw Refusal(.payloadTooLarge, "body_too_large")
             }
@@ -159,11 +203,12 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
             return refuse(error)
         }
         keepsAlive = judged.isKeptAlive
+        asksUpgrade = judged.asksUpgrade && !isHTTP2
         guard let route = loop.route(host: judged.host, path: judged.target) else {
             return answerAlone(.notFound, "no_route", judged)
         }
         guard loop.admitRequest() else { return answerAlone(.serviceUnavailable, "overloaded", judged, retryAfter: 1) }
-        if judged.expectsContinue, judged.hasBody || isHTTP2 {
+        if judged.expectsContinue, judged.hasBody, head.version != .http1_0 {
             send(HTTPResponseHead(version: .http1_1, status: .continue))
             flushAnswer()
         }
@@ -208,8 +253,9 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
         exchange = nil
         lastActivity = .now()
         if isCut || closesAfterAnswer {
-            return close()
+            return close(isCut: isCut)
         }
+        if !isRequestOpen { renewDecoderIfAsked() }
         takeAhead()
         readAgain()
     }
@@ -226,6 +272,7 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
     private func refuse(_ refusal: Refusal) {
         loop.shared.figures.refused(refusal.reason)
         keepsAlive = false
+        isRefused = true
         ahead.removeAll()
         sendAlone(refusal.status, refusal.reason)
         close()
@@ -242,7 +289,8 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
     }
 
     private func sendAlone(_ status: HTTPResponseStatus, _ reason: String, retryAfter: Int? = nil) {
-        let (head, body) = OwnAnswer.make(status, reason, retryAfter: retryAfter, closes: closesAfterAnswer)
+        let (head, body) = OwnAnswer.make(
+            status, reason, retryAfter: retryAfter, closes: closesAfterAnswer, isHead: isHead)
         send(head)
         if let body { send(body) }
         sendEnd(nil)
@@ -251,15 +299,35 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
 
     /// Closes when the last answer has left: what a slow client has not taken yet would be lost with the connection. One
     /// that takes nothing any more is closed by ``look(at:)``. Nothing is begun meanwhile.
-    private func close() {
+    ///
+    /// - Parameter isCut: an answer was begun and can not be ended, or the rest of the request is not wanted.
+    private func close(isCut: Bool = false) {
         isDeaf = true
         flushAnswer()
+        if isCut, lastEnd == nil, let stream { return stream.reset(.internalError) }
         guard let lastEnd else { return closeNow() }
         let handler = NIOLoopBound(self, eventLoop: lastEnd.eventLoop)
         lastEnd.whenComplete { _ in handler.value.closeNow() }
     }
 
-    private func closeNow() { context?.close(promise: nil) }
+    private func closeNow() {
+        guard let context else { return }
+        if let stream {
+            // A stream of which both sides have said all is over.
+            if stream.isRequestComplete { return }
+        } else if lastEnd == nil || !isRefused && !isRequestOpen {
+            return context.close(promise: nil)
+        } else {
+            context.close(mode: .output, promise: nil)
+        }
+        lingerEnds = .now() + Self.lingerTime
+        readAgain()
+    }
+
+    /// What the client sends now nobody wants (RFC 9113, 8.1: no error).
+    private func endLingering() {
+        if let stream { stream.reset(.noError) } else { context?.close(promise: nil) }
+    }
 
     // MARK: Tunnels
 
@@ -282,6 +350,10 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
     func look(at now: NIODeadline) {
         if isTunnel { return }
         let limits = loop.shared.settings.limits
+        if let lingerEnds {
+            if now > lingerEnds { endLingering() }
+            return
+        }
         if let stalledSince, now > stalledSince + .nanoseconds(limits.idleTimeout.rawValue) {
             context?.close(promise: nil)
             return
@@ -296,7 +368,8 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
             if now > headBegan + .nanoseconds(limits.headTimeout.rawValue) {
                 refuse(Refusal(.requestTimeout, "head_too_slow"))
             }
-        } else if !isHTTP2, now > lastActivity + .nanoseconds(limits.idleTimeout.rawValue) {
+        } else if now > lastActivity + .nanoseconds(limits.idleTimeout.rawValue) {
+            // Between requests; or, of a stream, with an answer that the client does not take.
             context?.close(promise: nil)
         }
     }

@@ -5,26 +5,6 @@ import LatticeClient
 import NIOCore
 import NIOHTTP1
 
-/// Where an exchange's answer goes. It lives on the same event loop.
-protocol ExchangeClient: AnyObject {
-    func send(_ head: HTTPResponseHead)
-    func send(_ bytes: ByteBuffer)
-    func sendEnd(_ trailers: HTTPHeaders?)
-    func flushAnswer()
-    /// Whether more of the request is wanted now.
-    func wantRequestBody(_ isWanted: Bool)
-    /// The exchange is over. `isCut`: the answer was begun and can not be ended.
-    func exchangeEnded(isCut: Bool)
-    func switchProtocols(_ head: HTTPResponseHead, to connection: UpstreamConnection)
-    var isAnswerWritable: Bool { get }
-    /// The client's address without a port.
-    var remoteAddress: String { get }
-    var isTLS: Bool { get }
-    var isHTTP2: Bool { get }
-    /// Whether the connection ends with this answer.
-    var closesAfterAnswer: Bool { get }
-}
-
 /// The course of one request.
 final class Exchange: AnswerReceiver, ConnectionTaker {
     let loop: LoopContext
@@ -41,7 +21,7 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
     private var connection: UpstreamConnection?
     private var isConnecting = false
     private var attemptEnds: NIODeadline
-    private let answerDue: NIODeadline
+    private var answerDue: NIODeadline
     private var lastProgress: NIODeadline
     private var hasReplayed = false
 
@@ -50,13 +30,15 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
     private var keptBytes = 0
     private var isReplayable = true
     private var bodyBytes = 0
-    private var isRequestComplete = false
+    private var isRequestComplete: Bool
     private var isRequestSent = false
     private var hasAnswerBegun = false
     /// A 101 whose end has not been read yet; behind it bytes are no HTTP.
     private var switching: HTTPResponseHead?
     private var isOver = false
     private var isAnswerChunked = false
+    /// The answer has neither length nor chunks: it is whole where the connection ends well.
+    private var isFramedByEnd = false
 
     init(
         _ loop: LoopContext, _ route: Route, _ request: HTTPRequestHead, _ judged: JudgedHead,
@@ -73,10 +55,8 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         lastProgress = now
         answerDue = now + .nanoseconds(route.rule.policy.timeout.rawValue)
         attemptEnds = answerDue
+        isRequestComplete = !judged.hasBody
     }
-
-    /// More of the request is to come.
-    var isBodyOpen: Bool { !isRequestComplete }
 
     // MARK: Attempts
 
@@ -137,7 +117,10 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
     /// - Parameter isSafe: nothing of the request has reached the instance.
     private func attemptFailed(_ status: HTTPResponseStatus, _ reason: String, isSafe: Bool, isStale: Bool = false) {
         let now = NIODeadline.now()
-        if let target { loop.shared.outliers.failed(target, in: route.cluster, because: reason, at: now) }
+        // Only what the instance did is its failure: not what happened while the client had still to say something, and not
+        // the end of a connection that was idle.
+        let isItsFailure = isSafe || (isRequestSent && (!isStale || hasReplayed))
+        if let target, isItsFailure { loop.shared.outliers.failed(target, in: route.cluster, because: reason, at: now) }
         leaveTarget(.failed(reason), at: now)
         guard now < answerDue, let next = retryTarget(isSafe: isSafe, isStale: isStale) else {
             return fail(status, reason)
@@ -188,6 +171,10 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         guard !isOver else { return }
         bodyBytes += bytes.readableBytes
         lastProgress = .now()
+        // Whoever counted for us: more than was said must never reach the instance, where it would be another request.
+        guard judged.isChunked || bodyBytes <= judged.contentLength ?? 0 else {
+            return fail(.badRequest, "content_length")
+        }
         guard bodyBytes <= loop.shared.settings.limits.bodyBytes else {
             return fail(.payloadTooLarge, "body_too_large")
         }
@@ -205,9 +192,18 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         if !connection.isWritable { client.wantRequestBody(false) }
     }
 
+    /// The client has said all. What had no body was complete at its head.
     func requestEnded() {
+        guard !isRequestComplete else { return }
+        guard judged.isChunked || bodyBytes == judged.contentLength ?? 0 else {
+            return fail(.badRequest, "content_length")
+        }
         isRequestComplete = true
-        guard !isOver, connection != nil else { return }
+        guard !isOver else { return }
+        let (now, policy) = (NIODeadline.now(), route.rule.policy)
+        answerDue = now + .nanoseconds(policy.timeout.rawValue)
+        attemptEnds = min(answerDue, now + .nanoseconds(policy.attemptTimeout.rawValue))
+        guard connection != nil else { return }
         sendRequestEnd()
         connection?.flush()
     }
@@ -233,6 +229,10 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
             switching = head
             return
         }
+        guard head.status.code >= 200, AnswerFraming.isKnown(head.headers) else {
+            dropConnection()
+            return attemptFailed(.badGateway, "bad_answer", isSafe: false)
+        }
         let isGatewayError = [502, 503, 504].contains(head.status.code)
         if let target {
             if isGatewayError {
@@ -252,6 +252,7 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         record.answerBegan(head, at: lastProgress)
         let hasBody = request.method != .HEAD && head.status.mayHaveResponseBody
         isAnswerChunked = hasBody && !head.headers.contains(name: "content-length")
+        isFramedByEnd = isAnswerChunked && !head.headers.contains(name: "transfer-encoding")
         let isChunkedForClient = isAnswerChunked && request.version == .http1_1
         var forwarded = HTTPResponseHead(version: .http1_1, status: head.status)
         forwarded.headers = ResponseFields.forwarded(
@@ -272,7 +273,9 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
     func answerEnded(_ trailers: HTTPHeaders?) {
         if let switching { return switchProtocols(switching) }
         guard hasAnswerBegun, !isOver else { return }
-        client.sendEnd(trailers)
+        // Of a connection that broke, or whose other side was still being written to, the end says nothing.
+        if isFramedByEnd, !isRequestSent || connection?.isBroken ?? true { return upstreamLost() }
+        client.sendEnd(ResponseFields.trailers(trailers))
         finish(isCut: false)
     }
 
@@ -286,7 +289,10 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
         if isWritable { connection?.resumeReading() } else { connection?.pauseReading() }
     }
 
-    func upstreamWritabilityChanged(_ isWritable: Bool) { client.wantRequestBody(isWritable) }
+    func upstreamWritabilityChanged(_ isWritable: Bool) {
+        lastProgress = .now()
+        client.wantRequestBody(isWritable)
+    }
 
     func upstreamLost() {
         guard !isOver, let connection else { return }
@@ -302,6 +308,7 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
 
     private func switchProtocols(_ head: HTTPResponseHead) {
         guard let connection, judged.upgrade != nil else {
+            dropConnection()
             return attemptFailed(.badGateway, "unasked_upgrade", isSafe: false)
         }
         self.connection = nil
@@ -367,9 +374,14 @@ final class Exchange: AnswerReceiver, ConnectionTaker {
             if now > lastProgress + .nanoseconds(route.rule.policy.idleTimeout.rawValue) {
                 fail(.gatewayTimeout, "answer_stalled")
             }
+        } else if !isRequestComplete {
+            // A slow client is the client handler's; this is an instance that does not read.
+            if now > lastProgress + .nanoseconds(route.rule.policy.idleTimeout.rawValue) {
+                fail(.gatewayTimeout, "request_stalled")
+            }
         } else if now > answerDue {
             fail(.gatewayTimeout, "timeout")
-        } else if now > attemptEnds, isRequestComplete {
+        } else if now > attemptEnds {
             connection?.close()
             connection = nil
             isConnecting = false

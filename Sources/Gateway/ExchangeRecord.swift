@@ -60,17 +60,19 @@ struct ExchangeRecord {
         attempts[attempts.count - 1].outcome = outcome
     }
 
-    /// The request's head as the instance gets it.
+    /// The request's head as the instance gets it. How its body is framed follows from the client's head alone, never from
+    /// what has been read of the body by now (RFC 9112, 6.3).
     func upstreamHead(_ exchange: Exchange) -> HTTPRequestHead {
         let (judged, rule) = (exchange.judged, exchange.route.rule)
         let client = exchange.client
         var fields: [(String, String)] = []
         fields.reserveCapacity(judged.fields.count + 12)
-        fields.append(("host", rule.hostRewrite.isEmpty ? judged.authority : rule.hostRewrite))
+        let host = judged.authority.isEmpty ? rule.service : judged.authority
+        fields.append(("host", rule.hostRewrite.isEmpty ? host : rule.hostRewrite))
         fields += judged.fields
         if let length = judged.contentLength {
             fields.append(("content-length", String(length)))
-        } else if judged.isChunked || exchange.isBodyOpen {
+        } else if judged.isChunked {
             fields.append(("transfer-encoding", "chunked"))
         }
         if let upgrade = judged.upgrade { fields += [("connection", "upgrade"), ("upgrade", upgrade)] }
@@ -79,7 +81,7 @@ struct ExchangeRecord {
         let address = client.remoteAddress
         fields.append(("x-forwarded-for", judged.forwardedFor.map { "\($0), \(address)" } ?? address))
         fields.append(("x-forwarded-proto", client.isTLS ? "https" : "http"))
-        fields.append(("x-forwarded-host", judged.authority))
+        if !judged.authority.isEmpty { fields.append(("x-forwarded-host", judged.authority)) }
         fields.append(("x-request-id", requestID))
         if let span = attempts.last?.span { trace.add(to: &fields, attempt: span) }
         return HTTPRequestHead(
@@ -142,7 +144,7 @@ struct ExchangeRecord {
     private var spanStatus: SpanStatus {
         switch failure {
         case "client_gone": .cancelled
-        case "timeout", "attempt_timeout", "connect_timeout", "answer_stalled": .timeout
+        case "timeout", "attempt_timeout", "connect_timeout", "answer_stalled", "request_stalled": .timeout
         default: status >= 500 || failure != nil ? .error : .ok
         }
     }

@@ -27,7 +27,7 @@ package final class Gateway: Sendable {
             configuration.applicationProtocols = ["h2", "http/1.1"]
             tls = try NIOSSLContext(configuration: configuration)
         }
-        let shared = GatewayShared(settings, sinks, outliers: outliers, rules: routes, now: now)
+        let shared = GatewayShared(settings, sinks, outliers: outliers, rules: routes, now: now, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threadCount)
         var loops: [ObjectIdentifier: NIOLoopBound<LoopContext>] = [:]
         for loop in group.makeIterator() {
@@ -48,6 +48,7 @@ package final class Gateway: Sendable {
                 .serverChannelOption(.backlog, value: 1_024)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .childChannelOption(.socketOption(.so_keepalive), value: 1)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         guard let loop = known[ObjectIdentifier(channel.eventLoop)] else { return }
@@ -89,10 +90,11 @@ package final class Gateway: Sendable {
         }
         let end = ContinuousClock.now.advanced(by: patience)
         while ContinuousClock.now < end, await connectionCount > 0 { try? await Task.sleep(for: .milliseconds(20)) }
+        shared.withdrawEjections()
         try? await group.shutdownGracefully()
     }
 
-    /// Connections and streams of clients.
+    /// Connections of clients.
     package var connectionCount: Int {
         get async {
             var count = 0

@@ -10,8 +10,10 @@ import NIOTLS
 
 /// Makes the pipelines of clients.
 enum ClientPipeline {
-    /// The first handlers of a new connection.
+    /// The first handlers of a new connection. Beyond the bound it is closed without a word.
     static func configure(_ channel: any Channel, _ loop: LoopContext, tls: NIOSSLContext?) throws {
+        guard loop.admitConnection() else { return channel.close(promise: nil) }
+        channel.closeFuture.assumeIsolated().whenComplete { _ in loop.connectionEnded() }
         let pipeline = channel.pipeline.syncOperations
         if let tls {
             try pipeline.addHandler(NIOSSLServerHandler(context: tls))
@@ -23,48 +25,91 @@ enum ClientPipeline {
 
     static func addHTTP1(_ channel: any Channel, _ loop: LoopContext, isTLS: Bool) throws {
         let pipeline = channel.pipeline.syncOperations
-        let client = ClientHandler(loop, isHTTP2: false, isTLS: isTLS)
-        var limits = NIOHTTPDecoderLimitConfiguration()
-        limits.maxHeaderListSize = loop.shared.settings.limits.headerBytes
-        limits.maxHeaderFieldSize = loop.shared.settings.limits.headerBytes
-        limits.maxHeaderFieldCount = loop.shared.settings.limits.headerCount
+        let client = ClientHandler(loop, stream: nil, isTLS: isTLS)
         var encoder = HTTPResponseEncoder.Configuration()
         encoder.automaticallySetFramingHeaders = false
         try pipeline.addHandler(ByteWatch(client))
         try pipeline.addHandler(HTTPResponseEncoder(configuration: encoder), name: Tunnel.serverEncoderName)
-        try pipeline.addHandler(
-            ByteToMessageHandler(
-                HTTPRequestDecoder(
-                    leftOverBytesStrategy: .forwardBytes, informationalResponseStrategy: .drop,
-                    limitConfiguration: limits)), name: Tunnel.serverDecoderName)
+        try pipeline.addHandler(decoder(loop), name: Tunnel.serverDecoderName)
         try pipeline.addHandler(client)
     }
 
+    private static func decoder(_ loop: LoopContext) -> ByteToMessageHandler<HTTPRequestDecoder> {
+        var limits = NIOHTTPDecoderLimitConfiguration()
+        limits.maxHeaderListSize = loop.shared.settings.limits.headerBytes
+        limits.maxHeaderFieldSize = loop.shared.settings.limits.headerBytes
+        limits.maxHeaderFieldCount = loop.shared.settings.limits.headerCount
+        return ByteToMessageHandler(
+            HTTPRequestDecoder(
+                leftOverBytesStrategy: .forwardBytes, informationalResponseStrategy: .drop, limitConfiguration: limits))
+    }
+
+    /// Behind a request that asks for another protocol the decoder reads nothing more: it waits for the switch. Where there
+    /// is none another decoder takes its place, and what has come meanwhile (RFC 9110, 7.8).
+    static func renewDecoder(_ channel: any Channel, _ loop: LoopContext) {
+        let pipeline = channel.pipeline.syncOperations
+        guard let old = try? pipeline.context(name: Tunnel.serverDecoderName) else { return }
+        do {
+            try pipeline.addHandler(decoder(loop), name: Tunnel.serverDecoderName, position: .after(old.handler))
+            pipeline.removeHandler(context: old, promise: nil)
+        } catch {
+            channel.close(promise: nil)
+        }
+    }
+
     static func addHTTP2(_ channel: any Channel, _ loop: LoopContext, isTLS: Bool) throws {
-        var connection = NIOHTTP2Handler.ConnectionConfiguration()
-        connection.initialSettings = [
+        let gate = HTTP2Gate()
+        let connection = HTTP2Connection(loop, gate, isTLS: isTLS)
+        // Of a head up to this the bounds of one request are judged, and it is answered; beyond it the connection ends.
+        let blockBytes = max(262_144, 4 * loop.shared.settings.limits.headerBytes)
+        var configuration = NIOHTTP2Handler.ConnectionConfiguration()
+        configuration.initialSettings = [
             HTTP2Setting(parameter: .maxConcurrentStreams, value: 128),
-            HTTP2Setting(parameter: .maxHeaderListSize, value: loop.shared.settings.limits.headerBytes),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: blockBytes),
         ]
-        let bound = NIOLoopBound(loop, eventLoop: channel.eventLoop)
-        _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
-            mode: .server, connectionConfiguration: connection, streamConfiguration: .init()
+        configuration.maximumSequentialContinuationFrames = blockBytes / 16_384 + 1
+        let bound = NIOLoopBound(connection, eventLoop: channel.eventLoop)
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(gate)
+        _ = try pipeline.configureHTTP2Pipeline(
+            mode: .server, connectionConfiguration: configuration, streamConfiguration: .init()
         ) { stream in
             stream.eventLoop.makeCompletedFuture {
-                let pipeline = stream.pipeline.syncOperations
-                try pipeline.addHandler(HTTP2FramePayloadToHTTP1ServerCodec())
-                try pipeline.addHandler(ClientHandler(bound.value, isHTTP2: true, isTLS: isTLS))
+                let connection = bound.value
+                let codec = StreamCodec(connection)
+                try stream.pipeline.syncOperations.addHandler(codec)
+                try stream.pipeline.syncOperations.addHandler(
+                    ClientHandler(connection.loop, stream: codec, isTLS: connection.isTLS))
             }
         }
-        try channel.pipeline.syncOperations.addHandler(ConnectionEnd())
+        try pipeline.addHandler(connection)
     }
 }
 
-/// Closes a connection of HTTP/2 whose peer breaks the rules.
-private final class ConnectionEnd: ChannelInboundHandler {
-    typealias InboundIn = Never
+/// What a connection is before anybody knows its protocol: it has a deadline, and the loop can end it.
+private final class Newcomer: Client {
+    private let loop: LoopContext
+    private var channel: (any Channel)?
+    private var slow: Scheduled<Void>?
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    init(_ loop: LoopContext) { self.loop = loop }
+
+    func came(_ context: ChannelHandlerContext) {
+        let channel = context.channel
+        self.channel = channel
+        guard loop.join(self) else { return channel.close(promise: nil) }
+        let timeout = TimeAmount.nanoseconds(loop.shared.settings.limits.headTimeout.rawValue)
+        slow = context.eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) }
+    }
+
+    func left() {
+        slow?.cancel()
+        slow = nil
+        channel = nil
+        loop.left(self)
+    }
+
+    func drain() { channel?.close(promise: nil) }
 }
 
 /// Looks at the first bytes: HTTP/2's preface, or anything else.
@@ -74,19 +119,20 @@ private final class ProtocolByPreface: ChannelInboundHandler, RemovableChannelHa
 
     private static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
     private let loop: LoopContext
+    private let newcomer: Newcomer
     private var held: ByteBuffer?
-    private var slow: Scheduled<Void>?
 
-    init(_ loop: LoopContext) { self.loop = loop }
-
-    func handlerAdded(context: ChannelHandlerContext) {
-        let timeout = TimeAmount.nanoseconds(loop.shared.settings.limits.headTimeout.rawValue)
-        let channel = context.channel
-        slow = context.eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) }
+    init(_ loop: LoopContext) {
+        self.loop = loop
+        newcomer = Newcomer(loop)
     }
 
+    func handlerAdded(context: ChannelHandlerContext) { newcomer.came(context) }
+
+    func handlerRemoved(context: ChannelHandlerContext) { newcomer.left() }
+
     func channelInactive(context: ChannelHandlerContext) {
-        slow?.cancel()
+        newcomer.left()
         context.fireChannelInactive()
     }
 
@@ -103,7 +149,7 @@ private final class ProtocolByPreface: ChannelInboundHandler, RemovableChannelHa
             return
         }
         held = nil
-        slow?.cancel()
+        newcomer.left()
         do {
             let channel = context.channel
             if isHTTP2 {
@@ -128,18 +174,19 @@ private final class AgreedProtocol: ChannelInboundHandler, RemovableChannelHandl
     typealias InboundIn = Any
 
     private let loop: LoopContext
-    private var slow: Scheduled<Void>?
+    private let newcomer: Newcomer
 
-    init(_ loop: LoopContext) { self.loop = loop }
-
-    func handlerAdded(context: ChannelHandlerContext) {
-        let timeout = TimeAmount.nanoseconds(loop.shared.settings.limits.headTimeout.rawValue)
-        let channel = context.channel
-        slow = context.eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) }
+    init(_ loop: LoopContext) {
+        self.loop = loop
+        newcomer = Newcomer(loop)
     }
 
+    func handlerAdded(context: ChannelHandlerContext) { newcomer.came(context) }
+
+    func handlerRemoved(context: ChannelHandlerContext) { newcomer.left() }
+
     func channelInactive(context: ChannelHandlerContext) {
-        slow?.cancel()
+        newcomer.left()
         context.fireChannelInactive()
     }
 
@@ -147,7 +194,7 @@ private final class AgreedProtocol: ChannelInboundHandler, RemovableChannelHandl
         guard case .handshakeCompleted(let agreed)? = event as? TLSUserEvent else {
             return context.fireUserInboundEventTriggered(event)
         }
-        slow?.cancel()
+        newcomer.left()
         do {
             if agreed == "h2" {
                 try ClientPipeline.addHTTP2(context.channel, loop, isTLS: true)

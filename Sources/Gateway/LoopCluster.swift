@@ -17,7 +17,8 @@ final class LoopCluster {
     let cluster: Cluster
     private unowned let loop: LoopContext
     private var view: ClusterView
-    private var pools: [ObjectIdentifier: UpstreamPool] = [:]
+    /// By target; of most there is one pool, since routes to a service are mostly alike.
+    private var pools: [ObjectIdentifier: [UpstreamPool]] = [:]
     /// By what routes want of them.
     private var balancers: [BalancerKey: LocalBalancer] = [:]
 
@@ -32,25 +33,35 @@ final class LoopCluster {
         view = cluster.view
     }
 
-    var isBusy: Bool { pools.values.contains { $0.isBusy } }
+    var isBusy: Bool { pools.values.contains { $0.contains { $0.isBusy } } }
+
+    /// From now on only connections by these plans are wanted.
+    func keep(_ plans: [ConnectionPlan]) { retire { _, pool in !plans.contains(pool.plan) } }
+
+    private func retire(where isUnwanted: (ObjectIdentifier, UpstreamPool) -> Bool) {
+        for (id, known) in pools {
+            for pool in known where isUnwanted(id, pool) { pool.retire() }
+            let kept = known.filter { !isUnwanted(id, $0) || $0.isBusy }
+            pools[id] = kept.isEmpty ? nil : kept
+        }
+    }
 
     /// The instances as they are now.
     private func currentView() -> ClusterView {
         if cluster.version.load(ordering: .acquiring) != view.version {
             view = cluster.view
             let present = Set(view.targets.values.map { ObjectIdentifier($0) })
-            for (id, pool) in pools where !present.contains(id) {
-                pool.retire()
-                if !pool.isBusy { pools[id] = nil }
-            }
+            retire { id, _ in !present.contains(id) }
         }
         return view
     }
 
     func pool(_ target: Target, _ route: Route) -> UpstreamPool {
-        if let known = pools[ObjectIdentifier(target)] { return known }
+        if let known = pools[ObjectIdentifier(target)]?.first(where: { $0.plan == route.plan && !$0.isRetired }) {
+            return known
+        }
         let made = UpstreamPool(target, route: route, loop: loop)
-        pools[ObjectIdentifier(target)] = made
+        pools[ObjectIdentifier(target), default: []].append(made)
         return made
     }
 
@@ -79,6 +90,6 @@ final class LoopCluster {
     }
 
     func sweep(at now: NIODeadline) {
-        for pool in pools.values { pool.sweep(at: now) }
+        for known in pools.values { for pool in known { pool.sweep(at: now) } }
     }
 }

@@ -63,8 +63,11 @@ final class LoopContext {
     func route(host: String, path: String) -> Route? {
         if shared.routesVersion.load(ordering: .acquiring) != routesVersion {
             (routes, routesVersion) = shared.currentRoutes()
-            let named = Set(routes.routes.map { ObjectIdentifier($0.cluster) })
-            clusters = clusters.filter { named.contains($0.key) || $0.value.isBusy }
+            let plans = Dictionary(grouping: routes.routes) { ObjectIdentifier($0.cluster) }.mapValues {
+                $0.map(\.plan)
+            }
+            for (id, cluster) in clusters { cluster.keep(plans[id] ?? []) }
+            clusters = clusters.filter { plans[$0.key] != nil || $0.value.isBusy }
         }
         return routes.route(host: host, path: path)
     }
@@ -87,16 +90,23 @@ final class LoopContext {
 
     func requestEnded() { requestCount -= 1 }
 
-    func admit(_ client: any Client) -> Bool {
+    /// Takes one of the places for connections, whatever they will speak, or whether they will say anything at all.
+    func admitConnection() -> Bool {
         guard connectionCount < connectionsMaximum, !isDraining else { return false }
         connectionCount += 1
+        return true
+    }
+
+    func connectionEnded() { connectionCount -= 1 }
+
+    /// Who joins is told when the loop drains. False: it does already.
+    func join(_ client: any Client) -> Bool {
+        guard !isDraining else { return false }
         clients[ObjectIdentifier(client)] = client
         return true
     }
 
-    func left(_ client: any Client) {
-        if clients.removeValue(forKey: ObjectIdentifier(client)) != nil { connectionCount -= 1 }
-    }
+    func left(_ client: any Client) { clients.removeValue(forKey: ObjectIdentifier(client)) }
 
     /// Lets requests end, and each connection with its last one.
     func drain() {
@@ -135,7 +145,7 @@ final class LoopContext {
     }
 }
 
-/// A connection or a stream of a client, as the loop ends it.
+/// A connection of a client, as the loop ends it.
 protocol Client: AnyObject {
     func drain()
 }

@@ -63,7 +63,8 @@ package final class MeshSide: Sendable {
         while !Task.isCancelled {
             for cluster in gateway.shared.registryClusters {
                 guard let view = replica.view(of: cluster.service), view !== cluster.view.services else { continue }
-                cluster.update(view)
+                let moved = cluster.update(view)
+                gateway.shared.outliers.withdraw(moved, because: "it has another address")
             }
             gateway.shared.sweepOutliers()
             try? await Task.sleep(for: .milliseconds(gateway.shared.hasUnknownServices ? 20 : 200))

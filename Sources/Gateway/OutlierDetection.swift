@@ -49,8 +49,14 @@ final class OutlierDetection: Sendable {
     }
 
     func succeeded(_ target: Target) {
-        guard target.failureCount.load(ordering: .relaxed) != 0 else { return }
+        if target.failureCount.load(ordering: .relaxed) == 0, !target.isReportedOut.load(ordering: .relaxed) { return }
         target.failureCount.store(0, ordering: .relaxed)
+        // It was on trial, or it answers a request that was sent before it was taken out.
+        guard !target.standing.isEjected else { return }
+        target.standing.isOnTrial = false
+        if target.isReportedOut.exchange(false, ordering: .relaxed) {
+            tell(target, isHealthy: true, 0, "answers again after an ejection")
+        }
     }
 
     func failed(_ target: Target, in cluster: Cluster, because reason: String, at now: NIODeadline) {
@@ -65,20 +71,20 @@ final class OutlierDetection: Sendable {
         _ now: NIODeadline
     ) {
         let all = cluster.view.targets.values
-        let wasEjected = ejecting.withLock { _ in
-            if target.standing.isEjected { return false }
+        ejecting.withLock { _ in
+            if target.standing.isEjected || cluster.isRetired.load(ordering: .relaxed) { return }
             let out = all.count { $0.standing.isEjected }
             let allowed = max(1, all.count * settings.percentMaximum / 100)
-            guard out < allowed, out + 1 < all.count else { return false }
+            guard out < allowed, out + 1 < all.count else { return }
             let count = target.ejectionCount.add(1, ordering: .relaxed).newValue
             let length = min(settings.ejectionFirst.rawValue * Int64(count), settings.ejectionMaximum.rawValue)
             let until = now + .nanoseconds(length)
             target.ejectedUntil.store(Int64(until.uptimeNanoseconds), ordering: .relaxed)
+            target.standing.isOnTrial = false
             target.standing.isEjected = true
-            return true
+            target.isReportedOut.store(true, ordering: .relaxed)
+            tell(target, isHealthy: false, failures, "ejected: \(reason)")
         }
-        guard wasEjected else { return }
-        tell(target, isHealthy: false, failures, "ejected: \(reason)")
     }
 
     private func tell(_ target: Target, isHealthy: Bool, _ failures: Int, _ reason: String) {
@@ -88,8 +94,28 @@ final class OutlierDetection: Sendable {
                 isHealthy: isHealthy, failures: UInt32(clamping: failures), reason: reason))
     }
 
+    /// Nothing is learned of this service any more, and what was learned ends.
+    func retire(_ cluster: Cluster, because reason: String) {
+        ejecting.withLock { _ in cluster.isRetired.store(true, ordering: .relaxed) }
+        withdraw(cluster.view.targets.values, because: reason)
+    }
+
+    /// What was learned of these ends with who learned it: the gateway, its route to them, or the address that it was learned
+    /// of. The registry is told, since nobody else can take back what this gateway said.
+    func withdraw(_ targets: some Sequence<Target>, because reason: String) {
+        for target in targets {
+            target.standing.isOnTrial = false
+            target.standing.isEjected = false
+            target.ejectedUntil.store(0, ordering: .relaxed)
+            target.failureCount.store(0, ordering: .relaxed)
+            guard target.isReportedOut.exchange(false, ordering: .relaxed) else { continue }
+            tell(target, isHealthy: true, 0, "ejection withdrawn: \(reason)")
+        }
+    }
+
     /// Lets those back in whose time is over, on trial: a first success clears them, a first failure takes them out again.
-    /// Called now and then. Who stays well for as long as an ejection can last begins anew.
+    /// Only that success is told: that an ejection is over says nothing of the instance. Called now and then. Who stays well
+    /// for as long as an ejection can last begins anew.
     func sweep(_ cluster: Cluster, at now: NIODeadline) {
         let (time, settings) = (Int64(now.uptimeNanoseconds), settings)
         for target in cluster.view.targets.values {
@@ -97,8 +123,8 @@ final class OutlierDetection: Sendable {
             guard until != 0, time >= until else { continue }
             if target.standing.isEjected {
                 target.failureCount.store(settings.consecutiveFailures - 1, ordering: .relaxed)
+                target.standing.isOnTrial = target.isReportedOut.load(ordering: .relaxed)
                 target.standing.isEjected = false
-                tell(target, isHealthy: true, 0, "ejection over")
             } else if time - until >= settings.ejectionMaximum.rawValue {
                 target.ejectedUntil.store(0, ordering: .relaxed)
                 target.ejectionCount.store(0, ordering: .relaxed)

@@ -11,6 +11,7 @@ enum OwnAnswer {
         let text = #"{"code":"\#(reason)","status":\#(status.code),"by":"lattice gateway"}"# + "\n"
         var fields = [("content-type", "application/json"), ("content-length", String(text.utf8.count))]
         if let retryAfter { fields.append(("retry-after", String(retryAfter))) }
+        if status == .methodNotAllowed { fields.append(("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")) }
         if closes { fields.append(("connection", "close")) }
         let head = HTTPResponseHead(version: .http1_1, status: status, headers: HTTPHeaders(fields))
         return (head, isHead ? nil : ByteBuffer(string: text))

@@ -25,12 +25,15 @@ struct JudgedHead {
     var host = ""
     /// Path and query.
     var target = ""
-    /// Nil: chunked, or over HTTP/2 without a length.
+    /// Nil: chunked, or no body.
     var contentLength: Int?
+    /// A body whose length nobody knows; so it goes on to the service, in whichever version it came.
     var isChunked = false
     var expectsContinue = false
     /// The protocol that the client wants to go on with.
     var upgrade: String?
+    /// Whether `Connection` and `Upgrade` ask for another protocol, one that goes through or not.
+    var asksUpgrade = false
     var isKeptAlive = true
     /// The values of `x-lattice-shadow`, if there is one.
     var shadowMark: String?
@@ -43,13 +46,14 @@ struct JudgedHead {
     var requestID: String?
     var via: String?
 
+    /// By the head alone (RFC 9112, 6.3): what has no body is complete at its head, whenever its end is read.
     var hasBody: Bool { isChunked || (contentLength ?? 0) > 0 }
 }
 
 /// Judges heads.
 enum RequestJudge {
     /// - Throws: why it is refused; the connection is then closed.
-    static func judge(_ head: HTTPRequestHead, isHTTP2: Bool) throws(Refusal) -> JudgedHead {
+    static func judge(_ head: HTTPRequestHead) throws(Refusal) -> JudgedHead {
         var result = JudgedHead()
         result.fields.reserveCapacity(head.headers.count + 8)
         var (hostCount, lengthCount, encodingCount) = (0, 0, 0)
@@ -74,17 +78,30 @@ enum RequestJudge {
             case .upgrade: result.upgrade = value
             case .expect: result.expectsContinue = FieldNames.isSame(value[...], "100-continue")
             case .trace: result.traceFields.append(HeaderField(name: name, value: value))
+            case .edge: continue
             case .own:
                 if FieldNames.isSame(name[...], "x-lattice-shadow") { result.shadowMark = value }
             case .forwardedFor, .forwardedProtocol, .forwardedHost, .requestID, .via:
                 Self.keep(kind, value, in: &result)
             }
         }
-        guard hostCount == 1, lengthCount <= 1, encodingCount <= 1 else { throw Refusal(.badRequest, "repeated_field") }
-        try framing(head, isHTTP2, lengthCount, encodingCount)
+        // An old client need not name a host.
+        let isHostless = hostCount == 0 && head.version == .http1_0
+        guard hostCount == 1 || isHostless, lengthCount <= 1, encodingCount <= 1 else {
+            throw Refusal(.badRequest, "repeated_field")
+        }
+        try framing(head, lengthCount, encodingCount)
         try connection(head, named, &result)
         try target(head, &result)
+        if let via = result.via, isLoop(via) { throw Refusal(.loopDetected, "loop") }
         return result
+    }
+
+    /// So many gateways are no path to a service but a route that leads back here (RFC 9110, 7.6.3).
+    private static let hopsMaximum = 10
+
+    private static func isLoop(_ via: String) -> Bool {
+        FieldNames.words(via).count { $0.hasSuffix(GatewayShared.name) } >= hopsMaximum
     }
 
     private static func keep(_ kind: FieldKind, _ value: String, in result: inout JudgedHead) {
@@ -99,10 +116,10 @@ enum RequestJudge {
     }
 
     private static func framing(
-        _ head: HTTPRequestHead, _ isHTTP2: Bool, _ lengthCount: Int, _ encodingCount: Int
+        _ head: HTTPRequestHead, _ lengthCount: Int, _ encodingCount: Int
     ) throws(Refusal) {
         if lengthCount + encodingCount > 1 { throw Refusal(.badRequest, "length_and_chunks") }
-        if encodingCount > 0, isHTTP2 || head.version.minor == 0 { throw Refusal(.badRequest, "transfer_encoding") }
+        if encodingCount > 0, head.version == .http1_0 { throw Refusal(.badRequest, "transfer_encoding") }
         switch head.method {
         case .CONNECT, .TRACE: throw Refusal(.methodNotAllowed, "method")
         default: break
@@ -126,14 +143,22 @@ enum RequestJudge {
                 }
             }
         }
+        result.asksUpgrade = wantsUpgrade && result.upgrade != nil
         let isTunnel = result.upgrade.map { FieldNames.isSame($0[...], "websocket") } ?? false
         if !wantsUpgrade || !isTunnel || head.method != .GET || result.hasBody { result.upgrade = nil }
     }
 
     /// Origin form, or absolute form whose authority is the `Host`.
     private static func target(_ head: HTTPRequestHead, _ result: inout JudgedHead) throws(Refusal) {
-        guard isAuthority(result.authority) else { throw Refusal(.badRequest, "host") }
+        guard isAuthority(result.authority) || result.authority.isEmpty && head.version == .http1_0 else {
+            throw Refusal(.badRequest, "host")
+        }
         var text = head.uri
+        if head.method == .OPTIONS, text == "*" {
+            // The server as a whole (RFC 9110, 9.3.7): that of the host's widest route.
+            (result.target, result.host) = (text, hostName(result.authority))
+            return
+        }
         if text.utf8.first != UInt8(ascii: "/") {
             guard let scheme = text.firstRange(of: "://"),
                 ["http", "https"].contains(text[..<scheme.lowerBound].lowercased())
@@ -155,23 +180,53 @@ enum RequestJudge {
         if authority.utf8.first == UInt8(ascii: "[") {
             return String(authority.prefix { $0 != "]" }.dropFirst())
         }
-        guard let colon = authority.utf8.lastIndex(of: UInt8(ascii: ":")) else { return authority }
-        return String(authority[..<colon])
+        var name = authority[...]
+        if let colon = name.utf8.lastIndex(of: UInt8(ascii: ":")) { name = name[..<colon] }
+        // The dot of a name that is complete belongs to no route.
+        if name.utf8.last == UInt8(ascii: ".") { name = name.dropLast() }
+        return name.utf8.count == authority.utf8.count ? authority : String(name)
     }
 
     /// `reg-name` or an address, with an optional port (RFC 3986, 3.2.2), no user.
-    private static func isAuthority(_ text: String) -> Bool {
+    static func isAuthority(_ text: String) -> Bool {
         guard !text.isEmpty, text.utf8.count <= 255 else { return false }
-        for byte in text.utf8 {
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: continue
-            case UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "~"), UInt8(ascii: ":"),
-                UInt8(ascii: "["), UInt8(ascii: "]"):
-                continue
-            default: return false
-            }
+        var rest = text.utf8[...]
+        if rest.first == UInt8(ascii: "[") {
+            guard let end = rest.firstIndex(of: UInt8(ascii: "]")) else { return false }
+            let address = rest[rest.index(after: rest.startIndex)..<end]
+            let hexadecimal = { (byte: UInt8) in byte &- 0x30 < 10 || (byte | 0x20) &- 0x61 < 6 }
+            guard address.contains(UInt8(ascii: ":")),
+                address.allSatisfy({ hexadecimal($0) || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".") })
+            else { return false }
+            rest = rest[rest.index(after: end)...]
+        } else {
+            let end = rest.firstIndex(of: UInt8(ascii: ":")) ?? rest.endIndex
+            guard end != rest.startIndex, rest[..<end].allSatisfy(isNameByte) else { return false }
+            rest = rest[end...]
         }
-        return true
+        guard let colon = rest.first else { return true }
+        let port = rest.dropFirst()
+        return colon == UInt8(ascii: ":") && port.count <= 5 && port.allSatisfy { $0 &- 0x30 < 10 }
+    }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+        case UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "~"): true
+        default: false
+        }
+    }
+
+    /// RFC 9110, 5.6.2.
+    static func isToken(_ text: String) -> Bool {
+        !text.isEmpty
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+                case 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E...0x60, 0x7C, 0x7E: true
+                default: false
+                }
+            }
     }
 
     /// Printable ASCII without a fragment, and a path without `.` and `..` segments, plain or escaped: the gateway's

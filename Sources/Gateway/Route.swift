@@ -57,14 +57,32 @@ package struct RouteRule: Sendable {
     package init(service: String) { self.service = service }
 }
 
+/// How connections to an instance are made: those of routes that want them alike are used in common, others never.
+struct ConnectionPlan: Sendable, Equatable {
+    private let tls: ObjectIdentifier?
+    private let serverName: String?
+    private let connectTimeout: Nanoseconds
+    private let connections: UInt32
+    private let waiting: UInt32
+
+    init(_ rule: RouteRule) {
+        tls = rule.tls.map { ObjectIdentifier($0.context) }
+        serverName = rule.tls?.serverName
+        connectTimeout = rule.policy.connectTimeout
+        (connections, waiting) = (rule.policy.connectionsPerInstance, rule.policy.waitingPerInstance)
+    }
+}
+
 /// A rule with what it needs at run time.
 final class Route: Sendable {
     let rule: RouteRule
+    let plan: ConnectionPlan
     let cluster: Cluster
     let strippedBytes: Int
 
     init(_ rule: RouteRule, _ cluster: Cluster) {
         self.rule = rule
+        plan = ConnectionPlan(rule)
         self.cluster = cluster
         strippedBytes = rule.stripsPrefix && rule.path != "/" ? rule.path.utf8.count : 0
     }

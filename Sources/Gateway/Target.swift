@@ -15,6 +15,8 @@ final class Target: Sendable {
     let ejectedUntil = Atomic<Int64>(0)
     /// How often it was ejected of late; what each ejection lasts grows with it.
     let ejectionCount = Atomic<Int>(0)
+    /// The registry was told that it is out, and not yet that it answers again.
+    let isReportedOut = Atomic<Bool>(false)
     let connectionCount = Atomic<Int>(0)
 
     init(service: String, _ instance: ServedInstance) {

@@ -32,6 +32,11 @@ final class UpstreamConnection: ChannelDuplexHandler, RemovableChannelHandler {
     private var isReadHeld = false
     private var mayBeKept = true
     private var isAnswerComplete = true
+    /// Something went wrong with the connection: where its end is an answer's end, that answer is not whole.
+    private(set) var isBroken = false
+    /// Parts of an answer are being handed on; more may stand behind it.
+    private var isInRead = false
+    private var isReleasing = false
     private(set) var isTunnel = false
     private(set) var isWritable = true
 
@@ -79,11 +84,13 @@ final class UpstreamConnection: ChannelDuplexHandler, RemovableChannelHandler {
 
     func flush() { context?.flush() }
 
-    /// Ends the exchange; the connection goes back to the pool if both sides have said all.
+    /// Ends the exchange; the connection goes back to the pool if both sides have said all, and not before all was looked at
+    /// that came with the answer: bytes behind it would be the next one's.
     func end(isRequestComplete: Bool) {
         receiver = nil
         resumeReading()
-        if isRequestComplete && isAnswerComplete && mayBeKept, let pool { pool.release(self) } else { close() }
+        guard isRequestComplete && isAnswerComplete && mayBeKept, let pool else { return close() }
+        if isInRead { isReleasing = true } else { pool.release(self) }
     }
 
     func close() {
@@ -122,6 +129,7 @@ final class UpstreamConnection: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if isTunnel { return context.fireChannelRead(data) }
+        isInRead = true
         switch Self.unwrapInboundIn(data) {
         case .head(let head):
             if !head.isKeepAlive { mayBeKept = false }
@@ -137,7 +145,11 @@ final class UpstreamConnection: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         if isTunnel { return context.fireChannelReadComplete() }
+        isInRead = false
         receiver?.answerPaused()
+        guard isReleasing else { return }
+        isReleasing = false
+        if mayBeKept, let pool { pool.release(self) } else { close() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -153,6 +165,7 @@ final class UpstreamConnection: ChannelDuplexHandler, RemovableChannelHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         mayBeKept = false
+        isBroken = true
         context.close(promise: nil)
     }
 

@@ -24,8 +24,9 @@ protocol ConnectionTaker: AnyObject {
     func noConnection(_ failure: ConnectFailure)
 }
 
-/// The connections to one instance.
+/// The connections to one instance that are made by one plan.
 final class UpstreamPool {
+    let plan: ConnectionPlan
     private let target: Target
     private let policy: RoutePolicy
     private let tls: UpstreamTLS?
@@ -34,12 +35,13 @@ final class UpstreamPool {
     private var waiting: [any ConnectionTaker] = []
     /// Open ones and those being made.
     private var openCount = 0
-    private var isRetired = false
+    private(set) var isRetired = false
     /// Idle for so long a connection is closed by us, before the other side does.
     private static let idleTime = TimeAmount.seconds(4)
 
     init(_ target: Target, route: Route, loop: LoopContext) {
         self.target = target
+        plan = route.plan
         policy = route.rule.policy
         tls = route.rule.tls
         self.loop = loop
@@ -87,7 +89,7 @@ final class UpstreamPool {
         if !waiting.isEmpty { connect(for: waiting.removeFirst()) }
     }
 
-    /// The instance is gone from the registry: what is idle closes, what is busy ends.
+    /// The instance is gone from the registry, or no route wants such connections: what is idle closes, what is busy ends.
     func retire() {
         isRetired = true
         for connection in idle { connection.close() }
@@ -107,6 +109,7 @@ final class UpstreamPool {
         let bootstrap = ClientBootstrap(group: loop.loop)
             .connectTimeout(.nanoseconds(policy.connectTimeout.rawValue))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.socketOption(.so_keepalive), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try UpstreamConnection.configure(channel, tls: tls, host: host)

@@ -86,14 +86,38 @@ import Testing
         }
     }
 
-    /// The same instance, or, where loads decide, one with the same load and weight.
+    /// The same instance, or, where loads decide, one with the same load for its weight.
     private func isSame(
         _ id: String, _ expected: SelectionCandidate, of candidates: [SelectionCandidate],
         _ strategy: EventModel.SelectionStrategy
     ) -> Bool {
         if strategy == .weightedRandom || strategy == .roundRobin { return id == expected.instanceID }
         guard let chosen = candidates.first(where: { $0.instanceID == id }) else { return false }
-        return chosen.activeConnections == expected.activeConnections && chosen.weight == expected.weight
+        return chosen.activeConnections * UInt64(max(1, expected.weight))
+            == expected.activeConnections * UInt64(max(1, chosen.weight))
+    }
+
+    /// Ten thousand choices, one after the other and sixteen at once: each instance gets its weight's share, within four
+    /// standard deviations of dice that obey it, and within a request at each of the sixteen places.
+    @Test(arguments: SelectionStrategy.allCases, [1, 16])
+    func `every strategy obeys weights`(strategy: EventModel.SelectionStrategy, atOnce: Int) throws {
+        let weights: [UInt32] = [90, 10]
+        let view = view(weights.enumerated().map { Member(id: "i-\($0.offset)", weight: $0.element, connections: 0) })
+        let balancer = balancer(strategy)
+        var (counts, open): ([String: Int], [ServedInstance]) = ([:], [])
+        let total = 10_000
+        for _ in 0..<total {
+            // The oldest ends: every request takes as long as any other.
+            if open.count == atOnce { open.removeFirst().standing.connectionClosed() }
+            let instance = try #require(balancer.choose(from: view)?.instance)
+            instance.standing.connectionOpened()
+            open.append(instance)
+            counts[instance.id, default: 0] += 1
+        }
+        let share = Double(counts["i-1"] ?? 0) / Double(total)
+        let deviation = 4 * (0.1 * 0.9 / Double(total)).squareRoot()
+        let granularity = atOnce == 1 ? 0 : 1 / Double(atOnce)
+        #expect(abs(share - 0.1) <= deviation + granularity, "\(strategy): \(share)")
     }
 
     @Test(arguments: [EventModel.SelectionStrategy.leastConnections, .powerOfTwo])

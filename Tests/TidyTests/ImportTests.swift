@@ -48,10 +48,12 @@ private struct ImportRights {
                 "EventModel", "Messaging", "Listeners", "Logging", "Metrics", "CoreMetrics", "Synchronization",
                 "ServiceLifecycle", "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "FoundationEssentials",
             ]),
-        // TLS and tokens of every listener.
+        // TLS, tokens, roles and bounds of every listener.
         "Listeners": ImportRights(
             everywhere: [
-                "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOHTTPTypes", "NIOCore", "NIOSSL",
+                "EventModel", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOHTTPTypes",
+                "NIOCore", "NIOSSL",
+                "Logging", "ServiceLifecycle", "Synchronization",
             ]),
         // What sends spans: the translation knows no network, the faces know no machine and no log.
         "Receivers": ImportRights(
@@ -74,16 +76,15 @@ private struct ImportRights {
         // Speaks HTTP to shadows: values in, values out.
         "Dispatcher": ImportRights(
             everywhere: [
-                "EventModel", "MeshRules", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOHTTPCompression",
-                "Synchronization",
-                "Dispatch",
-                "FoundationEssentials",
+                "EventModel", "MeshRules", "NIOCore", "NIOPosix", "NIOEmbedded", "NIOHTTP1", "NIOHTTPCompression",
+                "Synchronization", "FoundationEssentials",
             ]),
         // The HTTP edge: asks and tells over the bus like any customer.
         "Gateway": ImportRights(
             everywhere: [
-                "EventModel", "MeshRules", "Messaging", "LatticeClient", "Logging", "Metrics", "ServiceLifecycle",
-                "Synchronization", "Dispatch", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTP2", "NIOSSL", "NIOTLS",
+                "EventModel", "MeshRules", "Messaging", "LatticeClient", "Listeners", "Logging", "Metrics",
+                "ServiceLifecycle", "Synchronization", "Dispatch", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTP2",
+                "NIOHPACK", "NIOSSL", "NIOTLS",
                 "HTTPTypes", "Hummingbird", "FoundationEssentials",
             ]),
         // The SDK: publishes events and asks queries like any customer of the bus.

@@ -63,7 +63,7 @@ public final class LocalBalancer: Sendable {
     ///   - seed: the dice of this choice; nil: the balancer's own.
     ///   - cursor: how many choices came before (round robin); nil: the balancer's own count.
     /// - Returns: nil where nothing can be chosen: the service has no instance that was not tried.
-    /// - Complexity: constant for `powerOfTwo`, linear in the tier's instances for the others; allocates only when
+    /// - Complexity: constant for `powerOfTwo` where weights are equal, linear in the tier's instances for the others; allocates only when
     ///   something was tried, or the view or what is ejected has changed.
     public func choose(
         from view: ServiceView, excluding tried: [InstanceStanding] = [], recordsCandidates: Bool = false,
@@ -143,7 +143,9 @@ final class PreparedChoices: Sendable {
     init(_ view: ServiceView, _ epoch: UInt64, _ options: LocalBalancer.Options) {
         self.view = view
         ejectionEpoch = epoch
-        let healthy = view.instances.indices.filter { view.instances[$0].isHealthy }
+        let healthy = view.instances.indices.filter {
+            view.instances[$0].isHealthy || view.instances[$0].standing.isOnTrial
+        }
         let isPanic = healthy.count * 10_000 < view.instances.count * options.panicBasisPoints
         self.isPanic = isPanic
         let usable = isPanic ? Array(view.instances.indices) : healthy

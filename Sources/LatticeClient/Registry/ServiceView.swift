@@ -127,6 +127,7 @@ public final class InstanceStanding: Sendable, Hashable {
     private let active = Atomic<Int>(0)
     private let reported = Atomic<Int>(0)
     private let ejected = Atomic<Bool>(false)
+    private let onTrial = Atomic<Bool>(false)
 
     init(instanceID: String, service: ServiceStanding) {
         self.instanceID = instanceID
@@ -160,6 +161,17 @@ public final class InstanceStanding: Sendable, Hashable {
                 service.ejectedCount.subtract(1, ordering: .relaxed)
             }
             service.ejectionEpoch.add(1, ordering: .releasing)
+        }
+    }
+
+    /// Whether this process tries it once more, although the registry takes it for unhealthy: that may be what this process
+    /// itself has said of it.
+    package var isOnTrial: Bool {
+        get { onTrial.load(ordering: .acquiring) }
+        set {
+            if onTrial.exchange(newValue, ordering: .acquiringAndReleasing) != newValue {
+                service.ejectionEpoch.add(1, ordering: .releasing)
+            }
         }
     }
 

@@ -31,8 +31,8 @@ package enum Selection {
             switch strategy {
             case .weightedRandom: weightedRandom(weights, seed)
             case .roundRobin: SmoothRoundRobin.position(weights, cursor)
-            case .leastConnections: leastConnections(indices.map { candidates[$0] })
-            case .powerOfTwo: powerOfTwo(indices.map { candidates[$0] }, seed)
+            case .leastConnections: leastConnections(indices.map { candidates[$0] }, weights)
+            case .powerOfTwo: powerOfTwo(indices.map { candidates[$0] }, weights, seed)
             }
         return indices[position]
     }
@@ -47,27 +47,69 @@ package enum Selection {
         return weights.count - 1
     }
 
-    /// Fewest connections, ties to the greater weight, then to the smaller id.
-    private static func leastConnections(_ candidates: [SelectionCandidate]) -> Int {
+    /// Fewest connections for its weight, ties to the greater weight, then to the smaller id.
+    private static func leastConnections(_ candidates: [SelectionCandidate], _ weights: [UInt64]) -> Int {
         candidates.indices.min { left, right in
             let (first, second) = (candidates[left], candidates[right])
-            if first.activeConnections != second.activeConnections {
-                return first.activeConnections < second.activeConnections
+            switch WeightedLoad.order(
+                first.activeConnections, weights[left], second.activeConnections, weights[right])
+            {
+            case .less: return true
+            case .more: return false
+            case .equal: break
             }
             if first.weight != second.weight { return first.weight > second.weight }
             return first.instanceID.precedesInBytes(second.instanceID)
         }!
     }
 
-    /// The better of two that the dice name (M. Mitzenmacher, "The Power of Two Choices", 2001).
-    private static func powerOfTwo(_ candidates: [SelectionCandidate], _ seed: UInt64) -> Int {
+    /// The better of two that the dice name (M. Mitzenmacher, "The Power of Two Choices", 2001); dice and load know the
+    /// weights. Of equals: the one named first, or of the same weight the one with the smaller id.
+    private static func powerOfTwo(
+        _ candidates: [SelectionCandidate], _ weights: [UInt64], _ seed: UInt64
+    ) -> Int {
         if candidates.count == 1 { return 0 }
+        let (first, second) = WeightedLoad.pair(weights, weights.reduce(0, +), seed)
+        let order = WeightedLoad.order(
+            candidates[first].activeConnections, weights[first], candidates[second].activeConnections, weights[second])
+        return switch order {
+        case .less: first
+        case .more: second
+        case .equal: weights[first] == weights[second] ? min(first, second) : first
+        }
+    }
+}
+
+/// Loads and draws of candidates whose weights differ.
+enum WeightedLoad {
+    enum Order {
+        case less, equal, more
+    }
+
+    /// How the load of one for its weight compares with that of another; no weight is 0.
+    static func order(_ load: UInt64, _ weight: UInt64, _ otherLoad: UInt64, _ otherWeight: UInt64) -> Order {
+        let (left, right) = (
+            load.multipliedFullWidth(by: otherWeight), otherLoad.multipliedFullWidth(by: weight)
+        )
+        if left.high != right.high { return left.high < right.high ? .less : .more }
+        return left.low == right.low ? .equal : left.low < right.low ? .less : .more
+    }
+
+    /// Two of at least two, each as often as its weight says: the first of all, the second of the others in the order that
+    /// begins behind the first.
+    static func pair(_ weights: [UInt64], _ total: UInt64, _ seed: UInt64) -> (first: Int, second: Int) {
         var dice = SplitMix64(state: seed)
-        let first = Int(dice.next(below: UInt64(candidates.count)))
-        let offset = 1 + Int(dice.next(below: UInt64(candidates.count - 1)))
-        let second = (first + offset) % candidates.count
-        let pair = [min(first, second), max(first, second)]
-        return pair[leastConnections(pair.map { candidates[$0] })]
+        let first = place(dice.next(below: total), weights, from: 0)
+        return (first, place(dice.next(below: total - weights[first]), weights, from: first + 1))
+    }
+
+    private static func place(_ draw: UInt64, _ weights: [UInt64], from start: Int) -> Int {
+        var (rest, position) = (draw, start % weights.count)
+        while rest >= weights[position] {
+            rest -= weights[position]
+            position = position + 1 == weights.count ? 0 : position + 1
+        }
+        return position
     }
 }
 

@@ -11,6 +11,8 @@ package struct SelectionSet: Sendable {
     /// The weights of the favoured, each 1 where none has one.
     private let shares: [UInt64]
     private let total: UInt64
+    /// All shares are equal: then two are drawn without a walk.
+    private let isEven: Bool
     /// One cycle of smooth round robin; empty where all shares are equal, where it is long, or where it was not asked for.
     private let cycle: [UInt16]
 
@@ -25,6 +27,8 @@ package struct SelectionSet: Sendable {
         favoured = weighted.isEmpty ? Array(weights.indices) : weighted
         shares = favoured.map { weighted.isEmpty ? 1 : UInt64(weights[$0]) }
         total = shares.reduce(0, +)
+        let least = shares.min()
+        isEven = shares.allSatisfy { $0 == least }
         cycle = preparesRoundRobin ? Self.cycle(shares) : []
     }
 
@@ -77,30 +81,38 @@ package struct SelectionSet: Sendable {
         return shares.count - 1
     }
 
-    /// Fewest connections, ties to the greater weight, then to the dice: whoever asks one request after the other has no
-    /// connections open, and would go to the smallest id for ever.
-    private func leastConnections(_ seed: UInt64, _ load: (Int) -> UInt64) -> Int {
+    /// What ``WeightedLoad/pair(_:_:_:)`` draws of equal weights.
+    private func evenPair(_ seed: UInt64) -> (first: Int, second: Int) {
         var dice = SplitMix64(state: seed)
-        var best = favoured[0]
-        var fewest = load(best)
-        var equals: UInt64 = 1
-        for place in favoured.dropFirst() {
-            let connections = load(place)
-            if connections > fewest || connections == fewest && weights[place] < weights[best] { continue }
-            equals = connections == fewest && weights[place] == weights[best] ? equals + 1 : 1
-            if equals == 1 || dice.next(below: equals) == 0 { (best, fewest) = (place, connections) }
-        }
-        return best
+        let first = Int(dice.next(below: UInt64(shares.count)))
+        let offset = 1 + Int(dice.next(below: UInt64(shares.count - 1)))
+        return (first, (first + offset) % shares.count)
     }
 
-    /// The better of two that the dice name, of equals the one named first.
-    private func powerOfTwo(_ seed: UInt64, _ load: (Int) -> UInt64) -> Int {
+    /// Fewest connections for its weight, ties to dice that know the weights: whoever asks one request after the other has no
+    /// connections open, and would go to the smallest id, or to the greatest weight, for ever.
+    private func leastConnections(_ seed: UInt64, _ load: (Int) -> UInt64) -> Int {
         var dice = SplitMix64(state: seed)
-        let position = Int(dice.next(below: UInt64(favoured.count)))
-        let offset = 1 + Int(dice.next(below: UInt64(favoured.count - 1)))
-        let (first, second) = (favoured[position], favoured[(position + offset) % favoured.count])
-        let (left, right) = (load(first), load(second))
-        if left != right { return left < right ? first : second }
-        return weights[second] > weights[first] ? second : first
+        var best = 0
+        var fewest = load(favoured[0])
+        var equals = shares[0]
+        for position in 1..<favoured.count {
+            let connections = load(favoured[position])
+            switch WeightedLoad.order(connections, shares[position], fewest, shares[best]) {
+            case .more: continue
+            case .less: (best, fewest, equals) = (position, connections, shares[position])
+            case .equal:
+                equals += shares[position]
+                if dice.next(below: equals) < shares[position] { (best, fewest) = (position, connections) }
+            }
+        }
+        return favoured[best]
+    }
+
+    /// The better of two for its weight, of equals the one named first; the dice that name them know the weights.
+    private func powerOfTwo(_ seed: UInt64, _ load: (Int) -> UInt64) -> Int {
+        let (first, second) = isEven ? evenPair(seed) : WeightedLoad.pair(shares, total, seed)
+        let (left, right) = (load(favoured[first]), load(favoured[second]))
+        return favoured[WeightedLoad.order(right, shares[second], left, shares[first]) == .less ? second : first]
     }
 }

@@ -14,14 +14,20 @@ package struct ReceiverConfiguration: Sendable {
     package var token: BearerToken?
     /// Nil: the listener speaks without TLS.
     package var tls: ListenerTLS?
-    /// What those who connect may cost.
+    /// Of the listeners for HTTP.
+    package var bounds: ListenerBounds
+    /// Of the listener for gRPC.
     package var limits = ListenerLimits()
 
-    package init(host: String, port: Int, token: String? = nil, tls: ListenerTLS? = nil) {
+    package init(
+        host: String, port: Int, token: String? = nil, tls: ListenerTLS? = nil,
+        bounds: ListenerBounds = ListenerBounds()
+    ) {
         self.host = host
         self.port = port
         self.token = token.map { BearerToken($0) }
         self.tls = tls
+        self.bounds = bounds
     }
 
     /// Whether an `Authorization` is good enough.

@@ -21,11 +21,9 @@ struct ReceiverListener: Sendable {
     /// - Parameters:
     ///   - failure: a failure in the form of the face, for a type of content.
     ///   - routes: further ones on the same listener.
-    ///   - methods: what else than POST may be asked of `path`.
     func service(
         path: String, logger: Logger, failure: @escaping @Sendable (ReceiverFailure, _ type: String) -> ReceiverAnswer,
-        routes: Routes? = nil, methods: [HTTPRequest.Method] = [], onListening: @escaping @Sendable (Int) async -> Void,
-        handler: @escaping Handler
+        routes: Routes? = nil, onListening: @escaping @Sendable (Int) async -> Void, handler: @escaping Handler
     ) throws -> any Service {
         let router = Router()
         routes?.add(router)
@@ -41,29 +39,9 @@ struct ReceiverListener: Sendable {
             }
             return Self.response(answer)
         }
-        refuseOthers(than: methods + [.post], on: path, router)
-        return Application(
-            router: router,
-            server: try ListenerTLS.server(configuration.tls, idle: TimeAmount(configuration.limits.idleTimeout)),
-            configuration: ApplicationConfiguration(
-                address: .hostname(configuration.host, port: configuration.port), serverName: nil,
-                availableConnectionsDelegate: MaximumAvailableConnections(configuration.limits.connections)),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
-    }
-
-    /// Other methods are known and not allowed here (RFC 9110, 15.5.6).
-    private func refuseOthers(
-        than methods: [HTTPRequest.Method], on path: String, _ router: Router<BasicRequestContext>
-    ) {
-        let allowed = methods.map(\.rawValue).joined(separator: ", ")
-        for method in [HTTPRequest.Method.get, .head, .put, .patch, .delete, .options] where !methods.contains(method) {
-            let text = method == .head ? "" : "/\(path) takes \(allowed)\n"
-            router.on(RouterPath(path), method: method) { _, _ in
-                Response(
-                    status: .methodNotAllowed, headers: [.allow: allowed, .contentType: "text/plain; charset=utf-8"],
-                    body: .init(byteBuffer: ByteBuffer(string: text)))
-            }
-        }
+        return try HTTPListener.service(
+            router, host: configuration.host, port: configuration.port, tls: configuration.tls,
+            bounds: configuration.bounds, logger: logger, onListening: onListening)
     }
 
     private func answer(

@@ -25,7 +25,7 @@ package struct ZipkinFace: Sendable {
     ) throws -> any Service {
         try listener.service(
             path: "api/v2/spans", logger: logger, failure: { failure, _ in self.failure(failure) }, routes: queries,
-            methods: queries == nil ? [] : [.get], onListening: onListening,
+            onListening: onListening,
             handler: { type, body in await answer(type, body) })
     }
 
