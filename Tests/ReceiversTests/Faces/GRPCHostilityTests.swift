@@ -176,7 +176,7 @@ import Testing
     }
 
     private static let isNightly = ProcessInfo.processInfo.environment["LATTICE_NIGHTLY"] != nil
-    private static let seed = ProcessInfo.processInfo.environment["LATTICE_FUZZ_SEED"].flatMap(UInt64.init) ?? 1
+    private static let seed = ProcessInfo.processInfo.environment["LATTICE_FUZZ_SEED"].flatMap { UInt64($0) } ?? 1
 
     @Test func `whatever bytes come, the next good call is answered`() async throws {
         let rounds = Self.isNightly ? 20_000 : 300
