@@ -1,7 +1,7 @@
 # What a person types. `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench compose-check format format-check coverage generate generate-check clean manual dependencies \
-	test-dependencies
+.PHONY: help run test test-only nightly build programs baseline bench compose-check format format-check coverage generate \
+	generate-check clean manual dependencies test-dependencies
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -12,18 +12,31 @@ dependencies: ## Install what is missing: libnats and nats-server, by apt
 test-dependencies:
 	@scripts/dependencies.sh test
 
-build: dependencies ## Build a release
-	swift build -c release --product lattice
+build: programs ## Build a release: lattice, example-service and lattice-bench
 	swift build -c release --product lattice-bench
 
-run: dependencies ## The story of a small mesh, with real processes; DURATION=90s ends by itself
+programs: dependencies
 	swift build -c release --product lattice
 	swift build -c release --product example-service
+
+baseline: dependencies ## Build the release of COMMIT (default HEAD) and keep it beside the tree, for lattice-bench --against-program
+	@scripts/baseline.sh $(COMMIT)
+
+run: programs ## The story of a small mesh, with real processes; DURATION=90s ends by itself
 	@scripts/demo.sh
 
-test: test-dependencies ## Run every test, the ones against a real nats-server too
+test: test-dependencies programs ## Run every test, on the release programs and against servers and clients of others
 	swift build --build-tests
-	swift test --skip-build --no-parallel
+	@scripts/test.sh --skip-build
+
+test-only: ## The same without building the release anew; FILTER=… runs a part
+	swift build --build-tests
+	@scripts/test.sh --skip-build $(if $(FILTER),--filter $(FILTER))
+
+# The tests of a release build in a folder of their own: with -enable-testing the programs are not those that are shipped.
+nightly: test-dependencies programs ## What takes longer: every test as a release build, 500 kills, long fuzzing; an hour or two
+	swift build --build-tests -c release -Xswiftc -enable-testing --scratch-path .build-nightly
+	@LATTICE_NIGHTLY=1 scripts/test.sh --skip-build -c release -Xswiftc -enable-testing --scratch-path .build-nightly
 
 bench: build ## Every benchmark, one run each
 	@scripts/bench.sh
@@ -39,7 +52,7 @@ compose-check: ## Build and start docker-compose.yml, kill its leader, and say w
 
 coverage: test-dependencies ## Line coverage of each module, at least 90 %
 	rm -rf .build/debug/codecov
-	swift test --enable-code-coverage --no-parallel
+	LATTICE_PROGRAMS=.build/debug swift test --enable-code-coverage --no-parallel
 	@scripts/coverage.sh
 
 generate: ## Generate the Swift code of the schemas anew

@@ -26,6 +26,8 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP2 = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
+let nioHPACK = Target.Dependency.product(name: "NIOHPACK", package: "swift-nio-http2")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
@@ -55,9 +57,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.1"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
-        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
-        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
-        .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.30.0"),
@@ -90,7 +89,10 @@ let package = Package(
         // What listeners prove themselves with, and what they ask of clients.
         .target(
             name: "Listeners",
-            dependencies: [hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, nioCore, httpTypes],
+            dependencies: [
+                "EventModel", hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, nioCore, httpTypes, logging,
+                lifecycle, .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+            ],
             swiftSettings: strict),
         .target(
             name: "HTTPFace",
@@ -105,19 +107,16 @@ let package = Package(
             name: "Receivers",
             dependencies: [
                 "EventModel", "MeshRules", "Messaging", "Listeners", logging, metrics, lifecycle, protobuf, hummingbird,
-                hummingbirdCore, nioCore, httpTypes,
+                hummingbirdCore, nioCore, nioPosix, nioHTTP1, nioHTTP2, nioHPACK, nioSSL, httpTypes,
                 .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
-                .product(name: "GRPCCore", package: "grpc-swift-2"),
-                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
-                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
             ], swiftSettings: strict),
         // Speaks HTTP to shadows for the node; knows neither machines nor the log.
         .target(
             name: "Dispatcher",
             dependencies: [
-                "EventModel", "MeshRules", httpClient, nioCore, .product(name: "NIOHTTP1", package: "swift-nio"),
+                "EventModel", "MeshRules", nioCore, nioPosix, nioHTTP1,
+                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
             ], swiftSettings: strict),
         // The SDK: a mesh from inside a service, or from a gateway.
@@ -131,8 +130,9 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "EventModel", "MeshRules", "Messaging", "LatticeClient", logging, metrics, lifecycle, nioCore, nioPosix,
-                nioHTTP1, nioSSL,
+                "EventModel", "MeshRules", "Messaging", "LatticeClient", "Listeners", logging, metrics, lifecycle,
+                nioCore,
+                nioPosix, nioHTTP1, nioSSL,
                 .product(name: "NIOTLS", package: "swift-nio"), .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 httpTypes, hummingbird,
@@ -156,7 +156,9 @@ let package = Package(
             name: "lattice-bench",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore, nioPosix, nioHTTP1, httpClient,
+                "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore, nioPosix, nioHTTP1, nioHTTP2,
+                nioHPACK,
+                httpClient,
             ], swiftSettings: strict),
         // A service that lives in a mesh: how LatticeClient is used, and what the demo is made of.
         .executableTarget(
@@ -176,13 +178,17 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
         .testTarget(
-            name: "DispatcherTests", dependencies: ["Dispatcher", "EventModel", "MeshRules"], swiftSettings: strict),
+            name: "DispatcherTests",
+            dependencies: ["Dispatcher", "EventModel", "MeshRules", "TestFixtures", nioCore, nioPosix],
+            swiftSettings: strict),
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
         .testTarget(
             name: "ReceiversTests",
-            dependencies: ["Receivers", "EventModel", "MeshRules", "Messaging", "NATSMessaging", logging, protobuf],
-            swiftSettings: strict),
+            dependencies: [
+                "Receivers", "EventModel", "Listeners", "MeshRules", "Messaging", "NATSMessaging", "TestFixtures",
+                logging, protobuf, lifecycle, nioCore, nioPosix, nioHTTP2, nioHPACK, nioSSL,
+            ], swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
@@ -203,16 +209,17 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "lattice", "HTTPFace", "NATSMessaging", "TestFixtures", "EventModel",
+                "lattice", "HTTPFace", "Listeners", "NATSMessaging", "TestFixtures", "EventModel",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
-            exclude: ["export.py"], swiftSettings: strict),
+            exclude: ["export.py", "zipkin_export.py"], swiftSettings: strict),
         .testTarget(
             name: "LatticeClientTests",
             dependencies: [
                 "LatticeClient", "ActorSystem", "NATSMessaging", "Messaging", "EventModel", "EventStore", "MeshRules",
                 "TestFixtures", logging, lifecycle, tracing, instrumentation,
             ], swiftSettings: strict),
-        .testTarget(name: "TidyTests", swiftSettings: strict),
+        .testTarget(
+            name: "TidyTests", dependencies: ["TestFixtures"], exclude: ["AsyncTuple"], swiftSettings: strict),
     ]
 )

@@ -74,7 +74,8 @@ end() { # NAME SIGNAL
 startNode() {
     # Short times, so that the story fits into a minute.
     launch node "$lattice" serve --data "$data" --nats "$nats" --allow-loopback --stale-after 3s --evict-after 4s \
-        --http 127.0.0.1:0 --otlp-http none --otlp-grpc none --zipkin none --jaeger 127.0.0.1:0 --log-level error
+        --http 127.0.0.1:0 --otlp-http none --otlp-grpc none --zipkin none --jaeger 127.0.0.1:0 --log-level error \
+        --disk-pressure none # a few megabytes fit on a disk on which captures would be refused
 }
 
 startService() { # ID SERVICE OPTION…

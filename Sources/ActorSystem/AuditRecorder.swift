@@ -40,20 +40,17 @@ final class AuditRecorder: Sendable {
     }
 
     private let nodeID: String
-    private let mark: String
     private let prefix: String
     private let timeout: Nanoseconds
     private let watch: AuditWatch
-    private let count = Atomic<UInt64>(0)
     private let send: @Sendable (AuditEvent, _ subject: String, _ messageID: String) -> Void
 
     /// - Parameter send: brings an event into the log, with the end of its subject and its message id.
     init(
-        nodeID: String, startedAt: Timestamp, configuration: NodeConfiguration, watch: AuditWatch,
+        nodeID: String, configuration: NodeConfiguration, watch: AuditWatch,
         send: @escaping @Sendable (AuditEvent, _ subject: String, _ messageID: String) -> Void
     ) {
         self.nodeID = nodeID
-        mark = "read-\(nodeID)-\(startedAt.rawValue)"
         prefix = configuration.prefix
         timeout = configuration.queryTimeout
         self.watch = watch
@@ -71,10 +68,32 @@ final class AuditRecorder: Sendable {
         let event = AuditEvent.contentsRead(read)
         let principal = asker.principal.isEmpty ? Unverified.principal : asker.principal
         let subject = "audit.\(SubjectToken.escape(principal)).\(EventType.contentsRead.name)"
-        let messageID = "\(mark)-\(count.add(1, ordering: .relaxed).newValue)"
+        let messageID = OwnMessageID.make("read")
         let isRecorded = await watch.wait(for: messageID, timeout: timeout) { send(event, subject, messageID) }
         if !isRecorded {
             throw QueryError(.timeout, "that the contents are read could not be recorded, so they are not handed out")
+        }
+    }
+}
+
+extension Node {
+    /// In core mode the node's own thread records; over a stream everything goes through it.
+    var auditRecorder: AuditRecorder {
+        let (isCore, control, prefix, bus) = (
+            configuration.mode == .core, writer.control, configuration.prefix, environment.answerBus
+        )
+        return AuditRecorder(
+            nodeID: id, configuration: configuration, watch: outbox.gate.audits
+        ) { event, subject, messageID in
+            if isCore {
+                return control.send(.record(.audit(event), subject: subject, messageID: messageID))
+            }
+            let facts = EventCodec.encode(.audit(event))?.facts ?? []
+            // What can not be sent is not recorded: whoever waits for it is told so.
+            try? bus.publish(
+                Message(
+                    subject: "\(prefix).events.\(subject)", headers: [MessageHeader("Nats-Msg-Id", messageID)],
+                    payload: facts))
         }
     }
 }

@@ -29,23 +29,30 @@ package struct Timeline: Sendable {
     }
 
     /// Folds on through a sequence. `visit` sees each record with the state after it; false ends the walk.
+    ///
+    /// - Throws: `unsupportedSemantics` behind a record that activates what this version lacks.
     package func advance(
         _ state: inout MeshState, through last: SequenceNumber,
         _ visit: (Frame, EventRecord, MeshState) -> Bool = { _, _, _ in true }
     ) throws(QueryError) {
+        var missing: (version: UInt32, place: SequenceNumber)?
         do throws(EventStoreError) {
             if state.moment.sequence >= last { return }
             var cursor = try reader.frames(from: state.moment.sequence.next, through: last)
-            while let batch = try cursor.nextBatch() {
+            reading: while let batch = try cursor.nextBatch() {
                 for frame in batch {
-                    let record = EventRecord(frame)
-                    state.apply(record)
+                    let record = try reader.record(of: frame)
+                    if case .unsupportedSemantics(let version) = state.apply(record).verdict {
+                        missing = (version, frame.sequence)
+                        break reading
+                    }
                     if !visit(frame, record, state) { return }
                 }
             }
         } catch {
             throw TimeTraveller.queryError(error)
         }
+        if let missing { throw TimeTraveller.unsupported(missing.version, at: missing.place) }
     }
 
     /// Folds on to the next record; nil at the log's end.

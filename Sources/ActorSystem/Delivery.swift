@@ -10,18 +10,18 @@ struct Delivery: Sendable {
     let logger: Logger
 
     /// Whether an answer may be sent to a subject that somebody else chose: to inboxes only, never to the server's
-    /// administration or back into the node (operations.md, Identity).
+    /// administration, to somebody's subscription or back into the node (decision 109).
     static func isInbox(_ subject: String, prefix: String) -> Bool {
-        SubjectSyntax.isPublishable(subject) && !subject.hasPrefix("$") && !subject.hasPrefix(prefix + ".")
+        SubjectSyntax.isInbox(subject) && !subject.hasPrefix(prefix + ".")
     }
 
-    /// Sends each; what is too large for the server is replaced by what `instead` makes of it.
-    func send(_ messages: [Message], instead: (Message) -> Message? = { _ in nil }) {
+    /// Sends each; what is too large for the server is replaced by what `instead` makes of it, told its place in the list.
+    func send(_ messages: [Message], instead: (Int, Message) -> Message? = { _, _ in nil }) {
         var failedCount = 0
         var lastError: BusError?
-        for message in messages {
+        for (index, message) in messages.enumerated() {
             guard let error = attempt(message) else { continue }
-            if error.code == .messageTooLarge, let other = instead(message), attempt(other) == nil { continue }
+            if error.code == .messageTooLarge, let other = instead(index, message), attempt(other) == nil { continue }
             failedCount += 1
             lastError = error
         }

@@ -131,14 +131,11 @@ final class DirectivePerformer: Sendable {
         _ event: MirrorEvent, contents: [UInt8], _ directive: ShadowDirective, _ kind: String
     ) -> Message {
         let (type, payload) = MirrorAttachment.message(event, contents: contents)
-        let mirror = Digest.of(Array(directive.id.mirrorID.utf8))
-        let cause = directive.id
-        let round = directive.isRedispatch ? 2 : 1
         return Message(
             subject: "\(prefix).events.mirror.\(SubjectToken.escape(directive.sourceService)).\(type.name)",
             headers: [
-                MessageHeader(
-                    "Nats-Msg-Id", "\(kind)-\(cause.causeSequence)-\(cause.causeIndex)-\(mirror)-\(round)"),
+                // Told again, it is the same message; told by another node, it settles what is not owed any more.
+                MessageHeader("Nats-Msg-Id", OwnMessageID.make(kind)),
                 MessageHeader("Content-Type", "application/protobuf"),
             ], payload: payload)
     }

@@ -30,6 +30,7 @@ extension LogFigures {
         status.diskFreeBytes = diskSpace.freeBytes
         status.diskTotalBytes = diskSpace.totalBytes
         status.diskPressure = pressure.name
-        status.retentionDaysLeft = daysLeft.map(Double.init) ?? -1
+        status.retentionDaysLeft = daysLeft.map { Double($0) } ?? -1
+        status.syncP99 = Nanoseconds(Int64(clamping: syncLatencyP99))
     }
 }

@@ -101,6 +101,7 @@ struct LogWriterLoop: ~Copyable {
     private var nextTick = Timestamp.zero
     private var nextFigures = Timestamp.zero
     private var nextAnchor = Timestamp.zero
+    private var rejections = RejectionTally()
     private var isStopping = false
     /// What could not be recorded while the disk was full.
     private var postponed: [WriterCommand] = []
@@ -110,7 +111,8 @@ struct LogWriterLoop: ~Copyable {
 
     init(
         log: EventLog, source: any IntakeSource, configuration: NodeConfiguration, nodeID: String, clock: WallClock,
-        control: WriterControl, channel: BatchChannel, vault: ContentVault, voice: Voice, logger: Logger
+        control: WriterControl, channel: BatchChannel, stager: Stager, vault: ContentVault, voice: Voice,
+        logger: Logger
     ) {
         self.log = log
         self.source = source
@@ -123,9 +125,7 @@ struct LogWriterLoop: ~Copyable {
         self.logger = logger
         self.vault = vault
         pressure = DiskPressure(configuration.diskPressure)
-        stager = Stager(
-            prefix: configuration.prefix, isStream: configuration.mode != .core,
-            bytesPerSecond: configuration.bytesPerSecond, spansPerSecond: configuration.spansPerSecond, vault: vault)
+        self.stager = stager
     }
 
     /// Runs until stopped or until something is wrong that cannot be mended here.
@@ -137,7 +137,9 @@ struct LogWriterLoop: ~Copyable {
             } catch {
                 if error.code == .closed && isStopping { return try finish() }
                 // A stream that is not there now may be there later, and then it is seen whether it is the same.
-                guard error.code == .streamNotFound else { throw NodeFailure(error.code.rawValue, error.message) }
+                guard [.streamNotFound, .streamUnavailable].contains(error.code) else {
+                    throw NodeFailure(error.code.rawValue, error.message)
+                }
                 missStream(error)
                 messages = []
             }
@@ -148,7 +150,7 @@ struct LogWriterLoop: ~Copyable {
 
     private func missStream(_ error: BusError) {
         if control.figures.intake != error.code.rawValue {
-            logger.error("the stream is missing: no events are taken", metadata: ["error": "\(error)"])
+            logger.error("no events are taken from the stream", metadata: ["error": "\(error)"])
         }
         setIntake(error.code.rawValue)
         Self.pause()
@@ -171,6 +173,7 @@ struct LogWriterLoop: ~Copyable {
         if isDue {
             nextFigures = now + .seconds(1)
             publishFigures()
+            rejections.tell(logger, now: now)
         }
     }
 
@@ -219,6 +222,7 @@ struct LogWriterLoop: ~Copyable {
         if batch.isEmpty { return }
         if !batch.rejections.isEmpty {
             control.count(batch.rejections)
+            rejections.add(batch.rejections)
             voice.reject(batch.rejections, now: now)
         }
         if !batch.records.isEmpty {
@@ -303,14 +307,9 @@ struct LogWriterLoop: ~Copyable {
 
     /// Once a second. Over a stream the level is reported and nothing is refused: replicas hold the same log.
     private mutating func measureDisk() {
-        guard let space = try? log.diskSpace(), pressure.note(usedBasisPoints: space.usedBasisPoints) else { return }
+        guard let space = try? log.diskSpace(), pressure.note(space) else { return }
         stager.pressure = pressure.level
-        logger.warning(
-            "disk pressure",
-            metadata: [
-                "level": "\(pressure.level.name)", "used_basis_points": "\(space.usedBasisPoints)",
-                "free_bytes": "\(space.freeBytes)",
-            ])
+        pressure.level.tell(logger, space, isStream: configuration.mode != .core)
         var figures = control.figures
         figures.pressure = pressure.level
         control.figures = figures

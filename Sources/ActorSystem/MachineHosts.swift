@@ -3,6 +3,12 @@
 import EventModel
 import StateMachines
 
+/// What a child of a task group hands back, with its place: a struct, since the compiler breaks tuples here (decision 138).
+struct Placed<Value: Sendable>: Sendable {
+    var place: Int
+    var value: Value
+}
+
 /// The hosts of a node.
 struct MachineHosts: Sendable {
     let registry: MachineHost<ServiceRegistry>
@@ -41,12 +47,12 @@ struct MachineHosts: Sendable {
     }
 
     private func applyToParts(_ records: [AdmittedRecord]) async -> [Outcome] {
-        await withTaskGroup(of: (Int, [Outcome]).self) { group in
+        await withTaskGroup(of: Placed<[Outcome]>.self) { group in
             for (index, host) in tracing.enumerated() {
-                group.addTask { (index, await host.apply(records)) }
+                group.addTask { Placed(place: index, value: await host.apply(records)) }
             }
             var parts = Array(repeating: [Outcome](), count: tracing.count)
-            for await (index, outcomes) in group { parts[index] = outcomes }
+            for await part in group { parts[part.place] = part.value }
             return Self.combined(parts)
         }
     }

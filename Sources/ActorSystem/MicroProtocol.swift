@@ -1,13 +1,17 @@
 // The NATS micro protocol (ADR-32): `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`, so that `nats micro ls` shows the node.
 
+import Dispatch
 import EventModel
 import Logging
 import Messaging
+import StateMachines
 
 /// Answers the discovery subjects of one node.
 struct MicroProtocol: Sendable {
     /// Nodes that share a stream share the questions.
     static let queueGroup = "lattice-queries"
+    /// Where every node's answer says which semantics it has at the most.
+    package static let semanticsKey = "semantics_supported"
     let serviceName = "lattice"
     let id: String
     let version: String
@@ -22,11 +26,13 @@ struct MicroProtocol: Sendable {
     }
 
     /// The answer to a message on one of them.
-    func answer(_ subject: String, figures: QueryFigures) -> [UInt8] {
+    ///
+    /// - Parameter status: how the node is doing, as JSON; goes with the figures of its endpoint.
+    func answer(_ subject: String, figures: QueryFigures, status: [UInt8] = []) -> [UInt8] {
         let verb = subject.split(separator: ".").dropFirst().first ?? "PING"
         let head =
             #""name":"\#(serviceName)","id":"\#(id)","version":"\#(semantic(version))","metadata":{"#
-            + #""prefix":"\#(Self.escaped(prefix))"}"#
+            + #""prefix":"\#(Self.escaped(prefix))","\#(Self.semanticsKey)":"\#(Admission.supportedSemantics)"}"#
         switch verb {
         case "INFO":
             return Array(
@@ -38,6 +44,7 @@ struct MicroProtocol: Sendable {
                 #","num_requests":\#(figures.answered),"num_errors":\#(figures.failed),"last_error":"#
                 + #""\#(Self.escaped(figures.lastError))","processing_time":\#(figures.processingNanoseconds),"#
                 + #""average_processing_time":\#(average)"#
+                + (status.isEmpty ? "" : #","data":\#(String(decoding: status, as: UTF8.self))"#)
             return Array(
                 (#"{"type":"io.nats.micro.v1.stats_response",\#(head),"started":"\#(RFC3339.text(startedAt))","#
                     + #""endpoints":[\#(endpoints(numbers))]}"#).utf8)
@@ -74,17 +81,49 @@ struct DiscoveryResponder: Sendable {
     let bus: any MessageBus
     let logger: Logger
     let figures: @Sendable () -> QueryFigures
+    /// How the node is doing.
+    let status: @Sendable () async -> NodeStatus
+    /// Batches for which the status is asked; beyond it the subscription's own queue waits.
+    private let room = DispatchSemaphore(value: 4)
+
+    init(
+        micro: MicroProtocol, bus: any MessageBus, logger: Logger, figures: @escaping @Sendable () -> QueryFigures,
+        status: @escaping @Sendable () async -> NodeStatus
+    ) {
+        self.micro = micro
+        self.bus = bus
+        self.logger = logger
+        self.figures = figures
+        self.status = status
+    }
 
     /// Blocks the calling thread.
     func serve(_ subscription: any MessageSubscription) {
         let known = Set(micro.subjects)
         while let messages = try? subscription.receive(maximum: 64, timeout: .milliseconds(500)) {
-            let answers = messages.filter { known.contains($0.subject) && !$0.replyTo.isEmpty }.map { message in
-                Message(
-                    subject: message.replyTo, headers: [WireFormat.json],
-                    payload: micro.answer(message.subject, figures: figures()))
+            let asked = messages.filter {
+                known.contains($0.subject) && Delivery.isInbox($0.replyTo, prefix: micro.prefix)
             }
-            Delivery(bus: bus, logger: logger).send(answers)
+            if asked.isEmpty { continue }
+            guard asked.contains(where: { $0.subject.hasPrefix("$SRV.STATS") }) else {
+                answer(asked, status: [])
+                continue
+            }
+            room.wait()
+            Task {
+                let status = await status().encode()
+                answer(asked, status: (try? JSONTranscoder.json(fromBinary: status, kind: .nodeStatus)) ?? [])
+                room.signal()
+            }
         }
+    }
+
+    private func answer(_ messages: [Message], status: [UInt8]) {
+        let answers = messages.map { message in
+            Message(
+                subject: message.replyTo, headers: [WireFormat.json],
+                payload: micro.answer(message.subject, figures: figures(), status: status))
+        }
+        Delivery(bus: bus, logger: logger).send(answers)
     }
 }

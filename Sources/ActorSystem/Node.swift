@@ -10,7 +10,7 @@ import Synchronization
 
 /// A running node.
 package final class Node: Sendable {
-    private struct Progress {
+    struct Progress {
         var isReady = false
         var isStopping = false
         /// The writer's thread has ended.
@@ -18,6 +18,9 @@ package final class Node: Sendable {
         var failure: NodeFailure?
         var checkpointSequence = SequenceNumber.origin
         var checkpointedAt = Timestamp.zero
+        /// When it was written, or what it is true for where an earlier run wrote it.
+        var checkpointTime = Timestamp.zero
+        var checkpointsIgnored = 0
         var end: Result<Void, NodeFailure>?
         var waiting: [CheckedContinuation<Result<Void, NodeFailure>, Never>] = []
         var keeper: Task<Void, Never>?
@@ -27,7 +30,9 @@ package final class Node: Sendable {
     package let id: String
     package let reader: LogReader
     package let recovery: RecoveryReport
-    private let environment: NodeEnvironment
+    let environment: NodeEnvironment
+    let serviceFigures = ServiceFigures()
+    private let life: LifeLog
     let writer: WriterThread
     let hosts: MachineHosts
     let sequencer: Sequencer
@@ -36,7 +41,9 @@ package final class Node: Sendable {
     let outbox: Outbox
     let startedAt: Timestamp
     let anchorer: Anchorer?
-    private let progress = Mutex(Progress())
+    /// Over a stream: whether it takes and gives.
+    let pulse: StreamPulse?
+    let progress = Mutex(Progress())
     private let subscriptions = Mutex<[any MessageSubscription]>([])
     private let responderBox = Mutex<QueryResponder?>(nil)
 
@@ -84,43 +91,47 @@ package final class Node: Sendable {
         recovery = opened.report
         hosts = MachineHosts(indexKey: configuration.indexKey, traceParts: configuration.traceParts)
         startedAt = environment.clock.now()
-        outbox = Outbox(nodeID: id, startedAt: startedAt, configuration, environment)
-        sequencer = Sequencer(hosts: hosts, voice: voice, gate: outbox.gate, leaderID: outbox.leaderID)
+        outbox = Outbox(nodeID: id, configuration, environment)
+        life = LifeLog(logger: environment.logger)
+        sequencer = Sequencer(
+            hosts: hosts, voice: voice, gate: outbox.gate, life: life, leaderID: outbox.leaderID)
         checkpoints = CheckpointStore(
             directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept,
             olderCount: configuration.olderCheckpoints)
         contents = ContentReader(reader: reader, vault: writer.vault)
         anchorer = Anchorer(nodeID: id, prefix: configuration.prefix, environment)
+        pulse = StreamPulse(environment, tickInterval: configuration.tickInterval)
     }
 
     private func recover(
-        through last: SequenceNumber, _ report: @Sendable (SequenceNumber, SequenceNumber) -> Void
+        through last: SequenceNumber, _ report: @escaping @Sendable (SequenceNumber, SequenceNumber) -> Void
     ) async throws(NodeFailure) {
         do throws(EventStoreError) {
             let found = try checkpoints.newestState(notAfter: last, indexKey: configuration.indexKey)
             for warning in found.warnings {
                 environment.logger.warning("checkpoint ignored", metadata: ["reason": "\(warning)"])
             }
+            progress.withLock { $0.checkpointsIgnored = found.warnings.count }
             if let state = found.state {
-                progress.withLock { $0.checkpointSequence = state.moment.sequence }
+                progress.withLock { progress in
+                    progress.checkpointSequence = state.moment.sequence
+                    progress.checkpointTime = state.moment.recordedAt
+                }
                 await sequencer.restore(state)
             } else if reader.firstRetained > SequenceNumber(1) && last > .origin && configuration.mode == .core {
                 throw EventStoreError(.checkpointDamaged, detail: "the log was trimmed and no checkpoint can be read")
             }
-            var cursor = try reader.frames(from: await sequencer.moment.sequence.next, through: last)
-            while let batch = try cursor.nextBatch() {
-                let records = batch.map { StagedRecord(record: EventRecord($0), replyTo: "", wantsJSON: false) }
-                for staged in records {
-                    try contents.vault.erase(staged.record)
-                    outbox.gate.recovered(staged.record)
-                }
-                await sequencer.process(records, isLive: false)
-                if let sequence = batch.lastSequence { report(sequence, last) }
-            }
         } catch {
             throw WriterThread.failure(error)
         }
-        if let reason = await sequencer.stopReason { throw NodeFailure("unsupported_semantics", reason) }
+        let recovery = LogFold(
+            reader: reader, sequencer: sequencer, vault: contents.vault, gate: outbox.gate, report: report)
+        if try await !recovery.fold(through: last, isFinal: configuration.mode == .core) {
+            // The stream may hold a record that skips the one at which this node would stop.
+            let origin = IntakeOrigin(bus: environment.intakeBus, stream: environment.stream)
+            _ = try await recovery.fold(through: writer.readOn(origin), isFinal: true)
+        }
+        if let reason = await sequencer.stopReason { throw reason }
     }
 
     private func startServing(_ end: EndSignal) async throws(NodeFailure) {
@@ -140,14 +151,20 @@ package final class Node: Sendable {
             let discovery = DiscoveryResponder(
                 micro: MicroProtocol(
                     id: id, version: configuration.version, prefix: configuration.prefix, startedAt: startedAt),
-                bus: environment.answerBus, logger: environment.logger, figures: { responder.figures })
+                bus: environment.answerBus, logger: environment.logger, figures: { responder.figures },
+                status: { [weak self] in
+                    await self?.status() ?? NodeStatus(asOf: AsOf(sequence: .origin, recordedAt: .zero))
+                })
             try subscribe("$SRV.>", queueGroup: nil) { discovery.serve($0) }
         } catch {
             throw NodeFailure(error.code.rawValue, error.message)
         }
         outbox.open(configuration, environment, hosts.mirror, contents)
         await recordStart()
-        try await writer.begin(IntakeOrigin(bus: environment.intakeBus, stream: environment.stream))
+        try await writer.begin(
+            IntakeOrigin(
+                bus: environment.intakeBus, stream: environment.stream,
+                semanticsVersion: await sequencer.standing.semanticsVersion))
         progress.withLock { progress in
             if !progress.isEnding { progress.keeper = Task { await self.keepHouse() } }
         }
@@ -158,6 +175,7 @@ package final class Node: Sendable {
             throw NodeFailure(error.code.rawValue, error.message)
         }
         progress.withLock { $0.isReady = true }
+        tellReady()
     }
 
     private func makeResponder() -> QueryResponder {
@@ -174,26 +192,6 @@ package final class Node: Sendable {
             travellersMaximum: configuration.travellersMaximum, logger: environment.logger)
     }
 
-    /// In core mode the node's own thread records; over a stream everything goes through it.
-    private var auditRecorder: AuditRecorder {
-        let (isCore, control, prefix, bus) = (
-            configuration.mode == .core, writer.control, configuration.prefix, environment.answerBus
-        )
-        return AuditRecorder(
-            nodeID: id, startedAt: startedAt, configuration: configuration, watch: outbox.gate.audits
-        ) { event, subject, messageID in
-            if isCore {
-                return control.send(.record(.audit(event), subject: subject, messageID: messageID))
-            }
-            let facts = EventCodec.encode(.audit(event))?.facts ?? []
-            // What can not be sent is not recorded: whoever waits for it is told so.
-            try? bus.publish(
-                Message(
-                    subject: "\(prefix).events.\(subject)", headers: [MessageHeader("Nats-Msg-Id", messageID)],
-                    payload: facts))
-        }
-    }
-
     private func subscribe(
         _ subject: String, queueGroup: String?, _ serve: @escaping @Sendable (any MessageSubscription) -> Void
     ) throws(BusError) {
@@ -203,12 +201,17 @@ package final class Node: Sendable {
         DispatchQueue(label: "lattice.answers").async { serve(subscription) }
     }
 
-    /// The settings it was started with, and that the node is here, are records too (core mode; over a stream the leader
-    /// says so).
+    /// What a new log means, the settings it was started with, and that the node is here, are records too (over a stream
+    /// the leader says the last, and the command line the settings).
     private func recordStart() async {
-        guard configuration.mode == .core else { return }
-        let epoch = await sequencer.standing.leaderEpoch + 1
-        for start in await StartRecord.all(of: id, configuration, hosts, epoch: epoch) {
+        let standing = await sequencer.standing
+        guard configuration.mode == .core else {
+            if standing.moment.sequence == .origin {
+                publish(LeadershipKeeper.beginning(of: configuration.prefix, by: id))
+            }
+            return
+        }
+        for start in await StartRecord.all(of: id, configuration, hosts, standing) {
             writer.control.send(.record(start.event, subject: start.subject))
         }
     }
@@ -220,38 +223,29 @@ package final class Node: Sendable {
             if let point = batch.anchorPoint { anchorer?.anchor(point, await sequencer.digests()) }
             await sequencer.process(batch.records, isLive: true)
             writer.channel.settled()
-            if let reason = await sequencer.stopReason, fail(NodeFailure("unsupported_semantics", reason)) {
-                writer.control.send(.stop)
-            }
+            if let reason = await sequencer.stopReason, fail(reason) { writer.control.send(.stop) }
         }
     }
 
     /// Once per tick: checkpoints when they are due; leadership and ticks over a stream; metrics.
     private func keepHouse() async {
         var keeper = LeadershipKeeper(
-            nodeID: id, prefix: configuration.prefix, tickInterval: configuration.tickInterval, startedAt: startedAt)
-        var metrics = NodeMetrics()
+            nodeID: id, prefix: configuration.prefix, tickInterval: configuration.tickInterval,
+            lifeMark: outbox.lifeMark)
+        var watch = await NodeWatch(self, life)
         while !Task.isCancelled {
             let now = environment.clock.now()
             if configuration.mode != .core { await lead(&keeper, now) }
+            pulse?.look(appliedSequence)
             await checkpointIfDue(now)
-            metrics.publish(await status(), await sequencer.figures, writer.control.figures, queryFigures)
+            await watch.look(now: now, queryFigures)
             try? await Task.sleep(for: .nanoseconds(configuration.tickInterval.rawValue))
         }
     }
 
     private func lead(_ keeper: inout LeadershipKeeper, _ now: Timestamp) async {
         let isFenced = outbox.gate.isFenced
-        for message in keeper.step(await sequencer.standing, now: now, isFenced: isFenced) { publish(message) }
-    }
-
-    private func publish(_ message: Message) {
-        do throws(BusError) {
-            try environment.answerBus.publish(message)
-        } catch {
-            environment.logger.warning(
-                "not published", metadata: ["subject": "\(message.subject)", "error": "\(error)"])
-        }
+        for message in keeper.step(await sequencer.standing, now: now, isFenced: isFenced) { pulse?.publish(message) }
     }
 
     // MARK: Checkpoints
@@ -294,7 +288,9 @@ package final class Node: Sendable {
         progress.withLock { progress in
             progress.checkpointSequence = state.moment.sequence
             progress.checkpointedAt = now
+            progress.checkpointTime = now
         }
+        environment.logger.notice("checkpoint written", metadata: ["sequence": "\(state.moment.sequence)"])
         writer.control.send(.retain(checkpoint: state.moment.sequence))
     }
 
@@ -309,7 +305,8 @@ package final class Node: Sendable {
     package var unreadiness: [String] {
         let now = progress.withLock { ($0.isReady, $0.isStopping || $0.isEnding, $0.failure) }
         return Readiness(
-            isStarted: now.0, isStopping: now.1, failure: now.2, intake: writer.control.figures.intake,
+            isStarted: now.0, isStopping: now.1, failure: now.2,
+            intake: pulse?.trouble ?? writer.control.figures.intake,
             intakeBus: environment.intakeBus.state, answerBus: environment.answerBus.state
         ).reasons
     }
@@ -331,6 +328,7 @@ package final class Node: Sendable {
             defer { progress.isStopping = true }
             return !progress.isStopping
         }
+        if isFirst { environment.logger.notice("stopping") }
         if isFirst { await outbox.close() }
         if isFirst { writer.control.send(.stop) }
         _ = await result()
@@ -372,11 +370,13 @@ package final class Node: Sendable {
         await sequencer.dismissWaiters()
         if let responder = responderBox.withLock({ $0 }) { await responder.drain() }
         keeper?.cancel()
+        life.tellFolded()
         // It may be writing a checkpoint, and a store takes one at a time.
         await keeper?.value
         if progress.withLock({ $0.failure == nil }) { await checkpoint() }
         await anchorer?.finish()
         try? await environment.answerBus.flush(timeout: .seconds(2))
+        environment.logger.notice("stopped", metadata: ["sequence": "\(appliedSequence)"])
         let (waiting, end) = progress.withLock { progress in
             let end = progress.failure.map { Result<Void, NodeFailure>.failure($0) } ?? .success(())
             progress.end = end

@@ -11,15 +11,18 @@ final class Outbox: Sendable {
     private let nodeID: String
     private let runner = Mutex<OutboxRunner?>(nil)
 
+    /// Random, and this life's alone: what a node that leads is known by to itself.
+    let lifeMark = "-" + OwnMessageID.random()
+
     /// Who must lead for records to be spoken of; nil where the node orders by itself.
     let leaderID: String?
 
-    init(nodeID: String, startedAt: Timestamp, _ configuration: NodeConfiguration, _ environment: NodeEnvironment) {
+    init(nodeID: String, _ configuration: NodeConfiguration, _ environment: NodeEnvironment) {
         self.nodeID = nodeID
         let isStream = configuration.mode != .core
         leaderID = isStream ? nodeID : nil
         gate = OutboxGate(
-            nodeID: nodeID, isStream: isStream, startedAt: startedAt,
+            nodeID: nodeID, isStream: isStream, lifeMark: lifeMark,
             fence: DirectiveFence(directory: configuration.directory), logger: environment.logger)
     }
 

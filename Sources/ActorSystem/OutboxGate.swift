@@ -21,13 +21,13 @@ final class OutboxGate: Sendable {
     private let continuation: AsyncStream<Void>.Continuation
     private let logger: Logger
 
-    init(nodeID: String, isStream: Bool, startedAt: Timestamp, fence: DirectiveFence, logger: Logger) {
+    init(nodeID: String, isStream: Bool, lifeMark: String, fence: DirectiveFence, logger: Logger) {
         self.nodeID = nodeID
         self.isStream = isStream
         self.fence = fence
         self.logger = logger
         fenced = Atomic(fence.isRaised)
-        ownMark = Array("-\(nodeID)-\(startedAt.rawValue)".utf8)
+        ownMark = Array(lifeMark.utf8)
         (signals, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         if isFenced {
             logger.warning("the data was restored: nothing is sent to shadows until `lattice directives resume`")
@@ -78,7 +78,7 @@ final class OutboxGate: Sendable {
         switch event {
         // Alone, every claim after the recovery is of this life.
         case .leadershipClaimed(let id, _): id == nodeID && !isStream
-        // On a stream, claims of an earlier life may come late; this one carries the time of the start.
+        // On a stream, claims of an earlier life may come late; this one carries the mark of this one.
         case .nodeResumed(let id, _): id == nodeID && isStream && messageID.suffix(ownMark.count).elementsEqual(ownMark)
         case .tick, .intakeGap: false
         }

@@ -48,7 +48,7 @@ final class QueryResponder: Sendable {
     private static let aloneMaximum = 4_096
     private let travellers: TravellerGate
     /// Cursors of round robin for those who bring none; a balancer's memory, not part of the folded state.
-    private let cursors = Mutex<[String: UInt64]>([:])
+    private let cursors = Mutex<[ByteName: UInt64]>([:])
 
     init(prefix: String, bus: any MessageBus, context: QueryContext, travellersMaximum: Int, logger: Logger) {
         self.prefix = prefix
@@ -155,8 +155,9 @@ final class QueryResponder: Sendable {
         if query.cursor == nil && query.strategy == .roundRobin {
             query.cursor = cursors.withLock { cursors in
                 if cursors.count > 4_096 { cursors.removeAll() }
-                defer { cursors[query.serviceName, default: 0] &+= 1 }
-                return cursors[query.serviceName, default: 0]
+                let service = ByteName(query.serviceName)
+                defer { cursors[service, default: 0] &+= 1 }
+                return cursors[service, default: 0]
             }
         }
         return query
@@ -211,10 +212,11 @@ final class QueryResponder: Sendable {
         case .node(.digest, _): return message(await context.sequencer.digests().encode(), .digestAnswer, asked)
         case .node(.outcome, let query):
             if query.sequence == .origin { throw QueryError(.invalidArgument, "sequence is missing") }
-            if let outcome = await context.sequencer.outcome(of: query.sequence) {
+            let traveller = context.traveller
+            if var outcome = await context.sequencer.outcome(of: query.sequence) {
+                outcome.subject = try traveller.subject(of: query.sequence)
                 return message(outcome.encode(), .outcomeAnswer, asked)
             }
-            let traveller = context.traveller
             let outcome = try await travellers.run { () throws(QueryError) in
                 try traveller.outcome(of: query.sequence)
             }
@@ -310,7 +312,7 @@ final class QueryResponder: Sendable {
     }
 
     private func publish(_ replies: [Message]) {
-        Delivery(bus: bus, logger: logger).send(replies) { message in
+        Delivery(bus: bus, logger: logger).send(replies) { _, message in
             let error = QueryError(
                 .invalidArgument,
                 "the answer has \(message.payload.count) bytes, more than the server takes; use `limit`")

@@ -37,50 +37,51 @@ struct QuestionReader: Sendable {
         let tokens = message.subject.dropFirst(prefix.count + 9).split(separator: ".", omittingEmptySubsequences: false)
         let asker = try asker(tokens, message.subject)
         let isJSON = !message.payload.isEmpty && Self.wantsJSON(message)
-        switch tokens[0] {
-        case "registry":
-            guard let name = RegistryQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }
+        switch try name(tokens, message.subject) {
+        case .registry(let name):
             return .registry(
                 name,
                 try decoding { () throws(DecodeError) in
                     try RegistryQuery.decode(try binary(message, isJSON, .registryQuery)[...])
                 })
-        case "trace":
-            guard let name = TraceQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }
+        case .trace(let name):
             return .trace(
                 name,
                 try decoding { () throws(DecodeError) in
                     try TraceQuery.decode(try binary(message, isJSON, .traceQuery)[...])
                 })
-        case "node":
-            guard let name = NodeQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }
+        case .node(let name):
             return .node(
                 name,
                 try decoding { () throws(DecodeError) in
                     try NodeQuery.decode(try binary(message, isJSON, .nodeQuery)[...])
                 })
-        case "mirror":
-            guard let name = MirrorQueryName(rawValue: String(tokens[1])) else { throw unknown(message.subject) }
+        case .mirror(let name):
             let query = try decoding { () throws(DecodeError) in
                 try MirrorQuery.decode(try binary(message, isJSON, .mirrorQuery)[...])
             }
             return .mirror(
                 name, query, AuditRecorder.Asker(principal: asker, claimed: query.actor, reason: query.reason))
-        case "audit":
-            guard AuditQueryName(rawValue: String(tokens[1])) != nil else { throw unknown(message.subject) }
+        case .audit(.trail):
             return .audit(
                 try decoding { () throws(DecodeError) in
                     try AuditQuery.decode(try binary(message, isJSON, .auditQuery)[...])
                 })
-        default: throw unknown(message.subject)
         }
+    }
+
+    /// Which query is asked; only what has a role is answered.
+    private func name(_ tokens: [Substring], _ subject: String) throws(QueryError) -> QueryName {
+        guard tokens.count >= 2, let name = QueryName(machine: tokens[0], query: tokens[1]) else {
+            throw unknown(subject)
+        }
+        return name
     }
 
     /// Who asks by the subject's last token; only questions for contents have one.
     private func asker(_ tokens: [Substring], _ subject: String) throws(QueryError) -> String {
         if tokens.count == 2 { return "" }
-        guard tokens.count == 3, tokens[0] == "mirror",
-            [MirrorQueryName.captures, .comparison].contains(where: { $0.rawValue == tokens[1] }),
+        guard tokens.count == 3, try name(tokens, subject).handsOutContents,
             let name = SubjectToken.unescape(String(tokens[2]))
         else { throw unknown(subject) }
         return name == Unverified.principal ? "" : name

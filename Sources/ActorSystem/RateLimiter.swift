@@ -14,7 +14,7 @@ struct RateLimiter: Sendable {
     private static let sharesMaximum = 4_096
     private let bytesPerSecond: Int64
     private let spansPerSecond: Int64
-    private var shares: [String: Share] = [:]
+    private var shares: [ByteName: Share] = [:]
 
     /// 0 per second: no limit. The burst is twice the rate.
     init(bytesPerSecond: Int, spansPerSecond: Int) {
@@ -27,6 +27,7 @@ struct RateLimiter: Sendable {
     /// A message of more spans than the burst has to wait for a full share and leaves a debt: it would never pass else.
     mutating func admits(_ service: String, bytes: Int, spans: Int, now: Timestamp) -> Bool {
         if bytesPerSecond == 0 && (spansPerSecond == 0 || spans == 0) { return true }
+        let service = ByteName(service)
         if shares.count >= Self.sharesMaximum && shares[service] == nil { dropFull(now) }
         var share =
             shares[service]

@@ -27,7 +27,7 @@ package struct Readiness: Sendable {
 
     /// Empty: events are taken and questions answered. Otherwise the gravest first: the code of a failure
     /// (`stream_rolled_back`, `unsupported_semantics`, `log_failed`, …), `stopping`, `recovering`, what the intake says
-    /// (`disk_full`, `stream_not_found`), `intake_disconnected`, `answers_disconnected`.
+    /// (`disk_full`, `stream_not_found`, `stream_unavailable`, `stream_refuses`), `intake_disconnected`, `answers_disconnected`.
     package var reasons: [String] {
         var reasons: [String] = []
         if let failure { reasons.append(failure.code) }

@@ -14,6 +14,16 @@ package struct SequencerFigures: Sendable {
     package var duplicateMessages: UInt64 = 0
     package var opaqueMessages: UInt64 = 0
     package var evictions: UInt64 = 0
+    /// The same by service: as many as there may be, the rest under `__other__`.
+    package var evictionsByService: [String: UInt64] = [:]
+
+    mutating func count(_ evicted: [Removal]) {
+        evictions += UInt64(evicted.count)
+        for removal in evicted {
+            let isRoom = evictionsByService[removal.serviceName] != nil || evictionsByService.count < 1_000
+            evictionsByService[isRoom ? removal.serviceName : NodeMetrics.otherServices, default: 0] += 1
+        }
+    }
 }
 
 /// What the first fold knows, without the message ids it remembers: a copy of those would be paid for by the next batch.
@@ -27,6 +37,9 @@ struct Standing: Sendable {
     var backwardSteps: UInt64
     var gapCount: UInt64
     var duplicateCount: UInt64
+    /// Ticks that this process has seen taken. Whether somebody ticks is told by this and not by their slots, which are
+    /// what a record claims.
+    var tickCount: UInt64
 }
 
 /// Admits each batch, hands it to the hosts, tells publishers and watchers. Batches are taken one after the other, so
@@ -38,10 +51,13 @@ actor Sequencer {
     private var waiters = SequenceWaiters()
     private var turnstile = Turnstile()
     private var isDismissed = false
-    private(set) var stopReason: String?
+    /// Why nothing behind the last record may be folded here.
+    private(set) var stopReason: NodeFailure?
+    private var tickCount: UInt64 = 0
     let hosts: MachineHosts
     private let voice: Voice
     private let gate: OutboxGate
+    private let life: LifeLog
     /// Over a stream: who speaks for a record is its leader, so that each has one; nil: whoever orders.
     private let leaderID: String?
     /// Admission runs ahead of the machines while a batch is with them; this does not.
@@ -49,8 +65,9 @@ actor Sequencer {
     /// The last applied sequence, for whoever must not wait for the actor.
     nonisolated let applied = Atomic<UInt64>(0)
 
-    init(hosts: MachineHosts, voice: Voice, gate: OutboxGate, leaderID: String?) {
+    init(hosts: MachineHosts, voice: Voice, gate: OutboxGate, life: LifeLog, leaderID: String?) {
         self.gate = gate
+        self.life = life
         self.hosts = hosts
         self.voice = voice
         self.leaderID = leaderID
@@ -82,16 +99,28 @@ actor Sequencer {
             let speaks = isLive && (leaderID == nil || admission.leaderID == leaderID)
             verdicts.append(Judged(verdict: verdict, outcome: outcome, speaks: speaks))
             admitted.append(AdmittedRecord(record: staged.record, moment: moment, verdict: verdict))
-            if case .unsupportedSemantics(let version) = verdict {
-                stopReason =
-                    "semantics \(version) was activated at \(staged.record.sequence); this version has "
-                    + "\(Admission.supportedSemantics): install a newer one"
-                break
-            }
+            if verdict == .admitted, outcome.accepted > 0, case .clock(.tick) = staged.record.event { tickCount &+= 1 }
+            stopReason = Self.reason(to: verdict, at: staged.record.sequence)
+            if stopReason != nil { break }
         }
         let answers = await hosts.apply(admitted)
-        settle(records, verdicts, answers)
+        settle(records, verdicts, answers, isLive: isLive)
         if isLive { gate.applied(admitted) }
+    }
+
+    private static func reason(to verdict: Admission.Verdict, at sequence: SequenceNumber) -> NodeFailure? {
+        switch verdict {
+        case .admitted, .duplicate, .opaque: nil
+        case .unsupportedSemantics(let version):
+            NodeFailure(
+                "unsupported_semantics",
+                "semantics \(version) was activated at \(sequence); this version has \(Admission.supportedSemantics): "
+                    + "install a newer one")
+        case .revoked(let activation):
+            NodeFailure(
+                "record_skipped",
+                "record \(activation), which this node has taken, is skipped by record \(sequence): start it again")
+        }
     }
 
     /// What admission said of one record, and whether this node tells its publisher.
@@ -102,7 +131,7 @@ actor Sequencer {
     }
 
     private func settle(
-        _ records: [StagedRecord], _ verdicts: [Judged], _ answers: MachineHosts.Outcomes
+        _ records: [StagedRecord], _ verdicts: [Judged], _ answers: MachineHosts.Outcomes, isLive: Bool
     ) {
         var spoken = Spoken()
         for (index, entry) in verdicts.enumerated() {
@@ -110,7 +139,8 @@ actor Sequencer {
             let outcome = entry.outcome.merged(with: answers.registry[index]).merged(with: answers.mirror[index])
                 .merged(with: answers.tracing[index])
             let answer = outcome.answer(entry.verdict, staged.record)
-            count(answer)
+            // What recovery folds again happened before, and was counted then.
+            if isLive { count(answer) }
             if entry.speaks {
                 if !staged.replyTo.isEmpty { spoken.reply(answer, to: staged.replyTo, asJSON: staged.wantsJSON) }
                 for service in answers.registry[index].changed {
@@ -136,7 +166,9 @@ actor Sequencer {
         }
         figures.acceptedEvents += UInt64(answer.accepted)
         figures.refusedEvents += UInt64(answer.refused.count)
-        figures.evictions += UInt64(answer.consequences.count)
+        if answer.consequences.isEmpty { return }
+        figures.count(answer.consequences)
+        life.evicted(answer.consequences)
     }
 
     // MARK: Questions
@@ -149,7 +181,7 @@ actor Sequencer {
             moment: appliedMoment, semanticsVersion: admission.semanticsVersion, leaderID: admission.leaderID,
             leaderEpoch: admission.leaderEpoch, lastTickSlot: admission.lastTickSlot,
             backwardSteps: admission.backwardSteps, gapCount: admission.gapCount,
-            duplicateCount: admission.duplicateCount)
+            duplicateCount: admission.duplicateCount, tickCount: tickCount)
     }
 
     /// The outcome of a recent record.
@@ -193,14 +225,17 @@ actor Sequencer {
     ) async -> (asOf: AsOf, parts: [Answer]) {
         await enter()
         defer { turnstile.leave() }
-        return (appliedMoment.asOf, await hosts.readTracing(body))
+        let asOf = appliedMoment.asOf
+        let parts = await hosts.readTracing(body)
+        return (asOf, parts)
     }
 
-    /// A copy of everything at one position; nil once a record has come that this version must not pass.
+    /// A copy of everything at one position to start from; nil once a record has come that this version must not pass,
+    /// and while the semantics that were activated last may still be undone.
     func cut() async -> MeshState? {
         await enter()
         defer { turnstile.leave() }
-        if stopReason != nil { return nil }
+        if stopReason != nil || admission.isSemanticsUnsettled { return nil }
         return await hosts.fork(admission)
     }
 

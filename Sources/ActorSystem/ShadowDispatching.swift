@@ -44,19 +44,19 @@ package func batchDispatch(
     _ copies: [ShadowCopy], batchSize: Int, rules: ComparisonRules, shadowHandler: any ShadowSender,
     pace: (Int) async -> Void = { _ in }, ended: (Int, DispatchedCopy) -> Void
 ) async {
-    await withTaskGroup(of: (Int, DispatchedCopy).self) { group in
+    await withTaskGroup(of: Placed<DispatchedCopy>.self) { group in
         var underWay = 0
         for (place, copy) in copies.enumerated() {
-            if underWay >= max(1, batchSize), let (place, dispatched) = await group.next() {
-                ended(place, dispatched)
+            if underWay >= max(1, batchSize), let copy = await group.next() {
+                ended(copy.place, copy.value)
                 underWay -= 1
             }
             await pace(place)
             group.addTask {
-                (place, await dispatchToShadow(copy, rules: rules, shadowHandler: shadowHandler))
+                Placed(place: place, value: await dispatchToShadow(copy, rules: rules, shadowHandler: shadowHandler))
             }
             underWay += 1
         }
-        for await (place, dispatched) in group { ended(place, dispatched) }
+        for await copy in group { ended(copy.place, copy.value) }
     }
 }

@@ -3,6 +3,7 @@
 package import EventModel
 import EventStore
 import Messaging
+import StateMachines
 
 /// A record on its way from the log to the machines, with whoever waits for its outcome.
 package struct StagedRecord: Sendable {
@@ -41,17 +42,22 @@ struct Stager: Sendable {
     private let isStream: Bool
     private let prefix: String
     private let vault: ContentVault
+    /// In force behind what was staged last.
+    private var semanticsVersion: UInt32
     /// What the room on the disk no longer permits (core mode).
     var pressure = DiskPressureLevel.none
     /// What `<prefix>.rejected` says of what is refused for want of room.
     static let pressureReason = "disk_pressure"
 
-    init(prefix: String, isStream: Bool, bytesPerSecond: Int, spansPerSecond: Int, vault: ContentVault) {
+    /// - Parameter semanticsVersion: what is in force behind the log's last record.
+    init(_ configuration: NodeConfiguration, semanticsVersion: UInt32, vault: ContentVault) {
         self.vault = vault
-        router = SubjectRouter(prefix: prefix)
-        limiter = RateLimiter(bytesPerSecond: bytesPerSecond, spansPerSecond: spansPerSecond)
-        self.isStream = isStream
-        self.prefix = prefix
+        self.semanticsVersion = semanticsVersion
+        router = SubjectRouter(prefix: configuration.prefix)
+        limiter = RateLimiter(
+            bytesPerSecond: configuration.bytesPerSecond, spansPerSecond: configuration.spansPerSecond)
+        isStream = configuration.mode != .core
+        prefix = configuration.prefix
     }
 
     /// Puts one message into the batch: as a record, as an opaque record (streams), or as a rejection.
@@ -66,7 +72,10 @@ struct Stager: Sendable {
             let whole = MirrorAttachment.split(try payload(message, route, wantsJSON), of: route.type)
             let facts = whole.facts
             let event = try decode(route, facts)
-            if !isStream { try admit(route, event, message.payload.count, now) }
+            if !isStream {
+                try admit(route, event, message.payload.count, now)
+                try refuseAtTheDoor(event)
+            }
             let messageID = try messageID(message)
             try append(
                 route, event, facts, messageID, sequence: sequence, recordedAt: recordedAt,
@@ -154,13 +163,27 @@ struct Stager: Sendable {
         }
     }
 
+    /// The only sequencer of a log does not write what would stop it (decision 148). Over a stream the order is another's:
+    /// there the command line asks all nodes first.
+    private func refuseAtTheDoor(_ event: Event) throws(Rejected) {
+        switch event {
+        case .policy(.semanticsActivated(let version, _)):
+            if version < semanticsVersion || version > Admission.supportedSemantics {
+                throw Rejected(reason: RefusalReason.unsupportedSemantics.name)
+            }
+        // A node that serves has stopped at nothing.
+        case .policy(.recordSkipped): throw Rejected(reason: RefusalReason.notSkippable.name)
+        case .policy, .registry, .clock, .mirror, .trace, .audit, .opaque: break
+        }
+    }
+
     private func messageID(_ message: Message) throws(Rejected) -> [UInt8] {
         guard let id = message.header("Nats-Msg-Id") else { return [] }
         if id.utf8.count > Limits.identifierBytes { throw Rejected(reason: "too_long: Nats-Msg-Id") }
         return Array(id.utf8)
     }
 
-    private func append(
+    private mutating func append(
         _ route: EventRoute, _ event: Event, _ facts: ArraySlice<UInt8>, _ messageID: [UInt8],
         sequence: SequenceNumber, recordedAt: Timestamp, sourceHash: UInt64, contents: ArraySlice<UInt8> = [],
         _ batch: inout StagedBatch
@@ -179,6 +202,7 @@ struct Stager: Sendable {
             event: event)
         batch.records.append(StagedRecord(record: record, replyTo: "", wantsJSON: false))
         batch.eventCount += event.count
+        if case .policy(.semanticsActivated(let version, _)) = event { semanticsVersion = version }
     }
 
     /// Contents in the form in which they are kept. Replicas must agree on the facts, whatever one of them has room for:

@@ -8,14 +8,23 @@ struct StartRecord: Sendable {
     var event: Event
     var subject: String
 
-    /// All of one start, in order. The settings come first: how long expiry is suspended after a start follows from them.
-    ///
-    /// - Parameter epoch: the one that the node claims to lead.
+    /// Why the first record of a log is there.
+    static let newLog = "a new log"
+
+    /// All of one start, in order. A new log begins with what its events mean. Then the settings: how long expiry is
+    /// suspended after a start follows from them.
     static func all(
-        of id: String, _ configuration: NodeConfiguration, _ hosts: MachineHosts, epoch: UInt64
+        of id: String, _ configuration: NodeConfiguration, _ hosts: MachineHosts, _ standing: Standing
     ) async -> [StartRecord] {
         var records: [StartRecord] = []
         let principal = SubjectToken.escape(id)
+        if standing.moment.sequence == .origin {
+            let version = Semantics.newest.version
+            records.append(
+                StartRecord(
+                    event: .policy(.semanticsActivated(version: version, reason: newLog)),
+                    subject: "policy.\(principal).\(EventType.semanticsActivated.name)"))
+        }
         let registry = configuration.registry
         if await hosts.registry.read({ $0.settings.applying(registry) != $0.settings }) {
             records.append(
@@ -32,7 +41,8 @@ struct StartRecord: Sendable {
             StartRecord(event: .clock(.nodeResumed(nodeID: id, reason: "start")), subject: "clock.node_resumed"))
         records.append(
             StartRecord(
-                event: .clock(.leadershipClaimed(nodeID: id, epoch: epoch)), subject: "clock.leadership_claimed"))
+                event: .clock(.leadershipClaimed(nodeID: id, epoch: standing.leaderEpoch &+ 1)),
+                subject: "clock.leadership_claimed"))
         return records
     }
 }

@@ -20,15 +20,16 @@ struct Rejected: Error, Sendable, Hashable {
 struct SubjectRouter: Sendable {
     private static let remembered = 16_384
     private let start: String
-    private var routes: [String: EventRoute] = [:]
+    private var routes: [ByteName: EventRoute] = [:]
 
     init(prefix: String) { start = prefix + ".events." }
 
     mutating func route(_ subject: String) throws(Rejected) -> EventRoute {
-        if let known = routes[subject] { return known }
+        let key = ByteName(subject)
+        if let known = routes[key] { return known }
         let route = try parse(subject)
         if routes.count == Self.remembered { routes.removeAll(keepingCapacity: true) }
-        routes[subject] = route
+        routes[key] = route
         return route
     }
 

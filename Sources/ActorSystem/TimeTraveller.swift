@@ -40,11 +40,16 @@ package struct TimeTraveller: Sendable {
         case .tooLong:
             throw QueryError(.timeout, "the journey to \(sequence) took too long; ask offline with `lattice replay`")
         case .unsupported(let version, let place):
-            throw QueryError(
-                .unsupportedSemantics,
-                "semantics \(version) was activated at \(place), and this version has \(Admission.supportedSemantics)",
-                sequence: place)
+            throw Self.unsupported(version, at: place)
         }
+    }
+
+    /// What ends a journey at an activation that this version lacks.
+    package static func unsupported(_ version: UInt32, at place: SequenceNumber) -> QueryError {
+        QueryError(
+            .unsupportedSemantics,
+            "semantics \(version) was activated at \(place), and this version has \(Admission.supportedSemantics)",
+            sequence: place)
     }
 
     private func newestState(notAfter sequence: SequenceNumber) throws(QueryError) -> MeshState? {
@@ -69,7 +74,7 @@ package struct TimeTraveller: Sendable {
         var cursor = try reader.frames(from: start.next, through: sequence)
         while let batch = try cursor.nextBatch() {
             for frame in batch {
-                if case .unsupportedSemantics(let version) = state.apply(EventRecord(frame)).verdict {
+                if case .unsupportedSemantics(let version) = state.apply(try reader.record(of: frame)).verdict {
                     return .unsupported(version: version, at: frame.sequence)
                 }
             }
@@ -83,7 +88,16 @@ package struct TimeTraveller: Sendable {
         let found = try Self.reading { () throws(EventStoreError) in try reader.frame(at: sequence) }
         guard let frame = found else { throw QueryError(.notFound, "there is no record \(sequence)") }
         var state = try state(at: SequenceNumber(sequence.rawValue - 1))
-        return state.apply(EventRecord(frame)).outcome
+        let record = try Self.reading { () throws(EventStoreError) in try reader.record(of: frame) }
+        var outcome = state.apply(record).outcome
+        outcome.subject = String(decoding: frame.subject, as: UTF8.self)
+        return outcome
+    }
+
+    /// What a record's subject says behind `<prefix>.events.`; empty where there is none.
+    func subject(of sequence: SequenceNumber) throws(QueryError) -> String {
+        let frame = try Self.reading { () throws(EventStoreError) in try reader.frame(at: sequence) }
+        return frame.map { String(decoding: $0.subject, as: UTF8.self) } ?? ""
     }
 
     /// A page of the audit trail.

@@ -264,9 +264,8 @@ struct TraceResponder: Sendable {
     }
 
     /// Nil: the query names none.
-    private static func objectives(_ query: TraceQuery) -> [String: ServiceObjective]? {
-        if query.objectives.isEmpty { return nil }
-        return Dictionary(query.objectives.map { ($0.serviceName, $0.objective) }) { _, last in last }
+    private static func objectives(_ query: TraceQuery) -> NamedObjectives? {
+        query.objectives.isEmpty ? nil : NamedObjectives(query.objectives)
     }
 
     private func stats(_ source: TraceSource) async -> (asOf: AsOf, reply: TraceReply) {

@@ -24,11 +24,13 @@ extension MachineHosts {
     func readTracing<Answer: Sendable>(
         _ body: @escaping @Sendable (borrowing TraceCollector) -> Answer
     ) async -> [Answer] {
-        await withTaskGroup(of: (Int, Answer).self) { group in
-            for (index, host) in tracing.enumerated() { group.addTask { (index, await host.read(body)) } }
-            var answers: [(index: Int, answer: Answer)] = []
-            for await answer in group { answers.append((answer.0, answer.1)) }
-            return answers.sorted { $0.index < $1.index }.map(\.answer)
+        await withTaskGroup(of: Placed<Answer>.self) { group in
+            for (index, host) in tracing.enumerated() {
+                group.addTask { Placed(place: index, value: await host.read(body)) }
+            }
+            var answers: [Placed<Answer>] = []
+            for await answer in group { answers.append(answer) }
+            return answers.sorted { $0.place < $1.place }.map(\.value)
         }
     }
 }

@@ -7,17 +7,24 @@ import Synchronization
 
 /// Messages gathered during one batch, so that they go out together.
 struct Spoken: Sendable {
-    fileprivate var replies: [(outcome: OutcomeAnswer, to: String, asJSON: Bool)] = []
+    fileprivate var replies: [Reply] = []
     fileprivate var changes: [ChangeKey: SequenceNumber] = [:]
 
     var isEmpty: Bool { replies.isEmpty && changes.isEmpty }
 
     mutating func reply(_ outcome: OutcomeAnswer, to subject: String, asJSON: Bool) {
-        replies.append((outcome, subject, asJSON))
+        replies.append(Reply(outcome: outcome, subject: subject, asJSON: asJSON))
     }
 
     mutating func changed(_ machine: String, _ key: String, _ sequence: SequenceNumber) {
         changes[ChangeKey(machine: machine, key: key)] = sequence
+    }
+
+    /// What one publisher is told.
+    fileprivate struct Reply {
+        var outcome: OutcomeAnswer
+        var subject: String
+        var asJSON: Bool
     }
 
     /// What watchers of one subject wait for.
@@ -45,7 +52,7 @@ final class Voice: Sendable {
     func say(_ spoken: Spoken) {
         if spoken.isEmpty { return }
         var messages = spoken.replies.map { reply in
-            WireFormat.message(reply.outcome.encode(), kind: .outcomeAnswer, to: reply.to, asJSON: reply.asJSON)
+            WireFormat.message(reply.outcome.encode(), kind: .outcomeAnswer, to: reply.subject, asJSON: reply.asJSON)
         }
         for (change, sequence) in spoken.changes.sorted(by: { $0.value < $1.value }) {
             var writer = WireWriter(capacity: 64)
@@ -54,7 +61,20 @@ final class Voice: Sendable {
             let subject = "\(prefix).changes.\(change.machine).\(SubjectToken.escape(change.key))"
             messages.append(WireFormat.message(writer.bytes, kind: .changeNotice, to: subject, asJSON: true))
         }
-        publish(messages)
+        let replies = spoken.replies
+        Delivery(bus: bus, logger: logger).send(messages) { index, _ in
+            index < replies.count ? Self.shortened(replies[index]) : nil
+        }
+    }
+
+    /// The verdict without what it says of each event, for a server that takes no more.
+    private static func shortened(_ reply: Spoken.Reply) -> Message {
+        var outcome = reply.outcome
+        (outcome.refused, outcome.consequences, outcome.replaced) = ([], [], [])
+        var writer = WireWriter(capacity: 32)
+        writer.field(6, "details_too_large")
+        return WireFormat.message(
+            outcome.encode() + writer.bytes, kind: .outcomeAnswer, to: reply.subject, asJSON: reply.asJSON)
     }
 
     func reject(_ rejections: [Rejection], now: Timestamp) {

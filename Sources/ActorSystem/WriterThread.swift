@@ -21,6 +21,8 @@ struct IntakeOrigin: Sendable {
     var bus: any MessageBus
     /// JetStream mode: the stream.
     var stream: (any StreamSource)?
+    /// In force when the state was recovered.
+    var semanticsVersion = Semantics.first.version
 }
 
 /// Owns the thread that owns the log.
@@ -36,6 +38,13 @@ final class WriterThread: Sendable {
     private let queue = DispatchQueue(label: "lattice.writer", qos: .userInitiated)
     private let permission = DispatchSemaphore(value: 0)
     private let start = Mutex<Start?>(nil)
+    private let errand = Mutex<Errand?>(nil)
+
+    /// Something to do with the log before it is served.
+    private struct Errand {
+        var origin: IntakeOrigin
+        var done: CheckedContinuation<Result<SequenceNumber, NodeFailure>, Never>
+    }
 
     private struct Start {
         var origin: IntakeOrigin
@@ -82,17 +91,34 @@ final class WriterThread: Sendable {
         if let failure { throw failure }
     }
 
+    /// Takes what the stream holds behind the log's end to the disk; answers the last record then.
+    func readOn(_ origin: IntakeOrigin) async throws(NodeFailure) -> SequenceNumber {
+        let result: Result<SequenceNumber, NodeFailure> = await withCheckedContinuation { done in
+            errand.withLock { $0 = Errand(origin: origin, done: done) }
+            permission.signal()
+        }
+        return try result.get()
+    }
+
     /// The start failed: give the log back.
     func abandon() { permission.signal() }
 
     private func runWhenPermitted(_ log: EventLog, _ onEnd: @Sendable (NodeFailure?) -> Void) {
         permission.wait()
+        while let errand = takeErrand() {
+            do throws(NodeFailure) {
+                errand.done.resume(returning: .success(try readOn(log, errand.origin)))
+            } catch {
+                errand.done.resume(returning: .failure(error))
+            }
+            permission.wait()
+        }
         var failure: NodeFailure?
         if let start = start.withLock({ $0 }) {
             do throws(NodeFailure) {
                 let source = try open(log, start)
                 start.opened.resume(returning: nil)
-                try run(log, source)
+                try run(log, source, start.origin)
             } catch {
                 failure = error
                 var figures = control.figures
@@ -105,9 +131,30 @@ final class WriterThread: Sendable {
         onEnd(failure)
     }
 
+    private func takeErrand() -> Errand? {
+        errand.withLock { waiting in
+            defer { waiting = nil }
+            return waiting
+        }
+    }
+
+    private func readOn(_ log: EventLog, _ origin: IntakeOrigin) throws(NodeFailure) -> SequenceNumber {
+        guard let stream = origin.stream else { return log.lastSequence }
+        let opened: (source: StreamIntake, last: SequenceNumber)
+        do throws(BusError) {
+            opened = try openStream(stream, log)
+        } catch {
+            throw NodeFailure(error.code.rawValue, error.message)
+        }
+        var reading = StreamReadingOn(
+            log: log, source: opened.source, last: opened.last, configuration: configuration, clock: clock,
+            stager: Stager(configuration, semanticsVersion: origin.semanticsVersion, vault: vault))
+        return try reading.run()
+    }
+
     private func open(_ log: EventLog, _ start: Start) throws(NodeFailure) -> any IntakeSource {
         do throws(BusError) {
-            if let stream = start.origin.stream { return try openStream(stream, log) }
+            if let stream = start.origin.stream { return try openStream(stream, log).source }
             guard log.source == nil || log.source == .core else {
                 throw BusError(.other, "the log was fed from a stream; move it with `lattice log export` and `import`")
             }
@@ -120,10 +167,14 @@ final class WriterThread: Sendable {
         }
     }
 
-    private func run(_ log: EventLog, _ source: any IntakeSource) throws(NodeFailure) {
+    private func run(
+        _ log: EventLog, _ source: any IntakeSource, _ origin: IntakeOrigin
+    ) throws(NodeFailure) {
         var loop = LogWriterLoop(
             log: log, source: source, configuration: configuration, nodeID: Self.nodeID(log.id), clock: clock,
-            control: control, channel: channel, vault: vault, voice: voice, logger: logger)
+            control: control, channel: channel,
+            stager: Stager(configuration, semanticsVersion: origin.semanticsVersion, vault: vault), vault: vault,
+            voice: voice, logger: logger)
         do throws(NodeFailure) {
             try loop.run()
         } catch {
@@ -133,7 +184,9 @@ final class WriterThread: Sendable {
         }
     }
 
-    private func openStream(_ stream: any StreamSource, _ log: EventLog) throws(BusError) -> StreamIntake {
+    private func openStream(
+        _ stream: any StreamSource, _ log: EventLog
+    ) throws(BusError) -> (source: StreamIntake, last: SequenceNumber) {
         var identity: StreamIdentity?
         switch log.source {
         case .jetStream(let name, let createdAt): identity = StreamIdentity(name: name, createdAt: createdAt)
@@ -153,7 +206,7 @@ final class WriterThread: Sendable {
                 throw Self.busError(error)
             }
         }
-        return StreamIntake(stream)
+        return (StreamIntake(stream), status.lastSequence)
     }
 
     private static func busError(_ error: EventStoreError) -> BusError { BusError(.other, error.description) }

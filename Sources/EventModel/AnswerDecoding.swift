@@ -63,8 +63,16 @@ enum AnswerParts {
             result.health = health
         case 12: result.status = try status(bytes, part)
         case 13: result.activeConnections = try FieldRules.small(part, "active_connections")
+        case 14: result.isProtected = try FieldRules.number(part, "protected") != 0
+        case 15: result.silentSince = try moment(part, "silent_since")
         default: break
         }
+    }
+
+    /// Nil for zero, which is how an absent moment is written where somebody writes it.
+    static func moment(_ part: WireField, _ name: StaticString) throws(DecodeError) -> Timestamp? {
+        let time = try FieldRules.time(part, name)
+        return time == .zero ? nil : time
     }
 
     private static func status(_ bytes: ArraySlice<UInt8>, _ field: WireField) throws(DecodeError) -> HealthStatus {
@@ -202,11 +210,21 @@ extension TopologyAnswer {
             case 5: result.healthy = try FieldRules.small(part, "healthy")
             case 6: result.weight = try FieldRules.number(part, "weight")
             case 7: result.zones.append(try zone(bytes, part))
-            default: break
+            default: try health(&result, part)
             }
         }
         try FieldRules.finish(inner, "services")
         return result
+    }
+
+    private static func health(_ result: inout ServiceTopology, _ part: WireField) throws(DecodeError) {
+        switch part.number {
+        case 8: result.unhealthy = try FieldRules.small(part, "unhealthy")
+        case 9: result.stale = try FieldRules.small(part, "stale")
+        case 10: result.protectedInstances = try FieldRules.small(part, "protected_instances")
+        case 11: result.silentSince = try AnswerParts.moment(part, "silent_since")
+        default: break
+        }
     }
 
     private static func zone(_ bytes: ArraySlice<UInt8>, _ field: WireField) throws(DecodeError) -> ZoneTopology {
@@ -220,6 +238,9 @@ extension TopologyAnswer {
             case 3: result.instances = try FieldRules.small(part, "instances")
             case 4: result.healthy = try FieldRules.small(part, "healthy")
             case 5: result.weight = try FieldRules.number(part, "weight")
+            case 6: result.unhealthy = try FieldRules.small(part, "unhealthy")
+            case 7: result.stale = try FieldRules.small(part, "stale")
+            case 8: result.protectedInstances = try FieldRules.small(part, "protected_instances")
             default: break
             }
         }

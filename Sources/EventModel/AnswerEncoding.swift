@@ -25,6 +25,8 @@ extension InstanceSnapshot {
             inner.field(11, health.rawValue)
             status?.write(12, &inner)
             inner.field(13, activeConnections)
+            inner.field(14, isProtected)
+            inner.field(15, silentSince ?? .zero)
         }
     }
 }
@@ -85,6 +87,10 @@ extension TopologyAnswer {
                 inner.field(5, service.healthy)
                 inner.field(6, service.weight)
                 for zone in service.zones { zone.write(7, &inner) }
+                inner.field(8, service.unhealthy)
+                inner.field(9, service.stale)
+                inner.field(10, service.protectedInstances)
+                inner.field(11, service.silentSince ?? .zero)
             }
         }
         return writer.bytes
@@ -99,6 +105,9 @@ extension ZoneTopology {
             inner.field(3, instances)
             inner.field(4, healthy)
             inner.field(5, weight)
+            inner.field(6, unhealthy)
+            inner.field(7, stale)
+            inner.field(8, protectedInstances)
         }
     }
 }
@@ -167,6 +176,7 @@ extension OutcomeAnswer {
         writer.field(7, firstSequence)
         for consequence in consequences { consequence.write(8, &writer) }
         writer.packed(9, replaced)
+        writer.field(12, subject)
         return writer.bytes
     }
 }
@@ -217,6 +227,38 @@ extension NodeStatus {
         writer.field(41, diskPressure)
         writer.field(42, anchoredSequence)
         writer.field(43, areDirectivesFenced)
+        writer.field(48, semanticsSupported)
+        writeMesh(&writer)
         return writer.bytes
+    }
+
+    private func writeMesh(_ writer: inout WireWriter) {
+        for service in guards { service.write(50, &writer) }
+        writer.field(51, guardedServices)
+        writer.field(52, services)
+        writer.field(53, instances)
+        writer.field(54, healthyInstances)
+        writer.field(55, unhealthyInstances)
+        writer.field(56, staleInstances)
+        writer.field(57, protectedInstances)
+        writer.field(58, evictions)
+        for removal in recentEvictions { removal.write(59, &writer) }
+        writer.field(60, checkpointAt ?? .zero)
+        writer.field(61, intakeLag)
+        writer.field(62, outboxOldestAge)
+        writer.field(63, outboxWaiting)
+        for reason in unreadyReasons { writer.element(64, reason) }
+        writer.field(65, syncP99)
+    }
+}
+
+extension GuardedService {
+    func write(_ number: Int, _ writer: inout WireWriter) {
+        writer.message(number) { inner in
+            inner.field(1, serviceName)
+            inner.field(2, instances)
+            inner.field(3, protectedInstances)
+            inner.field(4, silentSince ?? .zero)
+        }
     }
 }

@@ -7,7 +7,8 @@ extension EventType {
     package var isAdministrative: Bool {
         switch self {
         case .deregistered, .leadershipClaimed, .semanticsActivated, .registryConfigured, .guardReleased,
-            .tracesConfigured, .directivesResumed, .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled,
+            .tracesConfigured, .directivesResumed, .recordSkipped, .mirrorAdded, .mirrorRemoved, .mirrorEnabled,
+            .mirrorDisabled,
             .shadowsAllowed,
             .mirrorDrained, .contentsErased, .contentsRead, .exported:
             true
@@ -102,6 +103,8 @@ extension EventRecord {
             return entry(
                 .directivesResumed, by: actor, object: nodeID, reason: reason,
                 detail: nodeID.isEmpty ? "every node" : "")
+        case .recordSkipped(let skipped, let reason):
+            return entry(.recordSkipped, by: actor, reason: reason, detail: "record \(skipped)")
         }
     }
 

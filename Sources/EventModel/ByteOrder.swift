@@ -7,3 +7,16 @@ extension String {
     /// Equality by the bytes of UTF-8.
     package func equalsInBytes(_ other: String) -> Bool { utf8.elementsEqual(other.utf8) }
 }
+
+/// A name as a key: equal to another one if the bytes are, whatever Unicode thinks of it. Swift deems an é and an e with an
+/// accent one, and the Kelvin sign a K.
+package struct ByteName: Hashable, Sendable {
+    package let text: String
+
+    package init(_ text: String) { self.text = text }
+
+    package static func == (left: Self, right: Self) -> Bool { left.text.equalsInBytes(right.text) }
+
+    /// Equal bytes are equal text, which has one hash.
+    package func hash(into hasher: inout Hasher) { hasher.combine(text) }
+}

@@ -20,6 +20,17 @@ package enum EndpointRule {
         judge(endpoint, networks: [], allowLoopback: allowLoopback) == .accepted
     }
 
+    /// Whether this process may connect there now.
+    ///
+    /// Stricter than ``accepts(_:allowLoopback:)``, which folds over the log ask and which must mean for ever what it
+    /// meant when an event was recorded: besides all that it refuses, AWS' and GCP's metadata networks over IPv6,
+    /// site-local addresses, and the remaining forms of IPv6 that carry an IPv4 address: Teredo, IPv4-translated,
+    /// ISATAP. Who connects asks this about the endpoint, and again about the address that its name resolved to.
+    package static func acceptsPeer(_ endpoint: String, allowLoopback: Bool) -> Bool {
+        guard accepts(endpoint, allowLoopback: allowLoopback), let (host, _) = split(endpoint) else { return false }
+        return IPAddress(host).map { $0.isLoopback || $0.isPeer } ?? true
+    }
+
     /// The same, and the address must lie in one of the networks, if there are any. Loopback, where it is allowed, need
     /// not; a name is taken, and whoever resolves it asks again with the address.
     package static func judge(_ endpoint: String, networks: [IPNetwork], allowLoopback: Bool) -> Verdict {
@@ -91,5 +102,18 @@ extension IPAddress {
             let isMulticast = first & 0xFF00 == 0xFF00
             return !carriesIPv4 && !isLinkLocal && !isMulticast
         }
+    }
+
+    /// Whether the address may be connected to, beyond `isService`.
+    fileprivate var isPeer: Bool {
+        guard case .v6(let address) = self else { return true }
+        // AWS' local services and GCP's metadata server; site-local (RFC 3879), routed by nobody but this host's network.
+        let isCloud = address >> 96 == 0xFD00_0EC2 || address == 0xFD20_00CE_0000_0000_0000_0000_0000_0254
+        let isSiteLocal = address >> 118 == 0xFEC0 >> 6
+        // Teredo (RFC 4380), ::ffff:0:a.b.c.d (RFC 2765), and ISATAP's interface identifiers (RFC 5214).
+        let identifier = UInt32(truncatingIfNeeded: address >> 32)
+        let carriesIPv4 =
+            address >> 96 == 0x2001_0000 || address >> 64 == 0 || identifier & ~0x0200_0000 == 0x0000_5EFE
+        return !isCloud && !isSiteLocal && !carriesIPv4
     }
 }

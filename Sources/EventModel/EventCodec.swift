@@ -42,7 +42,8 @@ package enum EventCodec {
             return .registry(.instanceSelected(try RegistryCodec.batch(facts, RegistryCodec.selection)))
         case .tick, .nodeResumed, .intakeGap, .leadershipClaimed:
             return .clock(try NodeEventCodec.clock(type, facts))
-        case .semanticsActivated, .registryConfigured, .guardReleased, .tracesConfigured, .directivesResumed:
+        case .semanticsActivated, .registryConfigured, .guardReleased, .tracesConfigured, .directivesResumed,
+            .recordSkipped:
             return .policy(try NodeEventCodec.policy(type, facts))
         case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .requestCaptured,
             .requestDispatched, .responseCompared, .mirrorDrained, .contentsErased:

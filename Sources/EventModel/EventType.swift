@@ -20,6 +20,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
     case guardReleased = 34
     case tracesConfigured = 35
     case directivesResumed = 36
+    case recordSkipped = 37
 
     case mirrorAdded = 64
     case mirrorRemoved = 65
@@ -45,7 +46,9 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
         case .registered, .deregistered, .heartbeat, .healthReported, .loadReported, .healthSwept, .instanceSelected:
             .registry
         case .tick, .nodeResumed, .intakeGap, .leadershipClaimed: .clock
-        case .semanticsActivated, .registryConfigured, .guardReleased, .tracesConfigured, .directivesResumed: .policy
+        case .semanticsActivated, .registryConfigured, .guardReleased, .tracesConfigured, .directivesResumed,
+            .recordSkipped:
+            .policy
         case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .requestCaptured,
             .requestDispatched, .responseCompared, .mirrorDrained, .contentsErased:
             .mirror
@@ -73,6 +76,7 @@ public enum EventType: UInt16, Sendable, Hashable, CaseIterable {
         case .guardReleased: "guard_released"
         case .tracesConfigured: "traces_configured"
         case .directivesResumed: "directives_resumed"
+        case .recordSkipped: "record_skipped"
         case .mirrorAdded: "added"
         case .mirrorRemoved: "removed"
         case .mirrorEnabled: "enabled"

@@ -172,6 +172,7 @@ extension EventType {
         case .guardReleased: Lattice_V1_GuardReleased.self
         case .tracesConfigured: Lattice_V1_TracesConfigured.self
         case .directivesResumed: Lattice_V1_DirectivesResumed.self
+        case .recordSkipped: Lattice_V1_RecordSkipped.self
         case .mirrorAdded: Lattice_V1_MirrorsAdded.self
         case .mirrorRemoved: Lattice_V1_MirrorsChanged.self
         case .mirrorEnabled: Lattice_V1_MirrorsChanged.self

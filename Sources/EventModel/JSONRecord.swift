@@ -47,6 +47,7 @@ extension JSONTranscoder {
         case .guardReleased: .guardReleased(try Lattice_V1_GuardReleased(serializedBytes: facts))
         case .tracesConfigured: .tracesConfigured(try Lattice_V1_TracesConfigured(serializedBytes: facts))
         case .directivesResumed: .directivesResumed(try Lattice_V1_DirectivesResumed(serializedBytes: facts))
+        case .recordSkipped: .recordSkipped(try Lattice_V1_RecordSkipped(serializedBytes: facts))
         case .mirrorAdded: .added(try Lattice_V1_MirrorsAdded(serializedBytes: facts))
         case .mirrorRemoved: .removed(try Lattice_V1_MirrorsChanged(serializedBytes: facts))
         case .mirrorEnabled: .enabled(try Lattice_V1_MirrorsChanged(serializedBytes: facts))

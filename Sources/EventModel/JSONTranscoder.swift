@@ -75,7 +75,8 @@ package enum JSONTranscoder {
     static func text(_ message: any SwiftProtobuf.Message) throws -> [UInt8] {
         var options = JSONEncodingOptions()
         options.preserveProtoFieldNames = true
-        return try JSONScanner.rewrite(try message.jsonUTF8Bytes(options: options), .fromProtobuf)
+        return JSONVisible.escaped(
+            try JSONScanner.rewrite(try message.jsonUTF8Bytes(options: options), .fromProtobuf))
     }
 
     /// Refuses what JSON has no number for; the schemas have one floating-point field.

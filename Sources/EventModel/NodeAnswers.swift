@@ -44,6 +44,7 @@ public enum RefusalReason: UInt8, Sendable, Hashable, CaseIterable {
     case tooManyTraces = 26
     case tooLate = 27
     case endpointOutsideNetworks = 48
+    case notSkippable = 52
 
     /// The word in replies.
     public var name: String {
@@ -79,6 +80,7 @@ public enum RefusalReason: UInt8, Sendable, Hashable, CaseIterable {
         case .tooManyTraces: "too_many_traces"
         case .tooLate: "too_late"
         case .endpointOutsideNetworks: "endpoint_outside_networks"
+        case .notSkippable: "not_skippable"
         }
     }
 }
@@ -107,6 +109,8 @@ public struct OutcomeAnswer: Sendable, Hashable {
     public var consequences: [Removal]
     /// Registrations that replaced an earlier one, by index.
     public var replaced: [UInt32]
+    /// Asked for by sequence: what stands behind `<prefix>.events.` in the record's subject.
+    public var subject = ""
 
     public init(
         sequence: SequenceNumber, recordedAt: Timestamp, verdict: Verdict, accepted: UInt32 = 0,
@@ -235,6 +239,58 @@ public struct NodeStatus: Sendable, Hashable {
     public var anchoredSequence = SequenceNumber.origin
     /// The data was restored, and nobody has said yet that what its log owes may be sent.
     public var areDirectivesFenced = false
+    /// The newest semantics that this node has; 0: a node before 0.2.0, which has version 1.
+    public var semanticsSupported: UInt32 = 0
+    /// Services that the eviction guard holds: at most `guardsListed`, silent for longest first.
+    public var guards: [GuardedService] = []
+    /// How many there are in all.
+    public var guardedServices: UInt32 = 0
+    /// Services with at least one instance.
+    public var services: UInt32 = 0
+    /// Healthy, unhealthy, stale and protected ones add up to these.
+    public var instances: UInt32 = 0
+    public var healthyInstances: UInt32 = 0
+    public var unhealthyInstances: UInt32 = 0
+    public var staleInstances: UInt32 = 0
+    /// Silent instances that the guard holds; nobody knows whether they live.
+    public var protectedInstances: UInt32 = 0
+    /// Since the start of this node.
+    public var evictions: UInt64 = 0
+    /// The newest that the registry remembers, newest first: at most `evictionsListed`.
+    public var recentEvictions: [Removal] = []
+    /// When the newest checkpoint was written, or the time of its state if an earlier run wrote it; nil: none.
+    public var checkpointAt: Timestamp?
+    /// How far the applied state is behind the clock, beyond one tick.
+    public var intakeLag = Nanoseconds.zero
+    /// The age of the oldest copy that is owed to a shadow, and how many are.
+    public var outboxOldestAge = Nanoseconds.zero
+    public var outboxWaiting: UInt64 = 0
+    /// Why the node is not ready, gravest first; empty where it is.
+    public var unreadyReasons: [String] = []
+    /// The slowest hundredth of the fdatasync calls.
+    public var syncP99 = Nanoseconds.zero
+
+    /// The most services in `guards`.
+    public static let guardsListed = 20
+    /// The most removals in `recentEvictions`.
+    public static let evictionsListed = 5
 
     public init(asOf: AsOf) { self.asOf = asOf }
+}
+
+/// A service that the eviction guard holds.
+public struct GuardedService: Sendable, Hashable {
+    public var serviceName: String
+    public var instances: UInt32
+    /// Silent instances that it holds.
+    public var protectedInstances: UInt32
+    /// The earliest last sign of life among them.
+    public var silentSince: Timestamp?
+
+    public init(serviceName: String, instances: UInt32, protectedInstances: UInt32, silentSince: Timestamp?) {
+        self.serviceName = serviceName
+        self.instances = instances
+        self.protectedInstances = protectedInstances
+        self.silentSince = silentSince
+    }
 }

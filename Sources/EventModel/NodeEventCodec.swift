@@ -70,6 +70,9 @@ enum NodeEventCodec {
         case .directivesResumed:
             let fields = try Fields(facts, texts: [1, 2], numbers: [])
             return .directivesResumed(nodeID: fields.text(1), reason: fields.text(2))
+        case .recordSkipped:
+            let fields = try Fields(facts, texts: [2], numbers: [1])
+            return .recordSkipped(sequence: SequenceNumber(fields.number(1)), reason: fields.text(2))
         default: throw DecodeError("unknown_event_type", type.name)
         }
     }
@@ -124,6 +127,10 @@ enum NodeEventCodec {
             writer.field(1, nodeID)
             writer.field(2, reason)
             return .directivesResumed
+        case .recordSkipped(let sequence, let reason):
+            writer.field(1, sequence)
+            writer.field(2, reason)
+            return .recordSkipped
         }
     }
 }

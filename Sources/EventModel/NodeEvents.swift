@@ -24,6 +24,8 @@ public enum PolicyEvent: Sendable, Hashable {
     case tracesConfigured(TracesConfiguration)
     /// A node that was restored may send again; an empty id means every node.
     case directivesResumed(nodeID: String, reason: String)
+    /// A record at which nodes stop is folded as if nobody understood it.
+    case recordSkipped(sequence: SequenceNumber, reason: String)
 }
 
 /// A change of the registry's settings; nil leaves a value as it is.

@@ -27,6 +27,8 @@ package struct OutcomeNotice: Sendable, Hashable {
     package var reason = ""
     /// `duplicate`: the sequence that had the id first.
     package var firstSequence = SequenceNumber.origin
+    /// Asked for by sequence: what stands behind `<prefix>.events.` in the record's subject.
+    package var subject = ""
 
     /// Whether the log holds what was published, now or from before.
     package var isRecorded: Bool { word == "accepted" || word == "duplicate" || word == "opaque" }
@@ -43,6 +45,7 @@ package struct OutcomeNotice: Sendable, Hashable {
             case 4: result.acceptedCount = try FieldRules.small(field, "accepted")
             case 5: try result.readRefusal(bytes, field)
             case 6: result.reason = try AnswerParts.text(bytes, field, "reason")
+            case 12: result.subject = try AnswerParts.text(bytes, field, "subject")
             case 7: result.firstSequence = SequenceNumber(try FieldRules.number(field, "first_sequence"))
             default: break
             }

@@ -94,6 +94,10 @@ public struct InstanceSnapshot: Sendable, Hashable {
     /// Nil: there was no report yet.
     public var status: HealthStatus?
     public var activeConnections: UInt32
+    /// Silent beyond the stale timeout, and called healthy only because the eviction guard holds its service.
+    public var isProtected = false
+    /// The last sign of life, where a tick found it older than the stale timeout.
+    public var silentSince: Timestamp?
 
     public init(instance: ServiceInstance, health: HealthState, status: HealthStatus?, activeConnections: UInt32) {
         self.instance = instance
@@ -101,6 +105,9 @@ public struct InstanceSnapshot: Sendable, Hashable {
         self.status = status
         self.activeConnections = activeConnections
     }
+
+    /// How it is doing, in one word: `protected` where its health is only what the guard makes of it.
+    public var standing: String { isProtected ? "protected" : health.name }
 }
 
 /// Answer of `resolve`, `instance`, `stale_instances` and `failover_candidates`.
@@ -165,8 +172,15 @@ public struct ServiceTopology: Sendable, Hashable {
     /// The sequence that last changed this service.
     public var changedSequence: SequenceNumber
     public var protected: Bool
+    /// `healthy`, `unhealthy`, `stale` and `protectedInstances` add up to these.
     public var instances: UInt32 = 0
     public var healthy: UInt32 = 0
+    public var unhealthy: UInt32 = 0
+    public var stale: UInt32 = 0
+    /// Silent instances that the guard holds; nobody knows whether they live.
+    public var protectedInstances: UInt32 = 0
+    /// The earliest last sign of life among the stale and the protected.
+    public var silentSince: Timestamp?
     public var weight: UInt64 = 0
     /// By region, then zone; left out in the answer of `services`.
     public var zones: [ZoneTopology] = []
@@ -184,6 +198,9 @@ public struct ZoneTopology: Sendable, Hashable {
     public var zone: String
     public var instances: UInt32 = 0
     public var healthy: UInt32 = 0
+    public var unhealthy: UInt32 = 0
+    public var stale: UInt32 = 0
+    public var protectedInstances: UInt32 = 0
     public var weight: UInt64 = 0
 
     public init(region: String, zone: String) {

@@ -4,6 +4,7 @@ import EventModel
 import HTTPTypes
 import Hummingbird
 import LatticeClient
+package import Listeners
 package import Logging
 import NIOCore
 package import ServiceLifecycle
@@ -24,12 +25,11 @@ package struct AdminFace: Sendable {
 
     /// The listener; `onListening` is told the port.
     package func service(
-        host: String, port: Int, logger: Logger, onListening: @escaping @Sendable (Int) async -> Void
-    ) -> any Service {
-        Application(
-            router: router(),
-            configuration: ApplicationConfiguration(address: .hostname(host, port: port), serverName: nil),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
+        host: String, port: Int, bounds: ListenerBounds = ListenerBounds(), logger: Logger,
+        onListening: @escaping @Sendable (Int) async -> Void
+    ) throws -> any Service {
+        try HTTPListener.service(
+            router(), host: host, port: port, bounds: bounds, logger: logger, onListening: onListening)
     }
 
     private func router() -> Router<BasicRequestContext> {
@@ -53,9 +53,11 @@ package struct AdminFace: Sendable {
 
     /// A gateway is ready as soon as each of its services has been heard of; stale is ready too.
     private var unreadiness: [String] {
-        gateway.shared.registryClusters.filter { $0.view.services == nil }.map {
+        let unknown = gateway.shared.registryClusters.filter { $0.view.services == nil }.map {
             "nothing is known of \($0.service): \(mesh?.replica.freshness(of: $0.service).description ?? "no NATS")"
         }
+        let isAway = mesh.map { !$0.connection.isConnected } ?? false
+        return isAway && !unknown.isEmpty ? ["nats_not_connected"] + unknown : unknown
     }
 
     private var routes: String {
@@ -120,8 +122,10 @@ package struct AdminFace: Sendable {
     private static func answer(
         _ text: String, type: String = "application/json", status: HTTPResponse.Status = .ok
     ) -> Response {
-        Response(
-            status: status, headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(string: text)))
+        let isJSON = type == "application/json"
+        return Response(
+            status: status, headers: [.contentType: type],
+            body: .init(byteBuffer: ByteBuffer(string: isJSON ? JSONVisible.escaped(text) : text)))
     }
 }
 
@@ -139,7 +143,7 @@ private enum JSON {
             switch scalar {
             case "\"": result += "\\\""
             case "\\": result += "\\\\"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+            case _ where scalar.value < 0x20:
                 let digits = String(scalar.value, radix: 16)
                 result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
             default: result.unicodeScalars.append(scalar)

@@ -29,7 +29,7 @@ package final class Gateway: Sendable {
             configuration.applicationProtocols = ["h2", "http/1.1"]
             tls = try NIOSSLContext(configuration: configuration)
         }
-        let shared = GatewayShared(settings, sinks, outliers: outliers, rules: routes, now: now)
+        let shared = GatewayShared(settings, sinks, outliers: outliers, rules: routes, now: now, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threadCount)
         var loops: [ObjectIdentifier: NIOLoopBound<LoopContext>] = [:]
         for loop in group.makeIterator() {

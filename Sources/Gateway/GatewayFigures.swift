@@ -14,7 +14,6 @@ final class GatewayFigures: Sendable {
     private let retries = Counter(label: "lattice_gateway_retries_total")
     private let exhausted = Counter(label: "lattice_gateway_retry_budget_exhausted_total")
     private let failures = Counter(label: "lattice_gateway_attempts_failed_total")
-    private let ejections = Counter(label: "lattice_gateway_ejections_total")
     private let captures = Counter(label: "lattice_gateway_captures_total")
     private let capturesDropped = Counter(label: "lattice_gateway_captures_dropped_total")
 
@@ -34,7 +33,12 @@ final class GatewayFigures: Sendable {
     }
 
     func healthChanged(_ change: HealthChange) {
-        if !change.isHealthy { ejections.increment() }
+        if !change.isHealthy { Self.ejections(change.service).increment() }
+    }
+
+    /// Services come from the routes, so there are as many as somebody wrote down.
+    private static func ejections(_ service: String) -> Counter {
+        Counter(label: "lattice_gateway_ejections_total", dimensions: [("service", service)])
     }
 
     func captured(isKept: Bool) { (isKept ? captures : capturesDropped).increment() }
@@ -42,6 +46,8 @@ final class GatewayFigures: Sendable {
     // MARK: Gauges
 
     func ejected(_ service: String, _ count: Int) {
+        // Zero is a figure too.
+        Self.ejections(service).increment(by: 0)
         Gauge(label: "lattice_gateway_ejected_instances", dimensions: [("service", service)]).record(count)
     }
 

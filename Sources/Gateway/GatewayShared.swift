@@ -2,6 +2,7 @@
 
 package import EventModel
 import LatticeClient
+import Logging
 import MeshRules
 import NIOCore
 import Synchronization
@@ -44,7 +45,7 @@ final class GatewayShared: Sendable {
 
     init(
         _ settings: GatewaySettings, _ sinks: GatewaySinks, outliers: OutlierSettings, rules: [RouteRule],
-        now: @escaping @Sendable () -> Timestamp
+        now: @escaping @Sendable () -> Timestamp, logger: Logger
     ) {
         self.settings = settings
         self.now = now
@@ -56,10 +57,22 @@ final class GatewayShared: Sendable {
         self.outliers = OutlierDetection(outliers) { change in
             figures.healthChanged(change)
             learned.changed(change)
+            Self.tell(change, logger)
         }
         var state = State(table: RouteTable([]))
         Self.take(rules, &state)
         self.state = Mutex(state)
+    }
+
+    /// An ejection lasts for half a minute at least, so this is said seldom.
+    private static func tell(_ change: HealthChange, _ logger: Logger) {
+        var metadata: Logger.Metadata = ["service": "\(change.service)", "instance": "\(change.instanceID)"]
+        if change.isHealthy {
+            return logger.notice("an instance is on trial again: its ejection is over", metadata: metadata)
+        }
+        metadata["failures"] = "\(change.failures)"
+        metadata["reason"] = "\(change.reason)"
+        logger.warning("an instance was ejected: it failed too often", metadata: metadata)
     }
 
     /// Nanoseconds from uptime to the time of day.

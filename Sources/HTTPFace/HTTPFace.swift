@@ -3,7 +3,6 @@
 import EventModel
 import HTTPTypes
 import Hummingbird
-import HummingbirdCore
 package import Listeners
 package import Logging
 package import Messaging
@@ -16,17 +15,17 @@ package struct HTTPFaceConfiguration: Sendable {
     /// 0: any free one.
     package var port: Int
     package var prefix: String
-    /// Without a token the routes that change state are closed.
-    package var token: String?
+    /// Who may do what. Without any token the routes that change state, and those to contents, are closed.
+    package var access = AccessPolicy.open
     /// Without it the listener speaks plain HTTP.
     package var tls: ListenerTLS?
+    package var bounds = ListenerBounds()
     package var timeout = Duration.seconds(5)
 
-    package init(host: String, port: Int, prefix: String, token: String?) {
+    package init(host: String, port: Int, prefix: String) {
         self.host = host
         self.port = port
         self.prefix = prefix
-        self.token = token
     }
 }
 
@@ -58,11 +57,9 @@ package struct HTTPFace: Sendable {
     package func service(
         logger: Logger, onListening: @escaping @Sendable (Int) async -> Void
     ) throws -> any Service {
-        Application(
-            router: router(), server: try ListenerTLS.server(configuration.tls),
-            configuration: ApplicationConfiguration(
-                address: .hostname(configuration.host, port: configuration.port), serverName: nil),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
+        try HTTPListener.service(
+            router(), host: configuration.host, port: configuration.port, tls: configuration.tls,
+            bounds: configuration.bounds, logger: logger, onListening: onListening)
     }
 
     private func router() -> Router<BasicRequestContext> {
@@ -75,13 +72,17 @@ package struct HTTPFace: Sendable {
             let words = reasons.map { #""\#(Self.escaped($0))""# }.joined(separator: ",")
             return Self.json(Array(#"{"ready":false,"reasons":[\#(words)]}"#.utf8), .serviceUnavailable)
         }
-        router.get("metrics") { _, _ in Self.text(metrics.text(), type: "text/plain; version=0.0.4; charset=utf-8") }
-        router.get("sd/prometheus") { _, _ in await discovery() }
+        let viewers = router.group().add(
+            middleware: RoleGate(configuration.access, .viewer) { Self.failure($0.code, $0.message, $0.status) })
+        viewers.get("metrics") { _, _ in
+            Self.text(metrics.textWithProcess(), type: "text/plain; version=0.0.4; charset=utf-8")
+        }
+        viewers.get("sd/prometheus") { _, _ in await discovery() }
         router.post("v1/queries/:machine/:query") { request, context in
-            try await query(context, try await body(request))
+            try await query(request, context) { try await body(request) }
         }
         router.get("v1/queries/:machine/:query") { request, context in
-            try await query(context, Self.fields(request))
+            try await query(request, context) { Self.fields(request) }
         }
         router.post("v1/events/:family/:owner/:kind") { request, context in try await publish(request, context) }
         return router
@@ -89,14 +90,37 @@ package struct HTTPFace: Sendable {
 
     // MARK: Queries
 
-    private func query(_ context: BasicRequestContext, _ body: [UInt8]) async throws -> Response {
-        let machine = try context.parameters.require("machine")
-        let name = try context.parameters.require("query")
-        guard [machine, name].allSatisfy({ $0.utf8.allSatisfy(Self.isPlain) }) else {
+    /// Asks the node for those who may ask: the node knows this face only, and would answer it anything.
+    private func query(
+        _ request: Request, _ context: BasicRequestContext, _ question: () async throws -> [UInt8]
+    ) async throws -> Response {
+        let access = configuration.access
+        let caller = access.caller(request)
+        let (machine, query) = (try context.parameters.require("machine"), try context.parameters.require("query"))
+        guard let name = QueryName(machine: machine, query: query) else {
+            // Who may look at nothing is told nothing, not even which queries there are.
+            if let objection = access.objection(to: caller, asking: QueryRole.viewer) { return refusal(objection) }
             return Self.failure("unknown_query", "no such query", .notFound)
         }
-        return try await ask("\(configuration.prefix).queries.\(machine).\(name)", body)
+        if let objection = access.objection(to: caller, asking: name) { return refusal(objection) }
+        var subject = "\(configuration.prefix).queries.\(name)"
+        if name.handsOutContents {
+            // The node records who reads: the token's name, which nobody can choose in a URL or a body.
+            guard case .holder(let token) = caller else { return refusal(.missingToken) }
+            subject += ".\(SubjectToken.escape(token.name))"
+        }
+        return try await ask(subject, try await question())
     }
+
+    private func refusal(_ objection: AccessObjection) -> Response {
+        guard configuration.access.hasTokens else {
+            return Self.failure("forbidden", Self.withoutTokens, .forbidden)
+        }
+        return objection.marking(Self.failure(objection.code, objection.message, objection.status))
+    }
+
+    private static let withoutTokens =
+        "that takes a token, and this node was started without --http-tokens-file and --http-token-file"
 
     private func ask(_ subject: String, _ body: [UInt8]) async throws -> Response {
         do throws(BusError) {
@@ -149,27 +173,28 @@ package struct HTTPFace: Sendable {
     // MARK: Events
 
     private func publish(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        guard let token = configuration.token else {
-            return Self.failure("forbidden", "this node was started without --http-token-file", .forbidden)
+        let token: AccessToken
+        switch configuration.access.caller(request) {
+        case .nobody: return refusal(.missingToken)
+        case .stranger: return refusal(.unknownToken)
+        case .holder(let holder): token = holder
         }
-        guard let offered = request.headers[.authorization] else {
-            return Self.failure("unauthorized", "a bearer token is needed", .unauthorized)
-        }
-        guard BearerToken(token).admits(offered) else {
-            return Self.failure("forbidden", "that is not the token", .forbidden)
-        }
-        let family = try context.parameters.require("family")
-        let owner = SubjectToken.escape(try context.parameters.require("owner").removingPercentEncodingOnce)
-        let kind = try context.parameters.require("kind")
-        guard [family, kind].allSatisfy({ $0.utf8.allSatisfy(Self.isPlain) }), !owner.isEmpty else {
-            return Self.failure("invalid_argument", "no such kind of event", .badRequest)
+        let owner = try context.parameters.require("owner").removingPercentEncodingOnce
+        let subject: String
+        switch EventPermission(
+            token, family: try context.parameters.require("family"), owner: owner,
+            kind: try context.parameters.require("kind"))
+        {
+        case .granted(let granted) where !owner.isEmpty: subject = granted
+        case .granted, .unknownType: return Self.failure("unknown_event_type", "no such kind of event", .badRequest)
+        case .refused(let reason): return Self.failure("forbidden", reason, .forbidden)
         }
         let isProtobuf = request.headers[.contentType]?.contains("protobuf") ?? false
         let type = isProtobuf ? "application/protobuf" : "application/json"
         var headers = [MessageHeader("Content-Type", type)]
         if let id = request.headers[HTTPField.Name("Nats-Msg-Id")!] { headers.append(MessageHeader("Nats-Msg-Id", id)) }
         let message = Message(
-            subject: "\(configuration.prefix).events.\(family).\(owner).\(kind)", headers: headers,
+            subject: "\(configuration.prefix).events.\(subject)", headers: headers,
             payload: try await body(request))
         return try await publishedOutcome(of: message)
     }
@@ -201,10 +226,6 @@ package struct HTTPFace: Sendable {
         return Array(buffer.readableBytesView)
     }
 
-    private static func isPlain(_ byte: UInt8) -> Bool {
-        (byte >= 0x61 && byte <= 0x7A) || (byte >= 0x30 && byte <= 0x39) || byte == 0x5F
-    }
-
     static func text(_ text: String, type: String = "text/plain; charset=utf-8") -> Response {
         Response(
             status: .ok, headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(string: text)))
@@ -213,7 +234,7 @@ package struct HTTPFace: Sendable {
     static func json(_ bytes: [UInt8], _ status: HTTPResponse.Status = .ok) -> Response {
         Response(
             status: status, headers: [.contentType: "application/json"],
-            body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+            body: .init(byteBuffer: ByteBuffer(bytes: JSONVisible.escaped(bytes))))
     }
 
     static func failure(_ code: String, _ message: String, _ status: HTTPResponse.Status) -> Response {

@@ -24,13 +24,17 @@ package final class PrometheusMetrics: MetricsFactory {
         for metric in all {
             if described != metric.name {
                 described = metric.name
-                text += "# HELP \(metric.name) \(metric.name.replacing("_", with: " "))\n"
+                // A text that repeats the name would tell nobody anything.
+                if let help = MetricHelp.texts[metric.name] { text += "# HELP \(metric.name) \(help)\n" }
                 text += "# TYPE \(metric.name) \(metric.kind.name)\n"
             }
             text += metric.text()
         }
         return text
     }
+
+    /// The same, and what the operating system knows of this process.
+    package func textWithProcess() -> String { text() + ProcessFigures.text }
 
     package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
         metric(label, dimensions, .counter)

@@ -50,7 +50,8 @@ public struct MeshConfiguration: Sendable, Hashable {
     public var credentials = Credentials.none
     /// Nil without TLS; a `tls://` URL turns it on too.
     public var tls: TLS?
-    /// Where answers arrive; the shipped permissions demand one of the user's own, `_INBOX.<user>`.
+    /// Where answers arrive; the shipped permissions demand one of the user's own, `_INBOX.<user>`. Nodes answer to subjects
+    /// that begin so, and to no others.
     public var inboxPrefix = "_INBOX"
     /// How long one question may take.
     public var requestTimeout = Duration.seconds(2)
@@ -61,7 +62,8 @@ public struct MeshConfiguration: Sendable, Hashable {
     }
 }
 
-/// A connection that everything in this module shares. It reconnects for ever; nothing here blocks while it is away.
+/// A connection that everything in this module shares. It is opened again for as long as the process lives, whatever closed
+/// it; nothing here blocks while it is away.
 public struct MeshConnection: Sendable {
     /// What carries the messages.
     package let bus: any MessageBus
@@ -89,9 +91,10 @@ public struct MeshConnection: Sendable {
         outcomes = OutcomeInbox(bus, prefix: inboxPrefix, acknowledgement: StreamAcknowledgement.outcome)
     }
 
-    /// Connects; where no server can be reached yet it returns all the same and goes on trying in the background.
+    /// Connects; where no server can be reached yet, or none knows this user yet, it returns all the same, says so, and goes
+    /// on trying in the background.
     ///
-    /// - Throws: ``MeshError`` where the configuration can not be one, or the server refuses these credentials.
+    /// - Throws: ``MeshError`` where the configuration can not be one.
     public static func connect(
         _ configuration: MeshConfiguration, logger: Logger = Logger(label: "lattice.client")
     ) async throws(MeshError) -> MeshConnection {

@@ -82,8 +82,10 @@ package struct BusError: Error, Sendable, Hashable, CustomStringConvertible {
         /// The log is empty, but the stream no longer begins at its first message: fetch the log from a peer
         /// (decision 26).
         case streamHistoryMissing = "stream_history_missing"
-        /// A stream of this name exists with other settings.
+        /// A stream of this name exists with settings that no log can be fed with.
         case streamIncompatible = "stream_incompatible"
+        /// The stream can give or take nothing now: no leader, no quorum, no room.
+        case streamUnavailable = "stream_unavailable"
         case other
     }
 

@@ -1,6 +1,7 @@
 // Where outcomes of published events arrive, for as many publishers as wait.
 
 import Dispatch
+package import EventModel
 import Synchronization
 
 /// One subscription and one thread for all outcomes; each waits under a token of its own.
@@ -8,9 +9,22 @@ import Synchronization
 /// The plain reply subject would do on core NATS only: over a stream it belongs to the stream's acknowledgement. That is
 /// asked for where a message has a `Nats-Msg-Id`, since a stream swallows repeats and no node hears of them.
 package final class OutcomeInbox: Sendable {
-    /// What a stream's answer to a publication means for whoever waits for the outcome: the outcome, why there will be
-    /// none, or nil, that it follows.
-    package typealias Acknowledgement = @Sendable (Message) -> Result<Message, BusError>?
+    /// What a stream's answer to a publication means for whoever waits for the outcome.
+    package enum Word: Sendable {
+        /// The outcome comes from a node.
+        case follows
+        /// There will be none.
+        case failed(BusError)
+        /// The stream took the id before, at this sequence. A stream takes an id once, whoever sends it: whether that is the
+        /// same message sent again, only the record tells (decision 150).
+        case repeats(SequenceNumber)
+    }
+
+    /// Reads a stream's answer.
+    package typealias Acknowledgement = @Sendable (Message) -> Word
+
+    /// Why a message is not in the log whose id another owner used first.
+    package static let takenReason = "message_id_taken"
 
     /// Of one message: whoever waits, or what came before anybody did.
     private struct Waiting {
@@ -31,6 +45,7 @@ package final class OutcomeInbox: Sendable {
     private let bus: any MessageBus
     private let subject: String
     private let acknowledgement: Acknowledgement
+    private let asksAlways: Bool
     private let isOpen = Mutex(false)
     private let state = Mutex(State())
 
@@ -38,8 +53,13 @@ package final class OutcomeInbox: Sendable {
     ///
     /// - Parameters:
     ///   - prefix: the inbox prefix that the bus's user may hear.
+    ///   - asksAlways: whether what has no id is asked for too: it costs a request, and names what a stream refuses.
     ///   - acknowledgement: how to read what a stream says of a message.
-    package init(_ bus: any MessageBus, prefix: String = "_INBOX", acknowledgement: @escaping Acknowledgement) {
+    package init(
+        _ bus: any MessageBus, prefix: String = "_INBOX", asksAlways: Bool = false,
+        acknowledgement: @escaping Acknowledgement
+    ) {
+        self.asksAlways = asksAlways
         self.bus = bus
         self.acknowledgement = acknowledgement
         let name = String(UInt64.random(in: .min ... .max), radix: 36)
@@ -81,7 +101,7 @@ package final class OutcomeInbox: Sendable {
             return state.isEnded
         }
         if isEnded { settle(inbox, .failure(BusError(.closed, "no outcome: the connection is closed"))) }
-        guard message.header("Nats-Msg-Id") != nil else {
+        guard asksAlways || message.header("Nats-Msg-Id") != nil else {
             do throws(BusError) {
                 try bus.publish(message)
             } catch {
@@ -97,11 +117,62 @@ package final class OutcomeInbox: Sendable {
     /// Publishes and waits for the stream's word, of which there is none on core NATS.
     private func ask(_ message: Message, _ inbox: String, _ timeout: Duration) async {
         do throws(BusError) {
-            let answer = try await bus.request(message, timeout: timeout)
-            if let word = acknowledgement(answer) { settle(inbox, word) }
+            switch acknowledgement(try await bus.request(message, timeout: timeout)) {
+            case .follows: return
+            case .failed(let error): settle(inbox, .failure(error))
+            case .repeats(let sequence): settle(inbox, .success(try await known(sequence, message, timeout)))
+            }
         } catch {
             if error.code != .timeout && error.code != .cancelled { settle(inbox, .failure(error)) }
         }
+    }
+
+    /// The outcome of a message whose id the stream knows: a duplicate where the record is one of the same family and owner,
+    /// a rejection where it is another's. Where no node says, it is not known, and the publisher asks again.
+    private func known(
+        _ sequence: SequenceNumber, _ message: Message, _ timeout: Duration
+    ) async throws(BusError) -> Message {
+        guard let (prefix, own) = Self.place(of: message.subject) else {
+            throw BusError(.invalidArgument, "\(message.subject) is no event's")
+        }
+        var query = NodeQuery()
+        query.sequence = sequence
+        query.position.minimumSequence = sequence
+        let question = Message(
+            subject: "\(prefix).queries.node.outcome",
+            headers: [MessageHeader("Content-Type", "application/protobuf")], payload: query.encode())
+        let answer = try await bus.request(question, timeout: timeout)
+        guard answer.header("Nats-Service-Error") == nil, let found = try? OutcomeNotice.decode(answer.payload[...]),
+            !found.subject.isEmpty
+        else {
+            throw BusError(.other, "the stream has a message of this id at \(sequence), and no node says whose it is")
+        }
+        var writer = WireWriter(capacity: 48)
+        if Self.scope(of: found.subject) == Self.scope(of: own) {
+            writer.field(1, sequence)
+            writer.field(3, "duplicate")
+            writer.field(7, sequence)
+        } else {
+            writer.field(3, "rejected")
+            writer.field(6, Self.takenReason)
+        }
+        return Message(subject: message.subject, payload: writer.bytes)
+    }
+
+    /// The prefix of an event's subject, and what stands behind `.events.`.
+    private static func place(of subject: String) -> (prefix: Substring, own: String)? {
+        guard let middle = subject.firstRange(of: ".events.") else { return nil }
+        return (subject[..<middle.lowerBound], String(subject[middle.upperBound...]))
+    }
+
+    /// Family and owner.
+    private static func scope(of subject: String) -> [UInt8] {
+        var dots = 0
+        return Array(
+            subject.utf8.prefix { byte in
+                if byte == UInt8(ascii: ".") { dots += 1 }
+                return dots < 2
+            })
     }
 
     private func result(_ inbox: String) async throws(BusError) -> Message {

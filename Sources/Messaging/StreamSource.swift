@@ -86,6 +86,9 @@ package protocol StreamSource: AnyObject, Sendable {
     /// - Throws: the findings of `open`; all but `streamNotFound` are final.
     func receive(maximum: Int, timeout: Duration) throws(BusError) -> [Message]
 
+    /// Why the stream did not take a message, by its answer to the publication; nil: it did.
+    func refusal(in answer: Message) -> BusError?
+
     /// Ends reading. Idempotent; a `receive` under way ends within its time-out.
     func close()
 }

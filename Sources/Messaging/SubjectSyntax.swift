@@ -14,6 +14,23 @@ package enum SubjectSyntax {
         isWellFormed(pattern.utf8, wildcardsAllowed: true)
     }
 
+    /// Bytes of an inbox: several times what any client makes, and far below what any server takes in one line.
+    package static let inboxBytesMax = 256
+
+    /// Whether answers may be sent here, though somebody else chose the subject: below a token that begins as inboxes do, or
+    /// what a server makes of such a subject on its way from another account (`_R_`).
+    package static func isInbox(_ subject: String) -> Bool {
+        guard subject.utf8.count <= inboxBytesMax, isPublishable(subject), let dot = subject.utf8.firstIndex(of: 0x2E)
+        else { return false }
+        let first = subject[..<dot]
+        return first.hasPrefix("_INBOX") || first == "_R_"
+    }
+
+    /// Whether inboxes can be made below these tokens.
+    package static func isInboxPrefix(_ prefix: String) -> Bool {
+        prefix.utf8.count <= inboxBytesMax / 2 && isPublishable(prefix) && isInbox(prefix + ".a")
+    }
+
     /// Whether a header arrives as it is sent: a name without colons and blanks, a value without line breaks and without
     /// blanks at its ends.
     package static func isSendable(_ header: MessageHeader) -> Bool {
@@ -21,6 +38,31 @@ package enum SubjectSyntax {
             && header.name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
             && header.value.utf8.allSatisfy { $0 != 0x0A && $0 != 0x0D && $0 != 0 }
             && (header.value.utf8.first ?? 0x21) > 0x20 && (header.value.utf8.last ?? 0x21) > 0x20
+    }
+
+    /// Whether every subject that `narrow` matches is matched by `wide` too.
+    package static func covers(_ wide: String, _ narrow: String) -> Bool {
+        let (wide, narrow) = (tokens(wide), tokens(narrow))
+        for (index, token) in wide.enumerated() {
+            if index >= narrow.count { return false }
+            if token == ">" { return true }
+            if narrow[index] == ">" || (token != "*" && token != narrow[index]) { return false }
+        }
+        return wide.count == narrow.count
+    }
+
+    /// Whether there is a subject that both match.
+    package static func overlap(_ one: String, _ other: String) -> Bool {
+        let (one, other) = (tokens(one), tokens(other))
+        for (token, counterpart) in zip(one, other) {
+            if token == ">" || counterpart == ">" { return true }
+            if token != "*" && counterpart != "*" && token != counterpart { return false }
+        }
+        return one.count == other.count
+    }
+
+    private static func tokens(_ pattern: String) -> [Substring] {
+        pattern.split(separator: ".", omittingEmptySubsequences: false)
     }
 
     private static func isWellFormed(_ bytes: String.UTF8View, wildcardsAllowed: Bool) -> Bool {

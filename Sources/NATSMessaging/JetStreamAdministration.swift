@@ -2,6 +2,7 @@
 
 package import EventModel
 internal import FoundationEssentials
+internal import Logging
 package import Messaging
 
 /// The settings of a stream that a log is fed from; everything else is the server's default.
@@ -15,6 +16,9 @@ package struct StreamConfiguration: Sendable, Hashable {
     /// Within it a `Nats-Msg-Id` is taken once.
     package var duplicateWindow: Duration
     package var replicas: Int
+    /// Whether nobody can remove messages but by these limits: a publisher can make the server send a request to remove,
+    /// by its choice of a reply subject (decision 141).
+    package var deniesRemoval = true
 
     package init(
         name: String, subjects: [String], maximumAge: Duration? = nil, maximumBytes: Int64? = nil,
@@ -29,10 +33,13 @@ package struct StreamConfiguration: Sendable, Hashable {
     }
 
     fileprivate var settings: StreamSettings {
-        StreamSettings(
-            name: name, subjects: subjects, retention: "limits", storage: "file", discard: "old",
-            max_age: maximumAge?.wholeNanoseconds ?? 0, max_bytes: maximumBytes ?? -1,
-            duplicate_window: duplicateWindow.wholeNanoseconds, num_replicas: replicas)
+        var settings = StreamSettings(name: name, subjects: subjects)
+        settings.max_age = maximumAge?.wholeNanoseconds ?? 0
+        settings.max_bytes = maximumBytes ?? -1
+        settings.duplicate_window = duplicateWindow.wholeNanoseconds
+        settings.num_replicas = replicas
+        if deniesRemoval { (settings.deny_delete, settings.deny_purge) = (true, true) }
+        return settings
     }
 }
 
@@ -53,19 +60,14 @@ package struct StreamAcknowledgement: Sendable, Hashable {
         isDuplicate = content.duplicate ?? false
     }
 
-    /// What it means for whoever waits for the outcome of a message (``OutcomeInbox/Acknowledgement``): a repeat is a
-    /// duplicate, as a node would say; a refusal is the end; the outcome of anything else follows.
-    package static func outcome(_ answer: Message) -> Result<Message, BusError>? {
+    /// What it means for whoever waits for the outcome of a message: a refusal is the end; the outcome of what was stored
+    /// follows; of an id that was there before nobody but a node knows whose it is.
+    package static func outcome(_ answer: Message) -> OutcomeInbox.Word {
         do throws(BusError) {
             let known = try StreamAcknowledgement(answer, to: "an event")
-            guard known.isDuplicate else { return nil }
-            var writer = WireWriter(capacity: 32)
-            writer.field(1, known.sequence)
-            writer.field(3, "duplicate")
-            writer.field(7, known.sequence)
-            return .success(Message(subject: answer.subject, payload: writer.bytes))
+            return known.isDuplicate ? .repeats(known.sequence) : .follows
         } catch {
-            return .failure(error)
+            return .failed(error)
         }
     }
 }
@@ -78,25 +80,80 @@ package struct JetStreamAdministration: Sendable {
 
     package init(_ bus: NATSMessageBus) { self.bus = bus }
 
-    /// Makes the stream if it is missing.
+    /// Makes the stream if it is missing. One that is there keeps its settings, except that removal is denied where this
+    /// user may say so.
     ///
-    /// - Throws: `streamIncompatible` when it exists with other settings, which are left as they are.
+    /// - Throws: `streamIncompatible` when it exists with settings that break a log; `streamUnavailable`, `timeout` or
+    ///   `noResponders` when nobody can say or make it now.
     @discardableResult
     package func ensureStream(_ configuration: StreamConfiguration) async throws(BusError) -> StreamStatus {
         do throws(BusError) {
-            let existing = try await information(configuration.name)
-            let differences = existing.config.differences(from: configuration.settings)
-            guard differences.isEmpty else {
-                let text = "stream \(configuration.name) exists with another \(differences.joined(separator: ", "))"
-                throw BusError(.streamIncompatible, text)
-            }
-            return try existing.status()
+            return try await review(information(configuration.name), configuration)
         } catch {
             guard error.code == .streamNotFound else { throw error }
         }
         let operation = "STREAM.CREATE.\(configuration.name)"
-        let answer = try await ask(operation, encoded(configuration.settings))
-        return try JetStreamAnswer<StreamInformation>.content(of: answer, operation).status()
+        do throws(BusError) {
+            let answer = try await ask(operation, encoded(configuration.settings))
+            let made = try JetStreamAnswer<StreamInformation>.content(of: answer, operation)
+            warnOfServer(made)
+            return try made.status()
+        } catch {
+            // Somebody else made it meanwhile, another way.
+            guard error.code == .streamIncompatible else { throw error }
+            return try await review(information(configuration.name), configuration)
+        }
+    }
+
+    private func review(
+        _ existing: StreamInformation, _ wanted: StreamConfiguration
+    ) async throws(BusError) -> StreamStatus {
+        let review = StreamReview(existing.config, subjects: wanted.subjects)
+        guard review.refusals.isEmpty else {
+            let text = "stream \(wanted.name) exists and cannot feed a log: \(review.refusals.joined(separator: "; "))"
+            throw BusError(.streamIncompatible, text)
+        }
+        for warning in review.warnings {
+            bus.logger.warning("the stream's settings", metadata: ["stream": "\(wanted.name)", "note": "\(warning)"])
+        }
+        if wanted.deniesRemoval && review.permitsRemoval { await denyRemoval(wanted.name) }
+        warnOfServer(existing)
+        return try existing.status()
+    }
+
+    /// Denies what nobody should do, where this user may; where not, an operator is told how.
+    private func denyRemoval(_ stream: String) async {
+        let (info, update) = ("STREAM.INFO.\(stream)", "STREAM.UPDATE.\(stream)")
+        do throws(BusError) {
+            var whole = try await JetStreamAnswer<WholeStreamInformation>.content(of: ask(info, []), info).config
+            (whole["deny_delete"], whole["deny_purge"]) = (.bool(true), .bool(true))
+            _ = try await JetStreamAnswer<StreamInformation>.content(of: ask(update, encoded(whole)), update)
+            bus.logger.notice("the stream now denies removal", metadata: ["stream": "\(stream)"])
+        } catch {
+            bus.logger.warning(
+                "whoever may publish can remove the stream's messages: nats stream edit \(stream) --deny-purge --deny-delete",
+                metadata: ["stream": "\(stream)", "reason": "\(error)"])
+        }
+    }
+
+    /// 2.11.0 came out before the mending, 2.10.27 after it.
+    private var hasSafeReplies: Bool {
+        let is211 = bus.isServer(atLeast: NATSServerVersion(2, 11, 0))
+        return bus.isServer(atLeast: is211 ? NATSServerVersion(2, 11, 1) : .safeReplies)
+    }
+
+    /// What is promised of a stream holds from some version of the server on (Operations, nats-server).
+    private func warnOfServer(_ stream: StreamInformation) {
+        if !hasSafeReplies {
+            bus.logger.warning(
+                "this nats-server lets whoever may publish delete streams (CVE-2025-30215)",
+                metadata: ["stream": "\(stream.config.name)", "needed": "\(NATSServerVersion.safeReplies)"])
+        }
+        if stream.config.num_replicas > 1, !bus.isServer(atLeast: .replicas) {
+            bus.logger.warning(
+                "this nats-server can lose or double what a stream with replicas has acknowledged",
+                metadata: ["stream": "\(stream.config.name)", "needed": "\(NATSServerVersion.replicas)"])
+        }
     }
 
     /// What the stream says of itself.
@@ -132,22 +189,6 @@ package struct JetStreamAdministration: Sendable {
 
     private func ask(_ operation: String, _ payload: [UInt8]) async throws(BusError) -> Message {
         try await bus.request(Message(subject: "$JS.API." + operation, payload: payload), timeout: timeout)
-    }
-}
-
-extension StreamSettings {
-    /// The names of the settings that are not the same.
-    fileprivate func differences(from wanted: StreamSettings) -> [String] {
-        var differences: [String] = []
-        if Set(subjects ?? []) != Set(wanted.subjects ?? []) { differences.append("subjects") }
-        if retention != wanted.retention { differences.append("retention") }
-        if storage != wanted.storage { differences.append("storage") }
-        if discard != wanted.discard { differences.append("discard") }
-        if max_age != wanted.max_age { differences.append("max_age") }
-        if max_bytes != wanted.max_bytes { differences.append("max_bytes") }
-        if duplicate_window != wanted.duplicate_window { differences.append("duplicate_window") }
-        if num_replicas != wanted.num_replicas { differences.append("num_replicas") }
-        return differences
     }
 }
 

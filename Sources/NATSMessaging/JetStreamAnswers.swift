@@ -40,7 +40,10 @@ struct JetStreamFailure: Decodable {
         case 10059: return BusError(.streamNotFound, text)
         case 10037: return BusError(.messageNotFound, text)
         case 10039, 10076: return BusError(.noResponders, text)
-        default: return BusError(code == 503 ? .notConnected : .other, text)
+        case 10058: return BusError(.streamIncompatible, text)
+        // No leader, no quorum, not enough servers yet, no room: what an operator or time may mend.
+        case 10005, 10007, 10008, 10009, 10023, 10028, 10047, 10118: return BusError(.streamUnavailable, text)
+        default: return BusError(code == 503 ? .streamUnavailable : .other, text)
         }
     }
 }
@@ -68,17 +71,83 @@ struct StreamInformation: Decodable {
     }
 }
 
-/// The configuration of a stream on the wire; times are nanoseconds.
+/// The configuration of a stream on the wire; times are nanoseconds. What is nil stays as the server has it.
 struct StreamSettings: Codable {
     var name: String
     var subjects: [String]?
-    var retention: String
-    var storage: String
-    var discard: String
-    var max_age: Int64
-    var max_bytes: Int64
+    var retention = "limits"
+    var storage = "file"
+    var discard = "old"
+    var max_age: Int64 = 0
+    var max_bytes: Int64 = -1
     var duplicate_window: Int64?
-    var num_replicas: Int
+    var num_replicas = 1
+    var deny_delete: Bool?
+    var deny_purge: Bool?
+    var max_msgs: Int64?
+    var max_msgs_per_subject: Int64?
+    var allow_rollup_hdrs: Bool?
+    var allow_msg_ttl: Bool?
+    var allow_msg_counter: Bool?
+    var allow_msg_schedules: Bool?
+    var no_ack: Bool?
+    var sealed: Bool?
+    var mirror: Presence?
+    var sources: [Presence]?
+    var subject_transform: Presence?
+    var republish: Presence?
+
+    /// Something of which it counts only that it is there.
+    struct Presence: Codable {
+        init(from decoder: any Decoder) throws {}
+        func encode(to encoder: any Encoder) throws {}
+    }
+}
+
+/// A stream's whole configuration, with what is not known here, so that one setting can be changed and the rest stays.
+struct WholeStreamInformation: Decodable { let config: [String: JSONAny] }
+
+/// Any JSON.
+enum JSONAny: Codable {
+    case null
+    case bool(Bool)
+    case integer(Int64)
+    case number(Double)
+    case text(String)
+    case list([JSONAny])
+    case object([String: JSONAny])
+
+    init(from decoder: any Decoder) throws {
+        let value = try decoder.singleValueContainer()
+        if value.decodeNil() {
+            self = .null
+        } else if let bool = try? value.decode(Bool.self) {
+            self = .bool(bool)
+        } else if let integer = try? value.decode(Int64.self) {
+            self = .integer(integer)
+        } else if let number = try? value.decode(Double.self) {
+            self = .number(number)
+        } else if let text = try? value.decode(String.self) {
+            self = .text(text)
+        } else if let list = try? value.decode([JSONAny].self) {
+            self = .list(list)
+        } else {
+            self = .object(try value.decode([String: JSONAny].self))
+        }
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        switch self {
+        case .null: try value.encodeNil()
+        case .bool(let bool): try value.encode(bool)
+        case .integer(let integer): try value.encode(integer)
+        case .number(let number): try value.encode(number)
+        case .text(let text): try value.encode(text)
+        case .list(let list): try value.encode(list)
+        case .object(let object): try value.encode(object)
+        }
+    }
 }
 
 /// The answer of `STREAM.MSG.GET`.

@@ -82,14 +82,29 @@ package struct NATSConfiguration: Sendable, Hashable {
     /// Writes each message to the socket at once: for connections that ask, answer or wait for acknowledgements
     /// (without it libnats gathers for up to 1 ms). Bulk publishing is several times faster without it.
     package var sendsAtOnce = false
-    /// Whether `connect` succeeds while no server can be reached, and goes on trying in the background.
+    /// Whether `connect` succeeds while no server can be reached or none lets this user in, and goes on trying in the
+    /// background.
     package var retriesFirstConnect = false
+    /// Whether it is said, at once and then once a minute, that there is no connection; of two connections to the same place
+    /// one says enough.
+    package var complainsWhileAway = true
     /// Where answers to requests arrive; NATS permissions may demand one of the user's own.
     package var inboxPrefix = "_INBOX"
 
     package init(servers: [String], name: String) {
         self.servers = servers
         self.name = name
+    }
+
+    /// What no attempt to connect would mend.
+    func validate() throws(BusError) {
+        if let file = credentials.file {
+            var seed = try file.seed()
+            for index in seed.indices { seed[index] = 0 }
+        }
+        guard SubjectSyntax.isInboxPrefix(inboxPrefix) else {
+            throw BusError(.invalidArgument, "\(inboxPrefix) is no prefix of inboxes: _INBOX.alice, say")
+        }
     }
 
     /// The name that servers must prove, nil without TLS or verification. libnats checks no name unless it is told one:

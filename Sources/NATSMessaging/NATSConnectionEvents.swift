@@ -5,7 +5,8 @@ internal import Logging
 internal import Messaging
 internal import Synchronization
 
-/// The listener of one connection. libnats holds it from `connect` until the closed callback, its last one.
+/// The listener of a bus' connections, one after the other. libnats holds it from `connect` until the closed callback, its
+/// last one.
 final class NATSConnectionEvents: Sendable {
     /// What the server refused; the list keeps the latest few.
     struct PermissionViolations: Sendable {
@@ -19,6 +20,7 @@ final class NATSConnectionEvents: Sendable {
     /// Set once a signature was lost, so that to connect again helps.
     let lostSignature = Atomic(false)
     private let violations = Mutex(PermissionViolations())
+    private let afterEnd = Mutex<(@Sendable (String) -> Void)?>(nil)
     private let configuration: NATSConfiguration
     private let logger: Logger
     let requests: NATSPendingRequests
@@ -30,6 +32,9 @@ final class NATSConnectionEvents: Sendable {
     }
 
     var permissionViolations: PermissionViolations { violations.withLock { $0 } }
+
+    /// Says what follows when libnats has closed a connection; it is told why.
+    func whenClosed(_ body: @escaping @Sendable (String) -> Void) { afterEnd.withLock { $0 = body } }
 
     // MARK: Identity
 
@@ -86,10 +91,11 @@ final class NATSConnectionEvents: Sendable {
 
     fileprivate func closed(_ reason: String) {
         logger.info("NATS connection closed", metadata: ["reason": "\(reason)"])
-        requests.end(BusError(.closed, "request: the connection is closed"))
+        requests.failAll(BusError(.notConnected, "request: the connection was closed"))
+        afterEnd.withLock { $0 }?(reason)
     }
 
-    fileprivate func delayMilliseconds(attempt: Int) -> Int64 {
+    func delayMilliseconds(attempt: Int) -> Int64 {
         let delay = configuration.reconnectDelayMilliseconds(attempt: attempt)
         return delay - Int64.random(in: 0...(max(0, delay) / 2))
     }

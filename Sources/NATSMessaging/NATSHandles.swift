@@ -1,6 +1,7 @@
 // The handles of libnats, each closing itself: options, connection, subscription.
 
 internal import CNATS
+internal import CNATSSupport
 internal import Messaging
 internal import Synchronization
 
@@ -35,6 +36,11 @@ internal import Synchronization
     var maximumPayload: Int? {
         let bytes = unsafe natsConnection_GetMaxPayload(pointer)
         return bytes > 0 ? Int(bytes) : nil
+    }
+
+    /// Whether the server that this connection is to, or was to last, is as new as this; false where libnats does not say.
+    func isServer(atLeast version: NATSServerVersion) -> Bool {
+        unsafe lattice_server_is_at_least(pointer, version.major, version.minor, version.update)
     }
 
     /// How often libnats reconnected; it counts before the first message of the new connection is read.
@@ -128,9 +134,9 @@ private let releaseClosure: @convention(c) (UnsafeMutableRawPointer?) -> Void = 
     let pointer: OpaquePointer
 }
 
-/// A subscription of libnats; unsubscribed when this value ends, destroyed after its connection.
+/// A subscription of libnats; unsubscribed when its last owner ends, destroyed after its connection.
 // Safe because libnats locks inside every call on a subscription, and the pointer never changes.
-@safe struct NATSSubscriptionHandle: ~Copyable, @unchecked Sendable {
+@safe final class NATSSubscriptionHandle: @unchecked Sendable {
     private let pointer: OpaquePointer
     private let connection: NATSConnectionHandle
 

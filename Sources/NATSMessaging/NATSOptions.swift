@@ -24,19 +24,18 @@ internal import Messaging
         if let name = try configuration.expectedServerName() {
             try check(unsafe natsOptions_SetExpectedHostname(created, name), "set server name")
         }
-        try options.setCallbacks(events, configuration)
+        try options.setCallbacks(events)
         return options
     }
 
     deinit { unsafe natsOptions_Destroy(pointer) }
 
-    /// Connects, which blocks for up to the connect timeout per server. True if it goes on trying in the background.
-    func connect(_ description: String) throws(BusError) -> (handle: NATSConnectionHandle, isPending: Bool) {
+    /// Connects, which blocks for up to the connect timeout per server.
+    func connect(_ description: String) throws(BusError) -> NATSConnectionHandle {
         var connection: OpaquePointer?
-        let status = unsafe natsConnection_Connect(&connection, pointer)
-        if status != NATS_NOT_YET_CONNECTED { try check(status, "connect \(description)") }
+        try check(unsafe natsConnection_Connect(&connection, pointer), "connect \(description)")
         guard let connection = unsafe connection else { throw BusError(.other, "connect \(description)") }
-        return (unsafe NATSConnectionHandle(adopting: connection), status == NATS_NOT_YET_CONNECTED)
+        return unsafe NATSConnectionHandle(adopting: connection)
     }
 
     private func setServers(_ servers: [String]) throws(BusError) {
@@ -100,18 +99,12 @@ internal import Messaging
         }
     }
 
-    private func setCallbacks(
-        _ events: NATSConnectionEvents, _ configuration: NATSConfiguration
-    ) throws(BusError) {
+    private func setCallbacks(_ events: NATSConnectionEvents) throws(BusError) {
         let closure = unsafe Unmanaged.passUnretained(events).toOpaque()
         try check(unsafe natsOptions_SetErrorHandler(pointer, onError, closure), "set handler")
         try check(unsafe natsOptions_SetDisconnectedCB(pointer, onDisconnected, closure), "set handler")
         try check(unsafe natsOptions_SetReconnectedCB(pointer, onReconnected, closure), "set handler")
         try check(unsafe natsOptions_SetClosedCB(pointer, onClosed, closure), "set handler")
         try check(unsafe natsOptions_SetCustomReconnectDelay(pointer, onReconnectDelay, closure), "set handler")
-        if configuration.retriesFirstConnect {
-            let status = unsafe natsOptions_SetRetryOnFailedConnect(pointer, true, onReconnected, closure)
-            try check(status, "set retry")
-        }
     }
 }

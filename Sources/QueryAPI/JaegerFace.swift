@@ -17,17 +17,22 @@ package struct JaegerFaceConfiguration: Sendable {
     /// 0: any free one.
     package var port: Int
     package var prefix: String
-    /// Who reads has to show it; nil: everybody who can connect may read.
-    package var token: BearerToken?
+    /// Who may read: a viewer.
+    package var access: AccessPolicy
     /// Nil: the listener speaks without TLS.
     package var tls: ListenerTLS?
+    package var bounds: ListenerBounds
 
-    package init(host: String, port: Int, prefix: String, token: String? = nil, tls: ListenerTLS? = nil) {
+    package init(
+        host: String, port: Int, prefix: String, access: AccessPolicy = .open, tls: ListenerTLS? = nil,
+        bounds: ListenerBounds = ListenerBounds()
+    ) {
         self.host = host
         self.port = port
         self.prefix = prefix
-        self.token = token.map { BearerToken($0) }
+        self.access = access
         self.tls = tls
+        self.bounds = bounds
     }
 }
 
@@ -45,17 +50,15 @@ package struct JaegerFace: Sendable {
     package func service(logger: Logger, onListening: @escaping @Sendable (Int) async -> Void) throws -> any Service {
         let router = Router()
         router.add(
-            middleware: TokenGate(configuration.token) {
-                let errors = [JaegerError(code: 401, msg: "a bearer token is needed")]
-                return Self.json(JaegerEnvelope<[String]>(errors: errors), 401)
+            middleware: RoleGate(configuration.access, .viewer) { objection in
+                let errors = [JaegerError(code: objection.status.code, msg: objection.message)]
+                return Self.json(JaegerEnvelope<[String]>(errors: errors), objection.status.code)
             })
         addVersion2(router)
         addVersion3(router)
-        return Application(
-            router: router, server: try ListenerTLS.server(configuration.tls),
-            configuration: ApplicationConfiguration(
-                address: .hostname(configuration.host, port: configuration.port), serverName: nil),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
+        return try HTTPListener.service(
+            router, host: configuration.host, port: configuration.port, tls: configuration.tls,
+            bounds: configuration.bounds, logger: logger, onListening: onListening)
     }
 
     // MARK: Version 2
@@ -205,7 +208,7 @@ package struct JaegerFace: Sendable {
         let data = (try? encoder.encode(content)) ?? Data("{}".utf8)
         return Response(
             status: .init(code: status), headers: [.contentType: "application/json"],
-            body: .init(byteBuffer: ByteBuffer(bytes: data)))
+            body: .init(byteBuffer: ByteBuffer(bytes: JSONVisible.escaped(Array(data)))))
     }
 
     private static func traceID(_ text: String) throws(QuestionFailure) -> TraceID {

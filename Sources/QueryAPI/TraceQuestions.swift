@@ -80,28 +80,33 @@ package struct TraceQuestions: Sendable {
         return whole
     }
 
+    /// One of several traces: a struct, since the compiler breaks tuples here (decision 138).
+    private struct Fetched: Sendable {
+        var index: Int
+        var result: Result<Lattice_V1_TraceAnswer, QuestionFailure>
+    }
+
     /// Traces in the order of their ids; one that is gone meanwhile is left out.
     package func traces(
         _ ids: [TraceID], raw: Bool
     ) async throws(QuestionFailure) -> [Lattice_V1_TraceAnswer] {
-        typealias Fetched = (index: Int, result: Result<Lattice_V1_TraceAnswer, QuestionFailure>)
         var answers = [Lattice_V1_TraceAnswer?](repeating: nil, count: ids.count)
         var failure: QuestionFailure?
         await withTaskGroup(of: Fetched.self) { group in
             func take(_ fetched: Fetched?) {
-                switch fetched?.result {
-                case .success(let answer): answers[fetched?.index ?? 0] = answer
-                case .failure(let error) where error.status != 404: failure = error
-                default: break
+                guard let fetched else { return }
+                switch fetched.result {
+                case .success(let answer): answers[fetched.index] = answer
+                case .failure(let error): if error.status != 404 { failure = error }
                 }
             }
             for (index, id) in ids.enumerated() {
                 if index >= Self.tracesAtOnce { take(await group.next()) }
                 group.addTask {
                     do throws(QuestionFailure) {
-                        return (index, .success(try await trace(id, raw: raw)))
+                        return Fetched(index: index, result: .success(try await trace(id, raw: raw)))
                     } catch {
-                        return (index, .failure(error))
+                        return Fetched(index: index, result: .failure(error))
                     }
                 }
             }

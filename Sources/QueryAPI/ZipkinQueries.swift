@@ -15,24 +15,26 @@ import NIOCore
 /// Where Zipkin's server has `/zipkin/…` besides, so have we: the UI asks there when it is served by a proxy.
 package struct ZipkinQueries: Sendable {
     private let questions: TraceQuestions
-    private let token: BearerToken?
+    private let access: AccessPolicy
     private static let tracesMaximum = 1_000
     /// Traces that are looked at for the keys and values of tags.
     private static let completionTraces = 100
     private static let completionValues = 1_000
     private static let completionBytes = 256
 
-    /// - Parameter token: who reads has to show it; nil: everybody who can connect may read.
-    package init(bus: any MessageBus, prefix: String, token: String?) {
+    /// - Parameter access: who may read: a viewer.
+    package init(bus: any MessageBus, prefix: String, access: AccessPolicy) {
         questions = TraceQuestions(bus: bus, prefix: prefix)
-        self.token = token.map { BearerToken($0) }
+        self.access = access
     }
 
     /// For the listener of the receiver.
     package var routes: Routes {
         Routes { router in
             let group = router.group().add(
-                middleware: TokenGate(token) { Self.failure(QuestionFailure(401, "a bearer token is needed")) })
+                middleware: RoleGate(access, .viewer) { objection in
+                    Self.failure(QuestionFailure(objection.status.code, objection.message))
+                })
             for base in ["", "zipkin/"] {
                 group.get(RouterPath(base + "config.json")) { _, _ in Self.json(ZipkinUISettings()) }
                 add(base + "api/v2/", to: group)
@@ -178,7 +180,8 @@ package struct ZipkinQueries: Sendable {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let data = (try? encoder.encode(content)) ?? Data("{}".utf8)
         return Response(
-            status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(bytes: data)))
+            status: .ok, headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: ByteBuffer(bytes: JSONVisible.escaped(Array(data)))))
     }
 
     private static func traceID(_ text: String) throws(QuestionFailure) -> TraceID {

@@ -7,7 +7,7 @@ package import EventModel
 package struct Admission: Sendable {
     package static let name = "admission"
     /// The newest meaning of events that this code knows (decision 2).
-    package static let supportedSemantics: UInt32 = 1
+    package static let supportedSemantics = Semantics.newest.version
     /// A step between two records counts at most this much towards expiry.
     package static let expiryStepMaximum = Nanoseconds.seconds(5)
     /// How long a message id is remembered, in log time…
@@ -25,16 +25,25 @@ package struct Admission: Sendable {
         case opaque
         /// It activates semantics that this code does not have: the node must stop here.
         case unsupportedSemantics(UInt32)
+        /// It skips an activation that was taken here: the node must stop, and reads the log anew as it is now.
+        case revoked(SequenceNumber)
     }
 
     private struct SeenID: Sendable, Hashable {
+        /// With its scope where ids have one.
         var id: [UInt8]
         var sequence: SequenceNumber
         var logTime: Timestamp
     }
 
     package private(set) var moment = Moment.origin
-    package private(set) var semanticsVersion: UInt32 = 1
+    package private(set) var semantics = Semantics.first
+    /// The record that activated it; `.origin` for the first version.
+    private var semanticsSince = SequenceNumber.origin
+    private var unsettled = UnsettledActivations()
+    /// The last records that were skipped, so that whoever skipped them is told so; no part of the state.
+    private var skipped: [SequenceNumber] = []
+    private static let skippedMaximum = 64
     package private(set) var leaderID = ""
     package private(set) var leaderEpoch: UInt64 = 0
     package private(set) var lastTickSlot: UInt64 = 0
@@ -51,7 +60,11 @@ package struct Admission: Sendable {
     package mutating func admit(_ record: EventRecord) -> (verdict: Verdict, moment: Moment, outcome: Outcome) {
         advance(to: record)
         var outcome = Outcome()
-        if case .opaque = record.event { return (.opaque, moment, outcome) }
+        if let revoked = unsettled.note(record) { return (.revoked(revoked), moment, outcome) }
+        if case .opaque(let reason) = record.event {
+            if reason == UnsettledActivations.reason { noteSkipped(record.sequence) }
+            return (.opaque, moment, outcome)
+        }
         if !record.messageID.isEmpty, let first = remember(record) {
             duplicateCount &+= 1
             return (.duplicate(of: first), moment, outcome)
@@ -60,6 +73,8 @@ package struct Admission: Sendable {
         switch record.event {
         case .clock(let event): take(event, &outcome)
         case .policy(.semanticsActivated(let version, _)): verdict = activate(version, &outcome)
+        case .policy(.recordSkipped(let sequence, _)):
+            if skipped.contains(sequence) { outcome.accepted = 1 } else { outcome.refuse(0, .notSkippable) }
         // What nobody folds is taken all the same: it is in the log.
         case .audit, .policy(.directivesResumed): outcome.accepted = 1
         case .policy, .registry, .mirror, .trace, .opaque: break
@@ -75,11 +90,25 @@ package struct Admission: Sendable {
         moment = Moment(
             sequence: record.sequence, recordedAt: record.recordedAt, logTime: max(moment.logTime, record.recordedAt),
             expiryTime: moment.expiryTime + counted)
+        moment.semantics = semantics
     }
+
+    private mutating func noteSkipped(_ sequence: SequenceNumber) {
+        skipped.append(sequence)
+        if skipped.count > Self.skippedMaximum { skipped.removeFirst() }
+    }
+
+    /// The version that is in force.
+    package var semanticsVersion: UInt32 { semantics.version }
+
+    /// Whether the last activation may still be undone: a state until then is none to start from.
+    package var isSemanticsUnsettled: Bool { !unsettled.isEmpty }
 
     private mutating func take(_ event: ClockEvent, _ outcome: inout Outcome) {
         switch event {
-        case .tick(let slot): lastTickSlot = max(lastTickSlot, slot)
+        case .tick(let slot):
+            guard isPossible(slot) else { return outcome.refuse(0, .timeAhead) }
+            lastTickSlot = max(lastTickSlot, slot)
         case .nodeResumed: break
         case .intakeGap: gapCount &+= 1
         case .leadershipClaimed(let nodeID, let epoch):
@@ -90,28 +119,66 @@ package struct Admission: Sendable {
         outcome.accepted = 1
     }
 
+    /// Slots count intervals since 1970, and the log does not say how long one is, but at least a millisecond; or they go
+    /// on from the last one where a clock was set back.
+    private func isPossible(_ slot: UInt64) -> Bool {
+        guard moment.semantics.boundsClaims, slot > lastTickSlot, slot - lastTickSlot > 1 else { return true }
+        let latest = (moment.recordedAt + Limits.timeAhead).rawValue / 1_000_000
+        return slot <= UInt64(max(0, latest))
+    }
+
     private mutating func activate(_ version: UInt32, _ outcome: inout Outcome) -> Verdict {
         if version > Self.supportedSemantics { return .unsupportedSemantics(version) }
-        if version < semanticsVersion {
+        if version < semantics.version {
             outcome.refuse(0, .unsupportedSemantics)
-        } else {
-            semanticsVersion = version
-            outcome.accepted = 1
+            return .admitted
         }
+        if version > semantics.version {
+            semantics = Semantics(version: version)
+            semanticsSince = moment.sequence
+            moment.semantics = semantics
+        }
+        outcome.accepted = 1
         return .admitted
     }
 
     /// Remembers an id within the window; answers the first sequence if it was there already.
     private mutating func remember(_ record: EventRecord) -> SequenceNumber? {
         forgetExpired()
-        let id = Array(record.messageID)
+        let id = semantics.scopesMessageIDs ? Self.scopedID(of: record) : Array(record.messageID)
         if let first = sequenceByID[id] { return first }
+        if let first = unscopedSequence(of: record) { return first }
         if seen.count == Self.duplicateCapacity { forgetOldest() }
         let entry = SeenID(id: id, sequence: record.sequence, logTime: moment.logTime)
         seen.append(entry)
         sequenceByID[id] = record.sequence
         seenDigest = seenDigest &+ Self.digest(of: entry)
         return nil
+    }
+
+    /// The first two tokens of the subject, family and owner, before the id. No token has a dot, so nothing is ambiguous.
+    private static func scopedID(of record: EventRecord) -> [UInt8] {
+        let dot = UInt8(ascii: ".")
+        var id: [UInt8] = []
+        id.reserveCapacity(record.subject.count + record.messageID.count + 2)
+        var dots = 0
+        for byte in record.subject {
+            if byte == dot { dots += 1 }
+            if dots == 2 { break }
+            id.append(byte)
+        }
+        if dots == 0 { id.append(dot) }
+        id.append(dot)
+        id.append(contentsOf: record.messageID)
+        return id
+    }
+
+    /// Ids from before ids had scopes count on for their two minutes.
+    private func unscopedSequence(of record: EventRecord) -> SequenceNumber? {
+        guard semantics.scopesMessageIDs, let oldest = seen.first, oldest.sequence <= semanticsSince,
+            let first = sequenceByID[Array(record.messageID)], first <= semanticsSince
+        else { return nil }
+        return first
     }
 
     private mutating func forgetExpired() {
@@ -150,13 +217,14 @@ package struct Admission: Sendable {
         writer.field(2, moment.recordedAt)
         writer.field(3, moment.logTime)
         writer.field(4, moment.expiryTime)
-        writer.field(5, semanticsVersion)
+        writer.field(5, semantics.version)
         writer.field(6, leaderID)
         writer.field(7, leaderEpoch)
         writer.field(8, lastTickSlot)
         writer.field(9, backwardSteps)
         writer.field(10, gapCount)
         writer.field(11, duplicateCount)
+        writer.field(12, semanticsSince)
     }
 
     /// The whole state.
@@ -176,18 +244,20 @@ package struct Admission: Sendable {
             case 2: moment.recordedAt = Timestamp(nanoseconds: field.signed)
             case 3: moment.logTime = Timestamp(nanoseconds: field.signed)
             case 4: moment.expiryTime = Nanoseconds(field.signed)
-            case 5: semanticsVersion = UInt32(truncatingIfNeeded: field.value)
+            case 5: semantics = Semantics(version: UInt32(truncatingIfNeeded: field.value))
             case 6: leaderID = reader.text(field)
             case 7: leaderEpoch = field.value
             case 8: lastTickSlot = field.value
             case 9: backwardSteps = field.value
             case 10: gapCount = field.value
             case 11: duplicateCount = field.value
+            case 12: semanticsSince = SequenceNumber(field.value)
             case 16: guard restore(reader.nested(field)) else { return nil }
             default: return nil
             }
         }
         guard reader.isComplete, moment.expiryTime >= .zero, seen.count <= Self.duplicateCapacity else { return nil }
+        moment.semantics = semantics
     }
 
     private mutating func restore(_ nested: CheckpointReader) -> Bool {

@@ -21,6 +21,11 @@ package struct MeshState: Sendable {
         self.registry = registry
         self.mirror = mirror
         self.tracing = tracing
+        // Sections of checkpoints do not say it, each for itself.
+        let semantics = admission.moment.semantics
+        self.registry.moment.semantics = semantics
+        self.mirror.moment.semantics = semantics
+        self.tracing.moment.semantics = semantics
     }
 
     /// The last record that was taken.
@@ -71,7 +76,7 @@ extension Outcome {
         case .duplicate(let first):
             answer.verdict = .duplicate
             answer.firstSequence = first
-        case .opaque, .unsupportedSemantics: answer.verdict = .opaque
+        case .opaque, .unsupportedSemantics, .revoked: answer.verdict = .opaque
         }
         return answer
     }

@@ -12,6 +12,8 @@ package struct Moment: Sendable, Hashable {
     /// The sum of the clamped steps between records: what expiry counts, so that a paused machine or a clock that was
     /// set never makes anything old.
     package var expiryTime: Nanoseconds
+    /// What the record means. A machine that comes from a checkpoint is told by `MeshState`.
+    package var semantics = Semantics.first
 
     package init(sequence: SequenceNumber, recordedAt: Timestamp, logTime: Timestamp, expiryTime: Nanoseconds) {
         self.sequence = sequence

@@ -136,7 +136,8 @@ struct GatewayBench: AsyncParsableCommand {
         let before = try await count(client, shadow)
         let load = try wrk(port, seconds: seconds)
         try await Task.sleep(for: .seconds(2))
-        return (load, try await count(client, shadow) - before)
+        let after = try await count(client, shadow)
+        return (load, after - before)
     }
 
     /// Measurements of one of the two.

@@ -2,15 +2,32 @@
 
 import ArgumentParser
 
-/// `lattice-bench NAME [options] [--json]`.
+/// The program: one benchmark, or one in turns with another build of it.
 @main
+enum BenchProgram {
+    static func main() async {
+        do {
+            let arguments = Array(CommandLine.arguments.dropFirst())
+            if let paired = try PairedRuns(arguments) {
+                // What the benchmark does not take is said before anything is measured.
+                _ = try LatticeBench.parseAsRoot(arguments)
+                return try paired.run()
+            }
+        } catch {
+            LatticeBench.exit(withError: error)
+        }
+        await LatticeBench.main()
+    }
+}
+
+/// `lattice-bench NAME [options] [--json]`.
 struct LatticeBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lattice-bench",
         abstract: "Measures LatticeForge: a real nats-server, a real disk, publishers and node on the same cores.",
         discussion: """
             Each benchmark prints its conditions, every run and the medians; --json prints one object. Compare figures of
-            one machine and one hour only: run the two things in turn.
+            one machine and one hour only: --against-program runs two builds in turns and prints ratios with 95 % intervals.
             """,
         subcommands: [
             IngestBench.self, ReplayBench.self, PublishBench.self, QueryBench.self, LogBench.self, StartBench.self,
@@ -30,6 +47,15 @@ struct CommonOptions: ParsableArguments {
 
     @Option(help: "Where logs are written; the disk matters.")
     var directory = "."
+
+    @Option(
+        help: ArgumentHelp(
+            "Run in turns with the lattice-bench of another build (make baseline keeps one) and print each figure's ratio.",
+            valueName: "path"))
+    var againstProgram: String?
+
+    @Option(help: "Turns with --against-program; each has one run of either program.")
+    var turns = 11
 
     func validate() throws {
         if runs < 1 || runs > 100 { throw ValidationError("--runs takes 1 to 100") }

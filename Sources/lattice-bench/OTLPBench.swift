@@ -3,6 +3,7 @@
 import ActorSystem
 import ArgumentParser
 import EventModel
+import Logging
 import Messaging
 import NATSMessaging
 import NIOCore
@@ -14,10 +15,12 @@ import ServiceLifecycle
 struct OTLPBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "otlp",
-        abstract: "Spans a second over OTLP/HTTP in protobuf, answered after the fsync.",
+        abstract: "Spans a second over OTLP/HTTP or OTLP/gRPC in protobuf, answered after the fsync.",
         discussion: """
             Spans of 236 bytes, ten to a trace, ids all different. Each connection has one request under way. Exporters, \
             receiver, nats-server and node share the machine; receiver and node are one process, as in `lattice serve`.
+
+            With --grpc the same requests go over gRPC, each connection with one call under way.
 
             With --against the same load goes to another collector that runs already: what it answers with 2xx counts, \
             on disk or not.
@@ -27,12 +30,15 @@ struct OTLPBench: AsyncParsableCommand {
     @Option(help: "Spans a request.") var batch = 100
     @Option(help: "Connections.") var connections = 8
     @Option(help: "Seconds a run.") var seconds = 5
-    @Option(help: "Where another collector takes OTLP/HTTP, on this machine: PORT/PATH.")
+    @Flag(help: "Over gRPC instead of HTTP.") var grpc = false
+    @Option(
+        help: "Where another collector takes OTLP, on this machine: PORT/PATH (with --grpc the path of the method).")
     var against: OTLPTarget?
 
     func run() async throws {
         var report = Report("otlp", common)
         if let against { report.condition("against", "\(against)") }
+        report.condition("transport", grpc ? "grpc" : "http")
         report.condition("batch", "\(batch)")
         report.condition("connections", "\(connections)")
         report.condition("span_bytes", "\(OTLPTemplate.spanBytes)")
@@ -49,9 +55,13 @@ struct OTLPBench: AsyncParsableCommand {
 
     /// Loads whatever listens there.
     private func load(_ target: OTLPTarget) async throws -> OTLPLoad {
-        var exporters: [Exporter] = []
+        var exporters: [any SpanExporter] = []
         for number in 0..<connections {
-            exporters.append(try await Exporter.connect(target, number: number, batch: batch))
+            if grpc {
+                exporters.append(try await GRPCExporter.connect(target, number: number, batch: batch))
+            } else {
+                exporters.append(try await Exporter.connect(target, number: number, batch: batch))
+            }
         }
         var load = OTLPLoad()
         let start = ContinuousClock.now
@@ -73,19 +83,17 @@ struct OTLPBench: AsyncParsableCommand {
         let delivery = SpanDelivery(prefix: "lattice") { message, timeout throws(BusError) in
             try await inbox.outcome(of: message, timeout: timeout)
         }
-        let face = OTLPHTTPFace(
-            ReceiverConfiguration(host: "127.0.0.1", port: 0), delivery: delivery, budget: ReceiverBudget())
         let (ports, port) = AsyncStream.makeStream(of: Int.self)
+        let service = try service(delivery, stage.logger) { port.yield($0) }
         let group = ServiceGroup(
             configuration: .init(
-                services: [.init(service: try face.service(logger: stage.logger) { port.yield($0) })],
-                logger: stage.logger)
-        )
+                services: [.init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)],
+                logger: stage.logger))
         let serving = Task { try await group.run() }
         let before = await running.node.status().acceptedEvents
         var load = OTLPLoad()
         for await port in ports {
-            load = try await self.load(OTLPTarget(port: port, path: "v1/traces"))
+            load = try await self.load(OTLPTarget(port: port, path: grpc ? GRPCExporter.path : "v1/traces"))
             break
         }
         let accepted = await running.node.status().acceptedEvents - before
@@ -98,6 +106,18 @@ struct OTLPBench: AsyncParsableCommand {
             throw BenchError("\(accepted) of \(load.spans) spans were accepted")
         }
         return load.figures
+    }
+
+    private func service(
+        _ delivery: SpanDelivery, _ logger: Logger, _ onListening: @escaping @Sendable (Int) async -> Void
+    ) throws -> any Service {
+        let configuration = ReceiverConfiguration(host: "127.0.0.1", port: 0)
+        if grpc {
+            return try OTLPGRPCFace(configuration, delivery: delivery, budget: ReceiverBudget())
+                .service(logger: logger, onListening: onListening)
+        }
+        return try OTLPHTTPFace(configuration, delivery: delivery, budget: ReceiverBudget())
+            .service(logger: logger, onListening: onListening)
     }
 }
 
@@ -215,8 +235,15 @@ struct OTLPTemplate {
     }
 }
 
-/// One connection with one request under way.
-final class Exporter: ChannelInboundHandler, Sendable {
+/// Sends requests on one connection, one at a time.
+protocol SpanExporter: Sendable {
+    func start(until deadline: NIODeadline)
+    /// Waits for the end: how many requests were answered, and how fast.
+    func finish() async throws -> (Int, LatencySample)
+}
+
+/// One connection of HTTP/1.1 with one request under way.
+final class Exporter: ChannelInboundHandler, SpanExporter, Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -243,7 +270,7 @@ final class Exporter: ChannelInboundHandler, Sendable {
     }
 
     /// One thread for all exporters, so that they share no loop with the receiver's connections.
-    private static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     static func connect(_ target: OTLPTarget, number: Int, batch: Int) async throws -> Exporter {
         let bootstrap = ClientBootstrap(group: group)

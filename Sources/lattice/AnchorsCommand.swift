@@ -4,6 +4,7 @@ import ArgumentParser
 import EventModel
 import EventStore
 import Foundation
+import Logging
 import Messaging
 import NATSMessaging
 
@@ -55,7 +56,7 @@ struct AnchorsCollect: AsyncParsableCommand {
 
     func run() async throws {
         let key = try publicKey.map { path throws(CommandFailure) in try AnchorFile.publicKey(path) }
-        let client = try await client.connect(as: "lattice anchors")
+        let client = try await client.connect(as: "lattice anchors", says: .warning)
         let subscription: any MessageSubscription
         do throws(BusError) {
             subscription = try client.bus.subscribe(

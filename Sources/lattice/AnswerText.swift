@@ -36,20 +36,27 @@ enum AnswerText {
         if panic { Terminal.say("panic: too few are healthy; these are all") }
     }
 
-    private static func instances(_ instances: [Lattice_V1_ServiceInstance]) -> TextTable {
+    private static func instances(_ instances: [Lattice_V1_ServiceInstance], _ asOf: Lattice_V1_AsOf) -> TextTable {
         var table = TextTable(
             "INSTANCE", "SERVICE", "ENDPOINT", "REGION", "ZONE", "WEIGHT", "HEALTH", "CONNECTIONS", "LAST HEARTBEAT")
         for instance in instances {
-            let health = HealthState(rawValue: UInt32(instance.health.rawValue))?.name ?? "unknown"
             table.add(
                 instance.instanceID, instance.serviceName, instance.endpoint, instance.region, instance.zone,
-                "\(instance.weight)", health, "\(instance.activeConnections)", time(instance.lastHeartbeat))
+                "\(instance.weight)", health(instance, asOf), "\(instance.activeConnections)",
+                time(instance.lastHeartbeat))
         }
         return table
     }
 
+    /// `healthy`; `protected, silent for 11m`.
+    private static func health(_ instance: Lattice_V1_ServiceInstance, _ asOf: Lattice_V1_AsOf) -> String {
+        let health = HealthState(rawValue: UInt32(instance.health.rawValue))?.name ?? "unknown"
+        let word = instance.protected ? "protected" : health
+        return AgeText.since(instance.silentSince, asOf: asOf.recordedAt).map { "\(word), silent for \($0)" } ?? word
+    }
+
     private static func show(_ answer: Lattice_V1_InstancesAnswer) {
-        let table = instances(answer.instances)
+        let table = instances(answer.instances, answer.asOf)
         if table.isEmpty { Terminal.say("no instances") } else { table.show() }
         if answer.instances.count == 1, let instance = answer.instances.first {
             for entry in instance.metadata {
@@ -62,7 +69,7 @@ enum AnswerText {
     }
 
     private static func show(_ answer: Lattice_V1_SelectionAnswer) {
-        instances([answer.instance]).show()
+        instances([answer.instance], answer.asOf).show()
         let strategy = SelectionStrategy(rawValue: UInt32(answer.strategy.rawValue))?.name ?? "unknown"
         Terminal.say("chosen by \(strategy), seed \(answer.seed), next cursor \(answer.cursor)")
         Terminal.say("candidates: \(answer.candidates.map(Terminal.escaped).joined(separator: ", "))")
@@ -71,15 +78,20 @@ enum AnswerText {
     }
 
     private static func show(_ answer: Lattice_V1_TopologyAnswer) {
-        var table = TextTable("SERVICE", "REGION", "ZONE", "INSTANCES", "HEALTHY", "WEIGHT", "CHANGED", "GUARD")
+        var table = TextTable(
+            "SERVICE", "REGION", "ZONE", "INSTANCES", "HEALTHY", "UNHEALTHY", "STALE", "PROTECTED", "WEIGHT", "CHANGED",
+            "GUARD")
         for service in answer.services {
-            let guarded = service.protected ? "holds" : ""
+            let silence = AgeText.since(service.silentSince, asOf: answer.asOf.recordedAt)
+            let guarded = service.protected ? "holds" + (silence.map { ", silent for \($0)" } ?? "") : ""
             table.add(
-                service.serviceName, "*", "*", "\(service.instances)", "\(service.healthy)", "\(service.weight)",
+                service.serviceName, "*", "*", "\(service.instances)", "\(service.healthy)", "\(service.unhealthy)",
+                "\(service.stale)", "\(service.protectedInstances)", "\(service.weight)",
                 "\(service.changedSequence)", guarded)
             for zone in service.zones {
                 table.add(
-                    "", zone.region, zone.zone, "\(zone.instances)", "\(zone.healthy)", "\(zone.weight)", "", "")
+                    "", zone.region, zone.zone, "\(zone.instances)", "\(zone.healthy)", "\(zone.unhealthy)",
+                    "\(zone.stale)", "\(zone.protectedInstances)", "\(zone.weight)", "", "")
             }
         }
         if table.isEmpty { Terminal.say("no services") } else { table.show() }
@@ -121,6 +133,7 @@ enum AnswerText {
         for refusal in answer.refused {
             Terminal.say("  event \(refusal.index) refused: \(Terminal.escaped(refusal.reason))")
         }
+        if let advice = RefusalAdvice.of(answer.reason) { Terminal.say("  \(advice)") }
         if !answer.replaced.isEmpty {
             Terminal.say(
                 "  replaced an earlier registration: event \(answer.replaced.map(String.init).joined(separator: ", "))")
@@ -132,28 +145,7 @@ enum AnswerText {
     }
 
     private static func show(_ status: Lattice_V1_NodeStatus) {
-        var table = TextTable("FIGURE", "VALUE")
-        let days = status.retentionDaysLeft < 0 ? "unknown" : "\(Int(status.retentionDaysLeft))"
-        let lines: [(String, String)] = [
-            ("node", status.nodeID), ("version", status.version), ("mode", status.mode), ("sync", status.syncPolicy),
-            ("intake", status.intake), ("started at", time(status.startedAt)),
-            ("first sequence", "\(status.firstSequence)"), ("durable sequence", "\(status.durableSequence)"),
-            ("checkpoint sequence", "\(status.checkpointSequence)"), ("log bytes", "\(status.logBytes)"),
-            ("segments", "\(status.segments)"), ("disk free bytes", "\(status.diskFreeBytes)"),
-            ("disk total bytes", "\(status.diskTotalBytes)"), ("disk pressure", status.diskPressure),
-            ("anchored sequence", "\(status.anchoredSequence)"),
-            ("days until the disk is full", days), ("leader", status.leader ? "yes" : "no"),
-            ("leader id", status.leaderID), ("leader epoch", "\(status.leaderEpoch)"),
-            ("accepted messages", "\(status.acceptedMessages)"), ("accepted events", "\(status.acceptedEvents)"),
-            ("refused events", "\(status.refusedEvents)"), ("rejected messages", "\(status.rejectedMessages)"),
-            ("duplicate messages", "\(status.duplicateMessages)"), ("intake gaps", "\(status.gaps)"),
-            ("backward clock steps", "\(status.backwardClockSteps)"),
-            ("eviction", status.evictionSuspended ? "suspended" : "active"),
-            ("directives", status.directivesFenced ? "fenced: `lattice directives resume`" : "performed"),
-            ("semantics version", "\(status.semanticsVersion)"),
-        ]
-        for (name, value) in lines { table.add(name, value) }
-        table.show()
+        StatusText.show(status)
         show(status.asOf)
     }
 }

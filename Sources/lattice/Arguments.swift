@@ -97,7 +97,7 @@ struct NetworksArgument: ExpressibleByArgument, Sendable, Hashable {
     var defaultValueDescription: String { networks.joined(separator: ",") }
 }
 
-/// At how many percent of the disk the levels of pressure begin: `80,90,97`, or `none`.
+/// Where the levels of disk pressure begin, `SHARE[:ROOM]` each: `80:20GiB,90:10GiB,97:3GiB`, or `none`.
 struct DiskPressureArgument: ExpressibleByArgument, Sendable, Hashable {
     /// Nil for `none`.
     let thresholds: DiskPressureThresholds?
@@ -109,13 +109,19 @@ struct DiskPressureArgument: ExpressibleByArgument, Sendable, Hashable {
             thresholds = nil
             return
         }
-        let parts = argument.split(separator: ",", omittingEmptySubsequences: false).map { UInt64($0) }
+        let parts = argument.split(separator: ",", omittingEmptySubsequences: false).map { Self.threshold($0) }
         guard parts.count == 3, let captures = parts[0], let spans = parts[1], let rest = parts[2],
-            max(captures, spans, rest) <= 100,
-            let thresholds = DiskPressureThresholds(
-                captures: captures * 100, spans: spans * 100, registryOnly: rest * 100)
+            let thresholds = DiskPressureThresholds(captures: captures, spans: spans, registryOnly: rest)
         else { return nil }
         self.thresholds = thresholds
+    }
+
+    private static func threshold(_ text: Substring) -> DiskPressureThreshold? {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let percent = UInt64(parts[0]), percent <= 100 else { return nil }
+        if parts.count == 1 { return DiskPressureThreshold(usedShare: percent * 100) }
+        guard let room = ByteCountArgument(argument: String(parts[1])) else { return nil }
+        return DiskPressureThreshold(usedShare: percent * 100, freeBytes: room.value)
     }
 
     var defaultValueDescription: String { text }

@@ -63,8 +63,9 @@ struct ConnectionOptions: ParsableArguments {
         if [creds, nkey, token, user].compactMap({ $0 }).count > 1 {
             throw ValidationError("give one of --creds, --nkey, --token and --user")
         }
-        guard SubjectSyntax.isPublishable(inboxPrefix), !inboxPrefix.hasPrefix("$") else {
-            throw ValidationError("--inbox-prefix '\(inboxPrefix)' can not stand in a subject: _INBOX.alice, say")
+        guard SubjectSyntax.isInboxPrefix(inboxPrefix) else {
+            throw ValidationError(
+                "--inbox-prefix '\(inboxPrefix)' is not one that a node answers to: _INBOX.alice, say")
         }
         try validateFiles()
     }
@@ -145,8 +146,8 @@ struct ClientOptions: ParsableArguments {
         return (servers, prefix ?? environment["LATTICE_PREFIX"] ?? node?.prefix ?? "lattice")
     }
 
-    /// Opens a connection that asks and hears at once.
-    func connect(as name: String) async throws(CommandFailure) -> NodeClient {
+    /// Opens a connection that asks and hears at once. `says`: what it tells of itself; who follows wants to know more.
+    func connect(as name: String, says level: Logger.Level = .error) async throws(CommandFailure) -> NodeClient {
         let (servers, prefix) = place()
         guard SubjectSyntax.isPublishable(prefix) else {
             throw CommandFailure(.usage, "--prefix '\(prefix)' can not stand in a subject")
@@ -155,7 +156,7 @@ struct ClientOptions: ParsableArguments {
         configuration.sendsAtOnce = true
         do throws(BusError) {
             var quiet = Logger(label: "lattice")
-            quiet.logLevel = .error
+            quiet.logLevel = level
             let bus = try await NATSMessageBus.connect(configuration, logger: quiet)
             return NodeClient(bus: bus, prefix: prefix, timeout: timeout.duration)
         } catch {

@@ -89,11 +89,11 @@ struct ExchangeReplay: Sendable {
     func run(_ exchanges: [CapturedExchange]) async -> ReplayReport {
         let ordered = exchanges.sorted { ($0.time, $0.sequence) < ($1.time, $1.sequence) }
         let start = ContinuousClock.now
-        let first = ordered.first?.time ?? 0
+        let first = Timestamp(nanoseconds: ordered.first?.time ?? 0)
         var report = ReplayReport()
         await batchDispatch(
             ordered.map(copy), batchSize: concurrency, rules: rules, shadowHandler: sender,
-            pace: { await wait(until: ordered[$0].time - first, since: start) },
+            pace: { await wait(until: (Timestamp(nanoseconds: ordered[$0].time) - first).rawValue, since: start) },
             ended: { report.take(ordered[$0], $1.answer, $1.comparison) })
         return report
     }

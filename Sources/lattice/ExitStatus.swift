@@ -48,7 +48,7 @@ struct CommandFailure: Error, Sendable {
         case "log_damaged": status = .logDamaged
         case "unsupported_semantics": status = .unsupportedSemantics
         case "stream_rolled_back", "stream_trimmed", "stream_history_missing": status = .streamRolledBack
-        case "not_connected", "authentication_failed", "closed": status = .unreachable
+        case "not_connected", "authentication_failed", "closed", "stream_unavailable": status = .unreachable
         default: status = .failed
         }
         message = failure.description + Self.advice(failure.code)
@@ -56,7 +56,9 @@ struct CommandFailure: Error, Sendable {
 
     private static func advice(_ code: String) -> String {
         switch code {
-        case "unsupported_semantics": "\n  install the version of lattice that the other nodes run"
+        case "unsupported_semantics":
+            "\n  install the version of lattice that the other nodes run; where nobody has it (a slip of an operator), skip "
+                + "that record and start again: over a stream `lattice publish skip-record`, otherwise `lattice log skip`"
         case "stream_rolled_back":
             "\n  the log was kept as it is: restore the stream, or move the log into a new directory with `lattice log "
                 + "export` and `lattice log import`"
@@ -104,7 +106,8 @@ struct CommandFailure: Error, Sendable {
 
     init(_ error: BusError, url: String) {
         switch error.code {
-        case .notConnected, .authenticationFailed, .timeout, .noResponders, .closed: status = .unreachable
+        case .notConnected, .authenticationFailed, .timeout, .noResponders, .closed, .streamUnavailable:
+            status = .unreachable
         default: status = .failed
         }
         message = "NATS at \(url): \(error)"

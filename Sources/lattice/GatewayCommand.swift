@@ -4,6 +4,7 @@ import ArgumentParser
 import EventModel
 import Foundation
 import Gateway
+import Listeners
 import Logging
 import NIOSSL
 
@@ -14,7 +15,8 @@ struct GatewayCommand: AsyncParsableCommand {
         abstract: "Run an HTTP reverse proxy in front of the services of a mesh.",
         discussion: """
             Routes come from a file; instances from the registry, of which the gateway keeps a copy. While NATS or the node \
-            is away it goes on with what it knew last, and says so at /status of its admin listener.
+            is away it goes on with what it knew last, and says so at /status of its admin listener; where they are not there \
+            at its start it waits, and is not ready.
 
               lattice gateway --config gateway.yaml --nats nats://127.0.0.1:4222
               lattice gateway --config gateway.yaml --listen 0.0.0.0:443 --cert chain.pem --key key.pem
@@ -60,6 +62,12 @@ struct GatewayCommand: AsyncParsableCommand {
     )
     var admin: ListenArgument = ListenArgument(argument: "127.0.0.1:8502")!
 
+    @Option(
+        help: ArgumentHelp(
+            "A name for which the admin listener answers besides loopback and its own address. May be given several times.",
+            valueName: "name"))
+    var adminHost: [String] = []
+
     @Flag(help: "Let the admin listener be reached from beyond loopback; it has neither TLS nor a token.")
     var insecure = false
 
@@ -96,6 +104,12 @@ struct GatewayCommand: AsyncParsableCommand {
         completion: .list(Logger.Level.allCases.map(\.rawValue)))
     var logLevel: String = "notice"
 
+    @Option(help: LogFormat.help)
+    var logFormat = LogFormat.text
+
+    @Flag(help: "End with status 3 where NATS can not be reached at the start, instead of waiting for it.")
+    var noWait = false
+
     @Flag(help: "Print one line of JSON instead of the banner when the gateway listens.")
     var json = false
 
@@ -107,6 +121,9 @@ struct GatewayCommand: AsyncParsableCommand {
             throw ValidationError(
                 "--log-level takes \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not '\(logLevel)'")
         }
+        for name in adminHost where !HostRule.isName(name) {
+            throw ValidationError("--admin-host '\(name)' is no name of a host: no port, no scheme, no blanks")
+        }
         if let address = admin.address, !address.isLoopback, !insecure {
             throw ValidationError(
                 "--admin \(admin.text) is not loopback, and the admin listener has neither TLS nor a token. Listen on "
@@ -117,12 +134,7 @@ struct GatewayCommand: AsyncParsableCommand {
     func run() async throws {
         let file = try RouteFile.read(config)
         if check { return Terminal.say("\(config): \(file.routes.count) routes, no mistake") }
-        let level = Logger.Level(rawValue: logLevel) ?? .notice
-        LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = level
-            return handler
-        }
+        logFormat.bootstrap(level: Logger.Level(rawValue: logLevel) ?? .notice)
         try await GatewayRun(self).run(file)
     }
 

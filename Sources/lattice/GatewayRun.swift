@@ -7,6 +7,7 @@ import Gateway
 import Glibc
 import HTTPFace
 import LatticeClient
+import Listeners
 import Logging
 import Messaging
 import Metrics
@@ -62,7 +63,7 @@ struct GatewayRun {
         let (servers, prefix) = command.client.place()
         var configuration = command.client.connection.configuration(servers: servers, name: "lattice gateway")
         configuration.sendsAtOnce = true
-        configuration.retriesFirstConnect = true
+        configuration.retriesFirstConnect = !command.noWait
         do throws(BusError) {
             let bus = try await NATSMessageBus.connect(configuration, logger: logger)
             return MeshConnection(
@@ -83,12 +84,15 @@ struct GatewayRun {
         let (logger, metrics) = (logger, metrics)
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .error)
-        let face = AdminFace(gateway, mesh: mesh) { metrics.text() }
-        let service = face.service(host: address.host, port: address.port, logger: quiet) { port in
-            announce(gateway, admin: "http://\(address.host):\(port)")
-        }
+        let face = AdminFace(gateway, mesh: mesh) { metrics.textWithProcess() }
+        let bounds = ListenerBounds(hosts: command.adminHost, openFilesMaximum: OpenFiles.raiseLimit())
         return Task {
             do {
+                let service = try face.service(
+                    host: address.host, port: address.port, bounds: bounds, logger: quiet
+                ) { port in
+                    announce(gateway, admin: "http://\(address.host):\(port)")
+                }
                 try await service.run()
             } catch {
                 Terminal.complain("lattice: nobody can listen on --admin \(command.admin.text): \(error)")

@@ -35,7 +35,8 @@ enum GoReplayFile {
                 "\(fact.method) \(content.target) HTTP/1.1", content.requestHeaders, content.requestBody,
                 needsHost: true)
             bytes += separator
-            bytes += "\(response) \(id) \(exchange.time + fact.latency.rawValue) \(fact.latency.rawValue)\n".utf8
+            let answered = Timestamp(nanoseconds: exchange.time) + fact.latency
+            bytes += "\(response) \(id) \(answered.rawValue) \(fact.latency.rawValue)\n".utf8
             bytes += message("HTTP/1.1 \(fact.status) ", content.responseHeaders, content.responseBody)
             bytes += separator
         }
@@ -91,13 +92,19 @@ enum GoReplayFile {
                 let words = parsed.startLine.split(separator: " ")
                 guard words.count >= 2, let status = UInt32(words[1]) else { throw broken(number, "no status line") }
                 entries[place].status = status
-                entries[place].latency = meta.count > 3 ? Int64(meta[3]) ?? 0 : max(0, time - entries[place].time)
+                entries[place].latency =
+                    meta.count > 3 ? Int64(meta[3]) ?? 0 : latency(from: entries[place].time, to: time)
                 entries[place].responseHeaders = parsed.headers
                 entries[place].responseBody = parsed.body
             default: continue
             }
         }
         return entries
+    }
+
+    /// The file may say any times.
+    private static func latency(from asked: Int64, to answered: Int64) -> Int64 {
+        max(0, (Timestamp(nanoseconds: answered) - Timestamp(nanoseconds: asked)).rawValue)
     }
 
     private static func broken(_ number: Int, _ what: String) -> CommandFailure {
@@ -141,7 +148,7 @@ struct RawHTTPMessage {
         if value("transfer-encoding")?.lowercased().contains("chunked") == true {
             body = Self.unchunked(rest)
         } else {
-            body = Array(rest.prefix(value("content-length").flatMap { Int($0) } ?? rest.count))
+            body = Array(rest.prefix(max(0, value("content-length").flatMap { Int($0) } ?? rest.count)))
         }
     }
 

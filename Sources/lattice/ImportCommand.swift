@@ -241,6 +241,9 @@ struct TraceImporter {
     func say() {
         Terminal.say("\(counts.accepted) spans taken, \(counts.refused) refused")
         if counts.refused > 0 { Terminal.say("  \(Terminal.escaped(counts.refusedReasons))") }
+        if counts.refusedReasons.contains("disk_pressure"), let advice = RefusalAdvice.of("disk_pressure") {
+            Terminal.say("  \(advice)")
+        }
         if counts.unreadable > 0 { Terminal.say("  \(counts.unreadable) documents could not be read") }
     }
 }

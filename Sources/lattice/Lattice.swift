@@ -1,6 +1,7 @@
 // The command that holds all others, and where every way out of the process is decided.
 
 import ArgumentParser
+import EventStore
 import Glibc
 
 /// `lattice`: a service registry on NATS whose every state can be replayed.
@@ -32,7 +33,8 @@ struct Lattice: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            Serve.self, GatewayCommand.self, Publish.self, Query.self, TraceCommand.self, ServicesCommand.self,
+            Serve.self, GatewayCommand.self, Publish.self, Query.self, StatusCommand.self, TraceCommand.self,
+            ServicesCommand.self,
             DependenciesCommand.self,
             ImportCommand.self, MirrorCommand.self, Erase.self, Tail.self, Replay.self, At.self, Bisect.self, Diff.self,
             Step.self, Explain.self, WhatIf.self, Verify.self,
@@ -41,6 +43,7 @@ struct Lattice: AsyncParsableCommand {
         ])
 
     static func main() async {
+        OpenFiles.raiseLimit()
         do {
             var command = try await parsed(Array(CommandLine.arguments.dropFirst()))
             if var asynchronous = command as? any AsyncParsableCommand {

@@ -18,9 +18,11 @@ struct LogCommand: AsyncParsableCommand {
               lattice log digests --every 10000 --output F   digests of the states, to hold another log against
               lattice log history NAME --into DIR            a recorded log with its digests, as a test
               lattice log repair                             what could be done about damage (changes nothing)
+              lattice log skip 4711 --as alice               a record that stops every start (status 7)
             """,
         subcommands: [
             LogInfo.self, LogCat.self, LogExport.self, LogImport.self, LogDigests.self, LogHistory.self, LogRepair.self,
+            LogSkip.self,
         ])
 }
 

@@ -83,6 +83,8 @@ struct ReplayOptions: ParsableArguments {
         var configuration = ShadowSenderConfiguration(
             credentialsDirectory: credentials, markKey: try key(keyPath), now: { PosixStorage().now() })
         configuration.placesPerShadow = concurrency
+        // Nobody else waits for the target: what it does not answer is told, not left out.
+        configuration.hasBreaker = false
         let sender = HTTPShadowSender(configuration)
         let replay = ExchangeReplay(
             sender: sender, target: target, timeout: deadline.value, allowWrites: allowWrites,

@@ -17,7 +17,8 @@ struct NodeClient: Sendable {
         self.prefix = prefix
         self.timeout = timeout
         outcomes = OutcomeInbox(
-            bus, prefix: bus.configuration.inboxPrefix, acknowledgement: StreamAcknowledgement.outcome)
+            bus, prefix: bus.configuration.inboxPrefix, asksAlways: true,
+            acknowledgement: StreamAcknowledgement.outcome)
     }
 
     /// Asks a query and returns the answer's payload.
@@ -69,11 +70,27 @@ struct NodeClient: Sendable {
             return try await outcomes.outcome(of: message, timeout: timeout)
         } catch {
             guard error.code == .timeout else { throw failure(error) }
+            if let reasons = await unreadyReasons() {
+                throw CommandFailure(
+                    .unreachable, "no outcome within \(timeout): the node takes no events: \(Terminal.escaped(reasons))"
+                )
+            }
             throw CommandFailure(
                 .unreachable,
                 "no outcome within \(timeout): no node answers on prefix `\(prefix)`; start one with `lattice serve`, "
                     + "or look with `lattice query status`")
         }
+    }
+
+    /// Why a node that answers takes nothing, a full disk say; nil where it is ready, or silent.
+    private func unreadyReasons() async -> String? {
+        let question = Message(
+            subject: "\(prefix).queries.node.status", headers: [MessageHeader("Content-Type", "application/protobuf")],
+            payload: [])
+        guard let answer = try? await bus.request(question, timeout: .seconds(1)),
+            let status = StatusText.decode(answer.payload), !status.unreadyReasons.isEmpty
+        else { return nil }
+        return status.unreadyReasons.joined(separator: ", ")
     }
 
     private func send(_ message: Message) async throws(CommandFailure) -> Message {

@@ -1,5 +1,6 @@
 // The file in which a running node says how to reach it.
 
+import EventModel
 import Foundation
 import Glibc
 
@@ -45,7 +46,7 @@ enum JSONText {
         if isPretty { encoder.outputFormatting.insert(.prettyPrinted) }
         if isSnakeCase { encoder.keyEncodingStrategy = .convertToSnakeCase }
         do {
-            return String(decoding: try encoder.encode(value), as: UTF8.self)
+            return String(decoding: JSONVisible.escaped(Array(try encoder.encode(value))), as: UTF8.self)
         } catch {
             preconditionFailure("plain values have a JSON form: \(error)")
         }

@@ -7,6 +7,8 @@ import Synchronization
 final class NodeLaunch: Sendable {
     private struct State {
         var node: Node?
+        /// What the start waits for.
+        var awaited: String?
         /// Where it listens, by the listener's name; nil: not known yet.
         var listeners: [String: String]?
         var announce: (@Sendable (Node, [String: String]) -> Void)?
@@ -17,8 +19,17 @@ final class NodeLaunch: Sendable {
     /// The node; nil while it recovers.
     var node: Node? { state.withLock { $0.node } }
 
+    /// The word for a start that waits for NATS.
+    static let notConnected = "nats_not_connected"
+
     /// Why the node is not ready; empty where it is.
-    var unreadiness: [String] { node?.unreadiness ?? ["recovering"] }
+    var unreadiness: [String] {
+        let (node, awaited) = state.withLock { ($0.node, $0.awaited) }
+        return node?.unreadiness ?? [awaited ?? "recovering"]
+    }
+
+    /// The start waits for something, in a word for programs; nil: it goes on.
+    func waits(for word: String?) { state.withLock { $0.awaited = word } }
 
     /// Says what is to be done once the node runs and the listeners listen.
     func announceBy(_ announce: @escaping @Sendable (Node, [String: String]) -> Void) {

@@ -19,11 +19,12 @@ struct Publish: AsyncParsableCommand {
               lattice publish release-guard checkout --as alice
               lattice publish configure --as alice --stale-after 45s
               lattice publish configure-traces --as alice --slo checkout=250ms,99.9
+              lattice publish activate-semantics --as alice --reason "every node has 0.2"
             """,
         subcommands: [
             PublishRegistration.self, PublishHeartbeat.self, PublishHealth.self, PublishLoad.self,
             PublishDeregistration.self, PublishGuardRelease.self, PublishConfiguration.self,
-            PublishTraceConfiguration.self,
+            PublishTraceConfiguration.self, PublishSemantics.self, PublishSkip.self,
         ])
 }
 
@@ -66,6 +67,7 @@ struct PublishedOutcome: Decodable {
         let place = sequence.map { " at sequence \($0)" } ?? ""
         let why = reason.map { ": \(Terminal.escaped($0))" } ?? ""
         Terminal.say("\(outcome)\(place)\(why)")
+        if let advice = reason.flatMap(RefusalAdvice.of) { Terminal.say("  \(advice)") }
     }
 }
 

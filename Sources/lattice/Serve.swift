@@ -22,7 +22,12 @@ struct Serve: AsyncParsableCommand {
               lattice serve --nats nats://10.0.0.5:4222            with a server that is there already
               lattice serve --nats nats://10.0.0.5:4222 --stream LATTICE
                                                                    JetStream orders: several nodes hold one log
+              lattice serve --nats nats://10.0.0.5:4222 --stream LATTICE --stream-replicas 3
+                                                                   the same on three servers, if it makes the stream
               lattice serve --print-config                         every setting as JSON, and nothing else
+
+            With --nats it waits for the server, and for the stream: it says so once and then once a minute, answers \
+            /healthz, and is not ready; --no-wait ends it with 3 instead.
 
             SIGTERM and SIGINT drain: what has arrived is made durable, applied and answered, a checkpoint is written, \
             then the process ends with 0. A second signal ends it at once; the log recovers from that too.
@@ -46,6 +51,9 @@ struct Serve: AsyncParsableCommand {
         completion: .list(Logger.Level.allCases.map(\.rawValue)))
     var logLevel: String = "notice"
 
+    @Option(help: LogFormat.help)
+    var logFormat = LogFormat.text
+
     @Flag(help: "Print every setting as JSON and end.")
     var printConfig = false
 
@@ -65,17 +73,12 @@ struct Serve: AsyncParsableCommand {
                 "--log-level takes \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not '\(logLevel)'")
         }
         try http.refuseOpenListener()
-        try receivers.refuseOpenListeners(isInsecure: http.insecure)
+        try receivers.refuseOpenListeners(isInsecure: http.insecure, hasTokens: http.hasTokens)
     }
 
     func run() async throws {
         if printConfig { return Terminal.say(JSONText.encode(ServeSettings(self), isPretty: true)) }
-        let level = Logger.Level(rawValue: logLevel) ?? .notice
-        LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = level
-            return handler
-        }
+        logFormat.bootstrap(level: Logger.Level(rawValue: logLevel) ?? .notice)
         try await ServeRun(self).run()
     }
 }
@@ -97,6 +100,8 @@ struct NodeOptions: ParsableArguments {
         help: ArgumentHelp(
             "JetStream mode: the stream that orders the events; made if it is missing.", valueName: "name"))
     var stream: String?
+
+    @OptionGroup var streamMaking: StreamMakingOptions
 
     @Option(help: ArgumentHelp("Without a heartbeat for so long an instance is stale (30s).", valueName: "duration"))
     var staleAfter: DurationArgument?
@@ -153,9 +158,10 @@ struct DurabilityOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Percent of the disk in use at which captures, then spans, then all but registry and policy are refused "
-                + "(core mode; over a stream only reported); none: never.", valueName: "a,b,c"))
-    var diskPressure: DiskPressureArgument = DiskPressureArgument(argument: "80,90,97")!
+            "When captures, then spans, then all but registry and policy are refused: percent of the disk in use, and "
+                + "less room than that (without :ROOM the percentage alone). Core mode; over a stream only reported. "
+                + "none: never.", valueName: "percent[:room],…"))
+    var diskPressure: DiskPressureArgument = DiskPressureArgument(argument: "80:20GiB,90:10GiB,97:3GiB")!
 
     func validate() throws {
         if checkpointRecords == 0 { throw ValidationError("--checkpoint-records is at least 1") }
@@ -171,9 +177,23 @@ struct HTTPOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A file with the bearer token for routes that change state; without it they are closed.",
+            "Who may do what over HTTP: lines NAME ROLE TOKEN, of the roles viewer (registry, traces), forensic (mirrors, "
+                + "captured contents, audit trail), operator (everything) and service (speaks for the service NAME). "
+                + "Read again on SIGHUP and when it changes. Without a token loopback may only view.",
+            valueName: "file"), completion: .file())
+    var httpTokensFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A file with one bearer token, an operator's that the audit trail shows as http-token.",
             valueName: "file"), completion: .file())
     var httpTokenFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A name for which HTTP's listeners answer besides loopback and their own addresses; .NAME for all below it. "
+                + "May be given several times.", valueName: "name"))
+    var httpHost: [String] = []
 
     @Option(help: ArgumentHelp("The certificate chain of the HTTP listener (PEM): it speaks TLS.", valueName: "file"))
     var httpCert: String?
@@ -188,6 +208,9 @@ struct HTTPOptions: ParsableArguments {
         if (httpCert == nil) != (httpKey == nil) {
             throw ValidationError("--http-cert and --http-key are given together")
         }
+        for name in httpHost where !HostRule.isName(name) {
+            throw ValidationError("--http-host '\(name)' is no name of a host: no port, no scheme, no blanks")
+        }
     }
 
     /// A listener that others can reach needs TLS and a token (operations.md, Attackers).
@@ -195,7 +218,7 @@ struct HTTPOptions: ParsableArguments {
         guard let address = listen.address, !address.isLoopback, !insecure else { return }
         var missing: [String] = []
         if httpCert == nil { missing.append("TLS (--http-cert, --http-key)") }
-        if httpTokenFile == nil { missing.append("a token (--http-token-file)") }
+        if !hasTokens { missing.append("a token (--http-tokens-file or --http-token-file)") }
         guard !missing.isEmpty else { return }
         throw ValidationError(
             "--http \(listen.text) is not loopback: it needs \(missing.joined(separator: " and ")). Or listen on "
@@ -212,9 +235,6 @@ struct HTTPOptions: ParsableArguments {
         }
     }
 
-    /// The token; nil where none is set.
-    func token() throws(CommandFailure) -> String? {
-        guard let httpTokenFile else { return nil }
-        return try TokenFile.read(httpTokenFile, option: "--http-token-file")
-    }
+    /// Whether a client of HTTP can show anything.
+    var hasTokens: Bool { httpTokensFile != nil || httpTokenFile != nil }
 }

@@ -43,8 +43,9 @@ struct ReceiverOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A file with the bearer token that readers have to show to Jaeger's and Zipkin's queries; without it all who "
-                + "can connect may read.", valueName: "file"))
+            "A file with the bearer token that readers have to show to Jaeger's and Zipkin's queries; those of "
+                + "--http-tokens-file are good for them too. Without it all who can connect to loopback may read.",
+            valueName: "file"))
     var readerTokenFile: String?
 
     @Option(
@@ -72,10 +73,12 @@ struct ReceiverOptions: ParsableArguments {
     }
 
     /// Listeners that others can reach need TLS and a token (operations.md, Attackers).
-    func refuseOpenListeners(isInsecure: Bool) throws {
+    ///
+    /// - Parameter hasTokens: readers can show one of those of the node's own HTTP.
+    func refuseOpenListeners(isInsecure: Bool, hasTokens: Bool) throws {
         for listener in listeners {
             guard let address = listener.listen.address, !address.isLoopback, !isInsecure else { continue }
-            let missing = missing(of: listener)
+            let missing = missing(of: listener, hasTokens)
             if missing.isEmpty { continue }
             throw ValidationError(
                 "\(listener.option) \(listener.listen.text) is not loopback: it needs "
@@ -85,14 +88,14 @@ struct ReceiverOptions: ParsableArguments {
     }
 
     /// What a listener lacks for others to reach it.
-    private func missing(of listener: ListenerSetting) -> [String] {
+    private func missing(of listener: ListenerSetting, _ hasTokens: Bool) -> [String] {
         var missing: [String] = []
         if receiverCert == nil { missing.append("TLS (--receiver-cert, --receiver-key)") }
         if listener.takesSpans && receiverTokenFile == nil {
             missing.append("a token of senders (--receiver-token-file)")
         }
-        if listener.answersQueries && readerTokenFile == nil {
-            missing.append("a token of readers (--reader-token-file)")
+        if listener.answersQueries && readerTokenFile == nil && !hasTokens {
+            missing.append("a token of readers (--reader-token-file or --http-tokens-file)")
         }
         return missing
     }
@@ -102,9 +105,6 @@ struct ReceiverOptions: ParsableArguments {
         var guarding = ListenerGuarding()
         if let receiverTokenFile {
             guarding.senders = try TokenFile.read(receiverTokenFile, option: "--receiver-token-file")
-        }
-        if let readerTokenFile {
-            guarding.readers = try TokenFile.read(readerTokenFile, option: "--reader-token-file")
         }
         guard let receiverCert, let receiverKey else { return guarding }
         do throws(ListenerTLS.Failure) {
@@ -120,8 +120,6 @@ struct ReceiverOptions: ParsableArguments {
 struct ListenerGuarding: Sendable {
     /// Nil: everybody who can connect.
     var senders: String?
-    /// Nil: everybody who can connect.
-    var readers: String?
     var tls: ListenerTLS?
 }
 
@@ -206,6 +204,7 @@ struct ListenerServices {
     let prefix: String
     let delivery: SpanDelivery
     let guarding: ListenerGuarding
+    let access: ListenerAccess
     let board: ListenerBoard
     let logger: Logger
 
@@ -218,35 +217,37 @@ struct ListenerServices {
         return try options.listeners.compactMap { setting in
             guard let address = setting.listen.address else { return nil }
             let configuration = ReceiverConfiguration(
-                host: address.host, port: address.port, token: guarding.senders, tls: guarding.tls)
+                host: address.host, port: address.port, token: guarding.senders, tls: guarding.tls,
+                bounds: access.bounds)
             let report: @Sendable (Int) async -> Void = { port in
                 let isPlainGRPC = setting.name == "otlp_grpc" && guarding.tls == nil
                 await board.report(setting.name, address.url(scheme: isPlainGRPC ? "grpc" : scheme, port))
             }
-            let service = try self.service(setting.name, configuration, budget, quiet, report)
+            let service = try self.service(
+                setting.name, configuration, access.ofReaders(address), budget, quiet, report)
             return ListenerService(setting: setting, service: service, board: board, logger: logger)
         }
     }
 
     private func service(
-        _ name: String, _ configuration: ReceiverConfiguration, _ budget: ReceiverBudget, _ logger: Logger,
-        _ report: @escaping @Sendable (Int) async -> Void
+        _ name: String, _ configuration: ReceiverConfiguration, _ readers: AccessPolicy, _ budget: ReceiverBudget,
+        _ logger: Logger, _ report: @escaping @Sendable (Int) async -> Void
     ) throws -> any Service {
         switch name {
         case "otlp_http":
             return try OTLPHTTPFace(configuration, delivery: delivery, budget: budget)
                 .service(logger: logger, onListening: report)
         case "otlp_grpc":
-            return OTLPGRPCFace(configuration, delivery: delivery, budget: budget)
+            return try OTLPGRPCFace(configuration, delivery: delivery, budget: budget)
                 .service(logger: logger, onListening: report)
         case "zipkin":
-            let queries = ZipkinQueries(bus: bus, prefix: prefix, token: guarding.readers)
+            let queries = ZipkinQueries(bus: bus, prefix: prefix, access: readers)
             return try ZipkinFace(configuration, delivery: delivery, budget: budget)
                 .service(logger: logger, queries: queries.routes, onListening: report)
         default:
             let jaeger = JaegerFaceConfiguration(
-                host: configuration.host, port: configuration.port, prefix: prefix, token: guarding.readers,
-                tls: guarding.tls)
+                host: configuration.host, port: configuration.port, prefix: prefix, access: readers,
+                tls: guarding.tls, bounds: access.bounds)
             return try JaegerFace(jaeger, bus: bus).service(logger: logger, onListening: report)
         }
     }

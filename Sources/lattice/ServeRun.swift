@@ -31,7 +31,13 @@ struct ServeRun {
     func run() async throws {
         MetricsSystem.bootstrap(metrics)
         let directory = configuration.directory
-        let (token, guarding) = (try serve.http.token(), try serve.receivers.guarding())
+        logger.notice(
+            "starting",
+            metadata: [
+                "version": "\(Lattice.version)", "mode": "\(configuration.mode.name)", "data": "\(directory)",
+                "prefix": "\(configuration.prefix)",
+            ])
+        let (access, guarding) = (try ListenerAccess(serve, logger: logger), try serve.receivers.guarding())
         let tls = try serve.http.tls()
         let anchorKey = try serve.anchors.key(outside: directory)
         let lock = try lockDirectory()
@@ -48,12 +54,14 @@ struct ServeRun {
         if let server { services.append(ServerService(server: server)) }
         services.append(
             NodeService(launch: launch, buses: buses, shadows: shadows) {
-                let node = try await startNode(buses, anchorKey, shadows)
+                let node = try await NodeStart(
+                    serve: serve, buses: buses, anchorKey: anchorKey, shadows: shadows, launch: launch, logger: logger
+                ).node()
                 await recordSettings(node, buses)
                 return node
             })
         let board = ListenerBoard(listenerNames) { urls in launch.listens(urls) }
-        services += try listenerServices(launch, buses, (token, tls), guarding, board)
+        services += try listenerServices(launch, buses, (access, tls), guarding, board) + access.services
         await board.start()
         let group = serviceGroup(services)
         await stopper.stop(group)
@@ -111,42 +119,17 @@ struct ServeRun {
     }
 
     private func connect(_ urls: [String]) async throws(CommandFailure) -> NodeBuses {
-        let intake = serve.connection.configuration(servers: urls, name: "lattice intake")
+        var intake = serve.connection.configuration(servers: urls, name: "lattice intake")
         var answers = serve.connection.configuration(servers: urls, name: "lattice answers")
         answers.sendsAtOnce = true
+        // Both are to the same place: one of them says enough.
+        intake.complainsWhileAway = false
+        (intake.retriesFirstConnect, answers.retriesFirstConnect) = (NodeStart.waits(serve), NodeStart.waits(serve))
         do throws(BusError) {
-            return NodeBuses(
-                intake: try await NATSMessageBus.connect(intake, logger: logger),
-                answers: try await NATSMessageBus.connect(answers, logger: logger))
+            let asked = try await NATSMessageBus.connect(answers, logger: logger)
+            return NodeBuses(intake: try await NATSMessageBus.connect(intake, logger: logger), answers: asked)
         } catch {
             throw CommandFailure(error, url: urls.joined(separator: ", "))
-        }
-    }
-
-    private func startNode(
-        _ buses: NodeBuses, _ anchorKey: AnchorKey?, _ shadows: HTTPShadowSender
-    ) async throws(CommandFailure) -> Node {
-        var environment = NodeEnvironment(
-            intakeBus: buses.intake, answerBus: buses.answers, clock: WallClock { PosixStorage().now() },
-            logger: logger, shadows: shadows)
-        environment.anchorKey = anchorKey
-        do throws(BusError) {
-            if let stream = serve.node.stream {
-                try await JetStreamAdministration(buses.answers).ensureStream(
-                    StreamConfiguration(name: stream, subjects: ["\(configuration.prefix).events.>"]))
-                environment.stream = try JetStreamSource(bus: buses.intake, stream: stream) { $0.fingerprint }
-            }
-        } catch {
-            throw CommandFailure(error, url: buses.answers.configuration.servers.joined(separator: ", "))
-        }
-        let bar = ProgressBar("recovery")
-        defer { bar.finish() }
-        do throws(NodeFailure) {
-            return try await Node.start(configuration, environment) { done, last in
-                bar.report(done.rawValue, of: last.rawValue)
-            }
-        } catch {
-            throw CommandFailure(error)
         }
     }
 
@@ -176,7 +159,7 @@ struct ServeRun {
     }
 
     private func listenerServices(
-        _ launch: NodeLaunch, _ buses: NodeBuses, _ http: (token: String?, tls: ListenerTLS?),
+        _ launch: NodeLaunch, _ buses: NodeBuses, _ http: (access: ListenerAccess, tls: ListenerTLS?),
         _ guarding: ListenerGuarding, _ board: ListenerBoard
     ) throws -> [any Service] {
         if listenerNames.isEmpty { return [] }
@@ -190,17 +173,19 @@ struct ServeRun {
         return try httpServices(launch, buses, http, outcome, board)
             + ListenerServices(
                 options: serve.receivers, bus: buses.answers, prefix: configuration.prefix, delivery: delivery,
-                guarding: guarding, board: board, logger: logger
+                guarding: guarding, access: http.access, board: board, logger: logger
             ).services()
     }
 
     private func httpServices(
-        _ launch: NodeLaunch, _ buses: NodeBuses, _ guarding: (token: String?, tls: ListenerTLS?),
+        _ launch: NodeLaunch, _ buses: NodeBuses, _ guarding: (access: ListenerAccess, tls: ListenerTLS?),
         _ outcome: @escaping Receivers.PublishWithOutcome, _ board: ListenerBoard
     ) throws -> [any Service] {
         guard let address = serve.http.listen.address else { return [] }
         var configuration = HTTPFaceConfiguration(
-            host: address.host, port: address.port, prefix: configuration.prefix, token: guarding.token)
+            host: address.host, port: address.port, prefix: configuration.prefix)
+        configuration.access = guarding.access.ofHTTP(address)
+        configuration.bounds = guarding.access.bounds
         configuration.tls = guarding.tls
         let face = HTTPFace(
             configuration, bus: buses.answers, metrics: metrics, unreadiness: { launch.unreadiness }, outcome: outcome)
@@ -231,6 +216,8 @@ struct ServeRun {
 struct NodeBuses: Sendable {
     let intake: NATSMessageBus
     let answers: NATSMessageBus
+
+    var areConnected: Bool { intake.state == .connected && answers.state == .connected }
 
     func close() async {
         await intake.close()

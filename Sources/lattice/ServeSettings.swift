@@ -22,14 +22,18 @@ struct ServeSettings: Encodable, Sendable {
     var http: String
     var httpCert: String?
     var httpKey: String?
+    var httpHosts: [String]
     var httpTokenFile: String?
+    var httpTokensFile: String?
     var inboxPrefix: String
     var insecure: Bool
     var jaeger: String
+    var logFormat: String
     var logLevel: String
     var mode: String
     var nats: [String]
     var natsPort: UInt16?
+    var noWait: Bool
     var otlpGRPC: String
     var otlpHTTP: String
     var prefix: String
@@ -47,6 +51,9 @@ struct ServeSettings: Encodable, Sendable {
     var spansPerTrace: UInt32?
     var staleAfter: String?
     var stream: String?
+    var streamMaxAge: String?
+    var streamMaxBytes: UInt64?
+    var streamReplicas: Int
     var sync: String
     var tickInterval: String
     var tlsCA: String?
@@ -68,10 +75,14 @@ struct ServeSettings: Encodable, Sendable {
         case evictAfter = "evict_after"
         case httpCert = "http_cert"
         case httpKey = "http_key"
+        case httpHosts = "http_hosts"
         case httpTokenFile = "http_token_file"
+        case httpTokensFile = "http_tokens_file"
         case inboxPrefix = "inbox_prefix"
+        case logFormat = "log_format"
         case logLevel = "log_level"
         case natsPort = "nats_port"
+        case noWait = "no_wait"
         case otlpGRPC = "otlp_grpc"
         case otlpHTTP = "otlp_http"
         case queryTimeout = "query_timeout"
@@ -86,6 +97,9 @@ struct ServeSettings: Encodable, Sendable {
         case spansPerSecond = "spans_per_second"
         case spansPerTrace = "spans_per_trace"
         case staleAfter = "stale_after"
+        case streamMaxAge = "stream_max_age"
+        case streamMaxBytes = "stream_max_bytes"
+        case streamReplicas = "stream_replicas"
         case tickInterval = "tick_interval"
         case tlsCA = "tls_ca"
         case traceTimeToLive = "trace_ttl"
@@ -111,14 +125,18 @@ struct ServeSettings: Encodable, Sendable {
         http = serve.http.listen.text
         httpCert = serve.http.httpCert
         httpKey = serve.http.httpKey
+        httpHosts = serve.http.httpHost
         httpTokenFile = serve.http.httpTokenFile
+        httpTokensFile = serve.http.httpTokensFile
         inboxPrefix = serve.connection.inboxPrefix
         insecure = serve.http.insecure
         jaeger = serve.receivers.listeners[3].text
+        logFormat = serve.logFormat.rawValue
         logLevel = serve.logLevel
         mode = node.mode.name
         nats = serve.connection.servers
         natsPort = serve.node.natsPort
+        noWait = serve.node.streamMaking.noWait
         objectives = serve.traces.slo.map(\.text)
         prefix = node.prefix
         otlpGRPC = serve.receivers.listeners[1].text
@@ -136,6 +154,9 @@ struct ServeSettings: Encodable, Sendable {
         spansPerTrace = serve.traces.spansPerTrace
         staleAfter = serve.node.staleAfter?.defaultValueDescription
         stream = serve.node.stream
+        streamMaxAge = serve.node.streamMaking.streamMaxAge?.defaultValueDescription
+        streamMaxBytes = serve.node.streamMaking.streamMaxBytes?.value
+        streamReplicas = serve.node.streamMaking.streamReplicas
         sync = serve.log.sync.text
         tickInterval = "\(node.tickInterval.rawValue / 1_000_000_000)s"
         tlsCA = serve.connection.tlsCa

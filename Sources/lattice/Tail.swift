@@ -3,6 +3,7 @@
 import ArgumentParser
 import EventModel
 import EventStore
+import Logging
 import Messaging
 import NATSMessaging
 
@@ -45,7 +46,7 @@ struct Tail: AsyncParsableCommand {
 
     func run() async throws {
         if let from { return try await readLog(SequenceNumber(from)) }
-        let client = try await client.connect(as: "lattice tail")
+        let client = try await client.connect(as: "lattice tail", says: .warning)
         var subjects = ["\(client.prefix).events.>"]
         if rejected { subjects.append("\(client.prefix).rejected") }
         if changes { subjects.append("\(client.prefix).changes.>") }

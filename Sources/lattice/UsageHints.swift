@@ -17,6 +17,7 @@ enum UsageHints {
         ("port", "a number up to 65535"),
         ("seq", "a sequence is a number: 4711"),
         ("basis points", "basis points are hundredths of a percent: 1500 is 15 %"),
+        ("percent[:room],…", "80:20GiB,90:10GiB,97:3GiB, by share alone 80,90,97, or none"),
         ("service=250ms,99.9", "a service, a latency with its unit and a percentage: checkout=150ms,99.9"),
     ]
 

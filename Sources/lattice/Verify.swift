@@ -199,9 +199,9 @@ struct Verify: AsyncParsableCommand {
         var cursor = try readingLog { () throws(EventStoreError) in try reader.frames(from: start, through: last) }
         while let batch = try readingLog({ () throws(EventStoreError) in try cursor.nextBatch() }) {
             for frame in batch {
-                if case .unsupportedSemantics(let version) = state.apply(EventRecord(frame)).verdict {
-                    throw CommandFailure(
-                        QueryError(.unsupportedSemantics, "semantics \(version) was activated at \(frame.sequence)"))
+                let record = try readingLog { () throws(EventStoreError) in try reader.record(of: frame) }
+                if case .unsupportedSemantics(let version) = state.apply(record).verdict {
+                    throw CommandFailure(TimeTraveller.unsupported(version, at: frame.sequence))
                 }
             }
             bar.report(batch.lastSequence?.rawValue ?? 0, of: last.rawValue)

@@ -73,14 +73,21 @@ struct WhatIf: AsyncParsableCommand {
         if let mistake = settings.mistake(over: state.registry.settings) { throw CommandFailure(.usage, mistake) }
         let bar = ProgressBar("whatif")
         var run = WhatIfRun(from: state, settings)
-        try readingLog { () throws(EventStoreError) in
+        let missing = try readingLog { () throws(EventStoreError) -> QueryError? in
             var cursor = try past.reader.frames(from: begin.next, through: end)
             while let batch = try cursor.nextBatch() {
-                for frame in batch { run.take(EventRecord(frame)) }
+                for frame in batch {
+                    let verdict = run.take(try past.reader.record(of: frame))
+                    if case .unsupportedSemantics(let version) = verdict {
+                        return TimeTraveller.unsupported(version, at: frame.sequence)
+                    }
+                }
                 bar.report(run.moment.sequence.rawValue, of: end.rawValue)
             }
+            return nil
         }
         bar.finish()
+        if let missing { throw CommandFailure(missing) }
         let report = run.report()
         if let known = mirrors.mirror, !report.mirrors.contains(where: { $0.mirrorID == known }),
             !state.mirror.stats().contains(where: { $0.configuration.mirrorID == known })

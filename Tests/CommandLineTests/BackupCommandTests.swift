@@ -44,7 +44,9 @@ import Testing
         #expect(shown.output.contains("fd00::/8") && shown.output.contains("70,80,90"), "\(shown)")
         for option in [
             ["--endpoint-networks", "office"], ["--endpoint-networks", "10.0.0.0/33"], ["--disk-pressure", "90,80,97"],
-            ["--disk-pressure", "80,90"], ["--disk-pressure", "80,90,101"], ["--anchor-interval", "10ms"],
+            ["--disk-pressure", "80,90"], ["--disk-pressure", "80:1GiB,90:2GiB,97"],
+            ["--disk-pressure", "80:x,90,97"], ["--disk-pressure", "80:1:1,90,97"], ["--disk-pressure", "80,90,101"],
+            ["--anchor-interval", "10ms"],
         ] {
             let refused = try await LatticeProcess.run(["serve", "--print-config"] + option, in: scratch)
             #expect(refused.status == 2, "\(refused)")

@@ -1,23 +1,7 @@
-// The statuses of Operations.md that no other test sees: 1 for hands that may not, 6 and 7.
+// The statuses of Operations.md that no other test sees: 1 for hands that may not, 6, and 7 for a later format.
 
 import Foundation
 import Testing
-
-/// Publishes what the command line has no words for, as any client may: NATS is text.
-private func publish(_ subject: String, _ body: String, to url: String, in scratch: Scratch) async throws {
-    let port = try #require(url.split(separator: ":").last)
-    let script = """
-        exec 3<>/dev/tcp/127.0.0.1/\(port)
-        printf 'CONNECT {"verbose":false}\\r\\nPUB %s %d\\r\\n%s\\r\\nPING\\r\\n' '\(subject)' \(body.utf8.count) '\(body)' >&3
-        while read -r line <&3; do case $line in PONG*) exit 0;; esac; done
-        """
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/bin/bash")
-    process.arguments = ["-c", script]
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    #expect(try await eventually(within: 20) { !process.isRunning } && process.terminationStatus == 0)
-}
 
 @Suite struct `Exit statuses` {
     @Test func `a stream that was deleted and made anew ends with 6`() async throws {
@@ -35,23 +19,6 @@ private func publish(_ subject: String, _ body: String, to url: String, in scrat
         #expect(ended.status == 6 && ended.errors.contains("stream_rolled_back"), "\(ended)")
         #expect(ended.errors.contains("lattice log export"), "\(ended)")
         #expect(try await LatticeProcess.run(["verify", "--data", node.data], in: scratch).status == 0)
-    }
-
-    @Test func `semantics of a later version end with 7, also at the next start and in a replay`() async throws {
-        let scratch = try Scratch()
-        let node = try await RunningNode(scratch)
-        let sequence = try await node.register("checkout", "checkout-1")
-        try await publish(
-            "lattice.events.policy.alice.semantics_activated", #"{"version":9999}"#, to: node.natsURL, in: scratch)
-        let stopped = try await node.end()
-        #expect(stopped.status == 7 && stopped.errors.contains("install"), "\(stopped)")
-        let again = try await LatticeProcess.run(["serve", "--data", node.data, "--http", "none"], in: scratch)
-        #expect(again.status == 7, "\(again)")
-        let replayed = try await LatticeProcess.run(["replay", "--data", node.data], in: scratch)
-        #expect(replayed.status == 7, "\(replayed)")
-        let before = try await LatticeProcess.run(
-            ["replay", "--data", node.data, "--at", "\(sequence)"], in: scratch)
-        #expect(before.status == 0, "\(before)")
     }
 
     @Test func `a log of a later format ends with 7`() async throws {

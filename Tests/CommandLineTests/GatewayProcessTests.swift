@@ -45,6 +45,27 @@ import Testing
         return (process, try #require(facts["listen"] as? String), try #require(facts["admin"] as? String))
     }
 
+    @Test(.enabled(if: Curl.path != nil, "no curl here"))
+    func `the admin listener answers for its own names, and tells methods`() async throws {
+        let scratch = try Scratch()
+        let file = try scratch.write("gateway.yaml", "routes:\n  - service: a\n    endpoints: [\"127.0.0.1:9\"]\n")
+        let gateway = try await start(scratch, file, ["--admin-host", "gate.internal"])
+        for path in ["/healthz", "/status", "/instances", "/metrics", "/routes"] {
+            let url = gateway.admin + path
+            let statuses = try await Curl.statuses(
+                [
+                    CurlRequest(url: url), CurlRequest(url: url, headers: ["Host: gate.internal:8502"]),
+                    CurlRequest(url: url, method: "HEAD"), CurlRequest(url: url, headers: ["Host: evil.example"]),
+                    CurlRequest(url: url, headers: ["Host: gate.internal.evil.example"]),
+                    CurlRequest(url: url, headers: ["Host:"]), CurlRequest(url: url, method: "DELETE"),
+                ], in: scratch)
+            #expect(statuses == [200, 200, 200, 421, 421, 400, 405], "\(path)")
+        }
+        let mistake = try await LatticeProcess.run(
+            ["gateway", "--config", file, "--admin-host", "http://x"], in: scratch)
+        #expect(mistake.status == 2, "\(mistake)")
+    }
+
     @Test func `a changed file is taken after SIGHUP and by itself, a bad one is refused, and SIGTERM ends it`()
         async throws
     {

@@ -67,8 +67,8 @@ private struct Answer {
     @Test func `takes no event from anybody else`() async throws {
         let node = try await start()
         #expect(try await ask(node, Self.path, post: Self.registration).status == 401)
-        #expect(try await ask(node, Self.path, post: Self.registration, token: Self.token + "0").status == 403)
-        #expect(try await ask(node, Self.path, post: Self.registration, token: "0").status == 403)
+        #expect(try await ask(node, Self.path, post: Self.registration, token: Self.token + "0").status == 401)
+        #expect(try await ask(node, Self.path, post: Self.registration, token: "0").status == 401)
         let resolved = try await ask(node, "/v1/queries/registry/resolve?service_name=checkout")
         #expect(!resolved.body.contains("checkout-1"))
     }

@@ -12,6 +12,8 @@ struct PythonEnvironment: Sendable {
         Strangers.python(
             importing: "opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http",
             "opentelemetry.exporter.otlp.proto.grpc"))
+    /// grpcio; nil where it could not be had.
+    static let grpc = PythonEnvironment(Strangers.python(importing: "grpc"))
     /// nats-py; nil where it could not be had.
     static let nats = PythonEnvironment(Strangers.python(importing: "nats"))
 

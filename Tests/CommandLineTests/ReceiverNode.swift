@@ -47,6 +47,13 @@ struct ReceiverNode {
         return try await send(request)
     }
 
+    /// Asks with a method, without a body.
+    static func ask(_ method: String, _ url: String) async throws -> HTTPAnswer {
+        var request = URLRequest(url: try #require(URL(string: url)), timeoutInterval: 20)
+        request.httpMethod = method
+        return try await send(request)
+    }
+
     private static func send(_ request: URLRequest) async throws -> HTTPAnswer {
         let (data, response) = try await URLSession.shared.data(for: request)
         let http = try #require(response as? HTTPURLResponse)

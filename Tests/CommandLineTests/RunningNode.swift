@@ -58,6 +58,11 @@ final class RunningNode: Sendable {
         return try Digests(answer: ended.json)
     }
 
+    /// What the node has said on standard error so far.
+    var errors: String { process.errors }
+
+    func send(_ signal: Int32) { process.send(signal) }
+
     func stop() async throws -> Ended {
         process.send(SIGTERM)
         return try await process.end()

@@ -30,6 +30,10 @@ import Testing
         (["serve", "--nats", "nats://127.0.0.1:4222", "--nats-port", "1"], "embedded"),
         (["serve", "--http", "8501"], "127.0.0.1:8501"),
         (["serve", "--log-level", "loud"], "notice"),
+        (["serve", "--log-format", "xml"], "json"),
+        (["serve", "--disk-pressure", "80"], "80:20GiB,90:10GiB,97:3GiB"),
+        (["status", "--interval", "2"], "30s"),
+        (["status", "--interval", "1ms"], "100ms"),
         (["publish", "register", "x", "--id", "x-1"], "--endpoint"),
         (["tail", "--kind", "heartbeats"], "heartbeat"),
         (["log", "cat", "--from", "5", "--to", "3"], "--from"),
@@ -45,7 +49,8 @@ import Testing
     }
 
     @Test(arguments: [
-        [], ["serve"], ["query"], ["query", "resolve"], ["publish"], ["publish", "register"], ["tail"], ["replay"],
+        [], ["serve"], ["status"], ["query"], ["query", "resolve"], ["publish"], ["publish", "register"], ["tail"],
+        ["replay"],
         ["verify"], ["log"], ["log", "cat"], ["log", "export"], ["log", "import"], ["log", "info"], ["log", "repair"],
     ])
     func `teaches with examples`(command: [String]) async throws {

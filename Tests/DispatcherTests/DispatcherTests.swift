@@ -43,7 +43,7 @@ import Testing
 
     @Test(arguments: [
         "Connection", "keep-alive", "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Host",
-        "Content-Length", "Accept-Encoding", "X-Lattice-Shadow", "x-lattice-anything", "Expect",
+        "Content-Length", "X-Lattice-Shadow", "x-lattice-anything", "Expect",
     ]) func `hop-by-hop headers and those made anew go`(_ name: String) { #expect(kept((name, "v")).isEmpty) }
 
     @Test func `what Connection names goes too`() {
@@ -143,22 +143,56 @@ import Testing
 }
 
 @Suite struct `Addresses of shadows` {
-    @Test(arguments: [
-        "127.0.0.1:80", "localhost:80", "169.254.169.254:80", "0.0.0.0:80", "[::1]:80", "224.0.0.1:80",
-        "[::ffff:10.0.0.1]:80", "10.0.0.1:0", "10.0.0.1", "host:99999",
-    ]) func `what no service may have is refused`(_ endpoint: String) async {
-        do throws(AddressRefusal) {
-            _ = try await ShadowResolver.resolve(endpoint, allowLoopback: false)
-            Issue.record("\(endpoint) was taken")
-        } catch {
-            #expect(error.reason == "address_refused")
+    private static func resolve(
+        _ endpoint: String, allowLoopback: Bool, by resolver: ShadowResolver = .shared
+    ) async -> Result<ShadowAddress, AddressRefusal> {
+        await withCheckedContinuation { continuation in
+            resolver.resolve(endpoint, allowLoopback: allowLoopback) { continuation.resume(returning: $0) }
         }
     }
 
+    @Test(arguments: [
+        "127.0.0.1:80", "localhost:80", "169.254.169.254:80", "0.0.0.0:80", "[::1]:80", "224.0.0.1:80",
+        "[::ffff:10.0.0.1]:80", "10.0.0.1:0", "10.0.0.1", "host:99999",
+    ])
+    func `what no service may have is refused`(_ endpoint: String) async {
+        #expect(await Self.resolve(endpoint, allowLoopback: false) == .failure(.refused))
+    }
+
     @Test func `an address is itself, and a name its address`() async throws {
-        let literal = try await ShadowResolver.resolve("10.0.0.1:8080", allowLoopback: false)
+        let literal = try await Self.resolve("10.0.0.1:8080", allowLoopback: false).get()
         #expect(literal == ShadowAddress(host: "10.0.0.1", port: 8080))
-        let named = try await ShadowResolver.resolve("localhost:80", allowLoopback: true)
+        let six = try await Self.resolve("[fd12::1]:8080", allowLoopback: false).get()
+        #expect(six == ShadowAddress(host: "[fd12::1]", port: 8080) && six.plainHost == "fd12::1")
+        let named = try await Self.resolve("localhost:80", allowLoopback: true).get()
         #expect(["127.0.0.1", "[::1]"].contains(named.host))
+    }
+
+    @Test(arguments: [
+        "127.0.0.1", "::1", "0.0.0.0", "0.1.2.3", "169.254.169.254", "100.100.100.200", "192.0.0.192", "168.63.129.16",
+        "224.0.0.1", "255.255.255.255", "::", "::7f00:1", "::a00:1", "::ffff:127.0.0.1", "::ffff:7f00:1",
+        "::FFFF:10.0.0.1", "::ffff:0:a00:1", "fe80::1", "fe80::1%eth0", "febf::1", "fec0::1", "FEC0::1", "feff::1",
+        "ff02::1", "fd00:ec2::254", "FD00:0EC2:0:0:0:0:0:254", "fd00:ec2::253", "fd20:ce::254", "fd20:00ce:0:0::0254",
+        "FD20:CE:0:0:0:0:0:254", "2001::1", "2001:0:4136:e378::1", "2001:0000::7f00:1", "2002:7f00:1::1",
+        "2002:a9fe:a9fe::", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "0064:FF9B::a00:1", "64:ff9b:1::a00:1",
+        "fd12::5efe:a00:1", "2001:db8::200:5efe:7f00:1", "not an address",
+    ])
+    func `a name does not lead where no service may be`(_ address: String) async {
+        let resolver = ShadowResolver { _, _ in address }
+        #expect(await Self.resolve("a.name:80", allowLoopback: false, by: resolver) == .failure(.refused))
+        if !address.contains("%"), !address.contains(" ") {
+            let literal = address.contains(":") ? "[\(address)]" : address
+            #expect(await Self.resolve("\(literal):80", allowLoopback: false) == .failure(.refused))
+        }
+    }
+
+    @Test(arguments: ["10.0.0.1", "192.168.1.1", "8.8.8.8", "100.64.0.1", "fd12::1", "2001:db8::1", "2a00:1450::1"])
+    func `a name leads to what a service may have`(_ address: String) async throws {
+        let resolver = ShadowResolver { _, _ in address }
+        let found = try await Self.resolve("a.name:80", allowLoopback: false, by: resolver).get()
+        #expect(found.plainHost == address)
+        #expect(
+            await Self.resolve("a.name:80", allowLoopback: false, by: ShadowResolver { _, _ in nil })
+                == .failure(.unresolved))
     }
 }

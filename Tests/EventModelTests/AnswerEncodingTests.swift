@@ -44,6 +44,47 @@ import Testing
         #expect(answer.encode() == GoldenExample.named("topology_answer.full").bytes)
     }
 
+    @Test func `what the guard holds, for one instance and in sums`() throws {
+        var held = plain("checkout-2", .healthy)
+        held.isProtected = true
+        held.silentSince = moment(-1)
+        var answer = InstancesAnswer(asOf: asOf, instances: [held])
+        answer.protected = true
+        let example = GoldenExample.named("instances_answer.protected")
+        #expect(answer.encode() == example.bytes)
+        #expect(try InstancesAnswer.decode(example.bytes[...]) == answer)
+    }
+
+    @Test func `the topology under the guard`() throws {
+        var service = ServiceTopology(
+            serviceName: "checkout", changedSequence: SequenceNumber(4700), protected: true)
+        (service.instances, service.weight, service.silentSince) = (10, 1_000, moment(-660))
+        (service.healthy, service.unhealthy, service.stale, service.protectedInstances) = (1, 2, 3, 4)
+        var zone = ZoneTopology(region: "eu-west", zone: "eu-west-1a")
+        (zone.instances, zone.weight) = (10, 1_000)
+        (zone.healthy, zone.unhealthy, zone.stale, zone.protectedInstances) = (1, 2, 3, 4)
+        service.zones = [zone]
+        let answer = TopologyAnswer(asOf: asOf, services: [service])
+        let example = GoldenExample.named("topology_answer.protected")
+        #expect(answer.encode() == example.bytes)
+        #expect(try TopologyAnswer.decode(example.bytes[...]) == answer)
+    }
+
+    @Test func `the status of a node with its mesh`() {
+        var status = NodeStatus(asOf: asOf)
+        status.nodeID = "node-a"
+        status.guards = [
+            GuardedService(serviceName: "checkout", instances: 6, protectedInstances: 4, silentSince: moment(-660))
+        ]
+        (status.guardedServices, status.services, status.instances) = (1, 2, 13)
+        (status.healthyInstances, status.unhealthyInstances) = (6, 2)
+        (status.staleInstances, status.protectedInstances) = (1, 4)
+        (status.evictions, status.recentEvictions, status.checkpointAt) = (7, [evicted], moment(-120))
+        (status.intakeLag, status.outboxOldestAge, status.outboxWaiting) = (.milliseconds(250), .seconds(61), 8)
+        (status.unreadyReasons, status.syncP99) = (["disk_full", "intake_disconnected"], Nanoseconds(1_500_000))
+        #expect(status.encode() == GoldenExample.named("node_status.mesh").bytes)
+    }
+
     @Test func `removals by eviction and by hand`() {
         let answer = RemovalsAnswer(asOf: asOf, removals: [evicted, deregistered])
         #expect(answer.encode() == GoldenExample.named("removals_answer.full").bytes)

@@ -5,8 +5,8 @@ import Foundation
 import Testing
 
 @Suite struct `Long fuzz run` {
-    private static let seconds = ProcessInfo.processInfo.environment["LATTICE_FUZZ_SECONDS"].flatMap(Double.init)
-    private static let seed = ProcessInfo.processInfo.environment["LATTICE_FUZZ_SEED"].flatMap(UInt64.init)
+    private static let seconds = ProcessInfo.processInfo.environment["LATTICE_FUZZ_SECONDS"].flatMap { Double($0) }
+    private static let seed = ProcessInfo.processInfo.environment["LATTICE_FUZZ_SEED"].flatMap { UInt64($0) }
 
     @Test(.enabled(if: seconds != nil))
     func `codec and transcoder agree with the generated code for LATTICE_FUZZ_SECONDS`() throws {

@@ -153,6 +153,8 @@ enum Oracle {
         case let message as Lattice_V1_TracesConfigured: .policy(.tracesConfigured(configuration(message)))
         case let message as Lattice_V1_DirectivesResumed:
             .policy(.directivesResumed(nodeID: message.nodeID, reason: message.reason))
+        case let message as Lattice_V1_RecordSkipped:
+            .policy(.recordSkipped(sequence: SequenceNumber(message.sequence), reason: message.reason))
         case let message as Lattice_V1_ContentsRead: .audit(.contentsRead(contentsRead(message)))
         case let message as Lattice_V1_Exported: .audit(.exported(exported(message)))
         default: preconditionFailure("the oracle does not know \(type(of: message))")
@@ -230,6 +232,7 @@ extension EventType {
         case .guardReleased: Lattice_V1_GuardReleased.self
         case .tracesConfigured: Lattice_V1_TracesConfigured.self
         case .directivesResumed: Lattice_V1_DirectivesResumed.self
+        case .recordSkipped: Lattice_V1_RecordSkipped.self
         case .mirrorAdded: Lattice_V1_MirrorsAdded.self
         case .mirrorRemoved: Lattice_V1_MirrorsChanged.self
         case .mirrorEnabled: Lattice_V1_MirrorsChanged.self

@@ -87,6 +87,11 @@ extension SplitMix64 {
                 $0.nodeID = text(atMost: 256)
                 $0.reason = text(atMost: 4_096)
             }
+        case .recordSkipped:
+            Lattice_V1_RecordSkipped.with {
+                $0.sequence = number()
+                $0.reason = text(atMost: 4_096)
+            }
         case .contentsRead:
             Lattice_V1_ContentsRead.with {
                 $0.nodeID = text(atMost: 256)

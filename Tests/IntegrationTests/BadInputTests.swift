@@ -254,8 +254,6 @@ extension `A node` {
                     let count = Int.random(in: 0..<200, using: &dice)
                     var payload = (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &dice) }
                     if Bool.random(using: &dice) { payload = [0x0A, 0x01, UInt8(ascii: "s")] + payload }
-                    // An activation of semantics is no nonsense: it stops the node.
-                    if kind == .semanticsActivated { continue }
                     try client.bus.publish(Message(subject: client.subject(kind, "s"), payload: payload))
                 }
                 #expect(try await client.register("s", ["still-here"])["outcome"].text == "accepted")

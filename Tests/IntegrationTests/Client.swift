@@ -130,6 +130,9 @@ final class Ear: Sendable {
 
     deinit { subscription.drain() }
 
+    /// Messages that have come and were not taken.
+    var pendingCount: Int { subscription.pendingCount }
+
     /// The next message, awaited on a thread that may block.
     func next() async throws -> Message {
         let subscription = subscription

@@ -12,8 +12,52 @@ import Testing
     private func levels(_ used: [UInt64]) -> [DiskPressureLevel] {
         var pressure = DiskPressure(DiskPressureThresholds())
         return used.map {
-            _ = pressure.note(usedBasisPoints: $0)
+            _ = pressure.note(Self.small(used: $0))
             return pressure.level
+        }
+    }
+
+    /// A disk so small that there is never much room.
+    private static func small(used basisPoints: UInt64) -> DiskSpace {
+        DiskSpace(freeBytes: 10_000 - basisPoints, totalBytes: 10_000)
+    }
+
+    private func level(free: UInt64, of total: UInt64) -> DiskPressureLevel {
+        var pressure = DiskPressure(DiskPressureThresholds())
+        _ = pressure.note(DiskSpace(freeBytes: free, totalBytes: total))
+        return pressure.level
+    }
+
+    @Test func `a large disk with much room is not full, whatever the share`() {
+        let (gigabyte, terabyte): (UInt64, UInt64) = (1 << 30, 1 << 40)
+        #expect(level(free: 400 * gigabyte, of: 2 * terabyte) == .none)
+        #expect(level(free: 20 * gigabyte, of: 2 * terabyte) == .none)
+        #expect(level(free: 20 * gigabyte - 1, of: 2 * terabyte) == .captures)
+        #expect(level(free: 10 * gigabyte - 1, of: 2 * terabyte) == .spans)
+        #expect(level(free: 3 * gigabyte - 1, of: 2 * terabyte) == .registryOnly)
+        #expect(level(free: 15 * gigabyte, of: 20 * gigabyte) == .none, "little room on a disk that is empty")
+    }
+
+    @Test func `by room a level ends when a tenth more is free`() {
+        let gigabyte: UInt64 = 1 << 30
+        var pressure = DiskPressure(DiskPressureThresholds())
+        for (free, expected) in [
+            (19 * gigabyte, DiskPressureLevel.captures), (21 * gigabyte, .captures), (22 * gigabyte, .none),
+            (21 * gigabyte, .none), (2 * gigabyte, .registryOnly), (12 * gigabyte, .captures),
+        ] {
+            _ = pressure.note(DiskSpace(freeBytes: free, totalBytes: 4_000 * gigabyte))
+            #expect(pressure.level == expected, "\(free) bytes free")
+        }
+    }
+
+    @Test func `never milder with less room, for every disk and every pair of measurements`() {
+        for total in stride(from: UInt64(0), through: 41, by: 1).map({ UInt64(1) << $0 }) {
+            var before = DiskPressureLevel.registryOnly
+            for step in UInt64(0)...64 {
+                let now = level(free: total / 64 * step, of: total)
+                #expect(now <= before, "\(step) of 64 parts of \(total) free")
+                before = now
+            }
         }
     }
 
@@ -38,18 +82,19 @@ import Testing
         var pressure = DiskPressure(DiskPressureThresholds())
         var changes = 0
         for round in 0..<1_000 {
-            if pressure.note(usedBasisPoints: round % 2 == 0 ? 8_050 : 7_950) { changes += 1 }
+            if pressure.note(Self.small(used: round % 2 == 0 ? 8_050 : 7_950)) { changes += 1 }
         }
         #expect(changes == 1 && pressure.level == .captures)
     }
 
     @Test func `rises and falls with a margin for every pair of measurements`() {
-        let thresholds = DiskPressureThresholds()
         for before in stride(from: UInt64(7_000), through: 10_000, by: 50) {
             for after in stride(from: UInt64(7_000), through: 10_000, by: 50) {
                 let pair = levels([before, after])
                 if after >= before { #expect(pair[1] >= pair[0]) } else { #expect(pair[1] <= pair[0]) }
-                if before - min(before, after) >= thresholds.margin + 1 { #expect(levels([after])[0] <= pair[1]) }
+                if before - min(before, after) >= DiskPressureThresholds.margin + 1 {
+                    #expect(levels([after])[0] <= pair[1])
+                }
                 #expect(pair[1] >= levels([after])[0], "never milder than the measurement alone")
             }
         }
@@ -66,12 +111,19 @@ import Testing
     }
 
     @Test func `takes thresholds in order only, and none at all`() {
-        #expect(DiskPressureThresholds(captures: 9_000, spans: 8_000, registryOnly: 9_700) == nil)
-        #expect(DiskPressureThresholds(captures: 0, spans: 8_000, registryOnly: 9_700) == nil)
-        #expect(DiskPressureThresholds(captures: 8_000, spans: 9_000, registryOnly: 10_001) == nil)
-        #expect(DiskPressureThresholds(captures: 1, spans: 1, registryOnly: 1) != nil)
+        func thresholds(_ levels: (UInt64, UInt64?)...) -> DiskPressureThresholds? {
+            let levels = levels.map { DiskPressureThreshold(usedShare: $0.0, freeBytes: $0.1) }
+            return DiskPressureThresholds(captures: levels[0], spans: levels[1], registryOnly: levels[2])
+        }
+        #expect(thresholds((9_000, nil), (8_000, nil), (9_700, nil)) == nil)
+        #expect(thresholds((0, nil), (8_000, nil), (9_700, nil)) == nil)
+        #expect(thresholds((8_000, nil), (9_000, nil), (10_001, nil)) == nil)
+        #expect(thresholds((8_000, 5), (9_000, 6), (9_700, 1)) == nil, "a graver level with more room")
+        #expect(thresholds((8_000, 5), (9_000, nil), (9_700, nil)) == nil)
+        #expect(thresholds((1, nil), (1, nil), (1, nil)) != nil)
+        #expect(thresholds((1, nil), (1, .max), (1, .max)) != nil)
         var none = DiskPressure(nil)
-        #expect(!none.note(usedBasisPoints: 10_000) && none.level == .none)
+        #expect(!none.note(Self.small(used: 10_000)) && none.level == .none)
     }
 
     private static let sizes: [(DiskSpace, UInt64)] = [

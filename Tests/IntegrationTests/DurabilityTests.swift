@@ -242,29 +242,5 @@ extension `A node` {
                 #expect(try await client.tell(.registered, "loud", much)["outcome"].text == "accepted")
             }
         }
-
-        @Test func `stops at semantics that it does not have, and stays stopped`() async throws {
-            try await Stage.with { stage in
-                let node = try await stage.node()
-                let client = try await stage.client()
-                try await client.register("s", ["a"])
-                let event = try client.event(.semanticsActivated, "operator", #"{"version":2}"#, as: .json)
-                try client.bus.publish(event)
-                #expect(try await node.failure() == "unsupported_semantics")
-                await node.stop()
-                #expect(try await stage.failureOfStart() == "unsupported_semantics")
-                #expect(try await stage.failureOfStart() == "unsupported_semantics", "no checkpoint leads past it")
-            }
-        }
-
-        @Test func `takes an activation of semantics that it has`() async throws {
-            try await Stage.with { stage in
-                try await stage.node()
-                let client = try await stage.client()
-                let reply = try await client.tell(.semanticsActivated, "operator", #"{"version":1}"#)
-                #expect(reply["outcome"].text == "accepted")
-                #expect(try await client.status()["semantics_version"].text == "1")
-            }
-        }
     }
 }

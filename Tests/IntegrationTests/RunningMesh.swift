@@ -82,7 +82,8 @@ final class RunningMesh {
         do {
             let environment = NodeEnvironment(
                 intakeBus: buses[0], answerBus: buses[1], clock: clock.clock, logger: quiet)
-            return (try await Node.start(configuration, environment), buses)
+            let node = try await Node.start(configuration, environment)
+            return (node, buses)
         } catch {
             for bus in buses { await bus.close() }
             throw error

@@ -205,7 +205,7 @@ final class Stage: Sendable {
 /// A node with its connections.
 final class RunningNode: Sendable {
     let node: Node
-    private let buses: [NATSMessageBus]
+    let buses: [NATSMessageBus]
     private let isStopped = Mutex(false)
 
     init(node: Node, buses: [NATSMessageBus]) {
@@ -285,7 +285,11 @@ extension WallClock {
 final class LogWords: Sendable {
     private let lines = Mutex<[String]>([])
 
-    func contain(_ text: String) -> Bool { lines.withLock { $0.contains { $0.contains(text) } } }
+    func contain(_ text: String) -> Bool { count(of: text) > 0 }
+    func count(of text: String) -> Int { lines.withLock { $0.count { $0.contains(text) } } }
+    func forget() { lines.withLock { $0 = [] } }
+
+    func count(_ text: String) -> Int { lines.withLock { lines in lines.count { $0.contains(text) } } }
 
     var handler: any LogHandler { Handler(words: self) }
 

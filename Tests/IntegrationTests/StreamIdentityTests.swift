@@ -9,7 +9,12 @@ import Testing
 
 extension `A node` {
     @Suite(.serialized) struct `whose stream is not what it was` {
-        private static let configuration = StreamConfiguration(name: "MESH", subjects: ["lattice.events.>"])
+        private static let configuration = {
+            var configuration = StreamConfiguration(name: "MESH", subjects: ["lattice.events.>"])
+            // These stories are about a stream that lost something.
+            configuration.deniesRemoval = false
+            return configuration
+        }()
 
         private static func with(
             _ story: (Stage, Client, JetStreamAdministration) async throws -> Void
@@ -108,21 +113,6 @@ extension `A node` {
                 try await streamed.waitUntilApplied(1)
                 await streamed.stop()
                 #expect(try await stage.failureOfStart(in: "streamed") != nil)
-            }
-        }
-
-        @Test func `stops at semantics that it does not have, as its peers do, and stays stopped`() async throws {
-            try await Self.with { stage, client, administration in
-                var nodes: [RunningNode] = []
-                for folder in ["one", "two"] { nodes.append(try await stage.node(in: folder, stream: "MESH")) }
-                try await Self.publish(3, client, administration)
-                let event = try client.event(.semanticsActivated, "operator", #"{"version":2}"#)
-                _ = try await administration.publishAcknowledged(event, timeout: .seconds(10))
-                for node in nodes { #expect(try await node.failure() == "unsupported_semantics") }
-                #expect(await nodes[0].digest() == nodes[1].digest())
-                for folder in ["one", "two", "one"] {
-                    #expect(try await stage.failureOfStart(in: folder, stream: "MESH") == "unsupported_semantics")
-                }
             }
         }
     }

@@ -157,7 +157,8 @@ import Testing
                 stream: try JetStreamSource(bus: buses[0], stream: "LATTICE") { $0.fingerprint },
                 clock: SteppedClock().clock, logger: RunningMesh.quiet)
             do {
-                return (try await Node.start(configuration, environment), buses)
+                let node = try await Node.start(configuration, environment)
+                return (node, buses)
             } catch {
                 for bus in buses { await bus.close() }
                 throw error

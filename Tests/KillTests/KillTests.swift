@@ -6,7 +6,7 @@ import Testing
 /// SIGKILL under load, with publishers written in another language.
 @Suite(.serialized) struct `A node that is killed` {
     /// At least 5 in every run; the nightly form sets LATTICE_KILLS=50.
-    private var kills: Int { ProcessInfo.processInfo.environment["LATTICE_KILLS"].flatMap(Int.init) ?? 5 }
+    private var kills: Int { ProcessInfo.processInfo.environment["LATTICE_KILLS"].flatMap { Int($0) } ?? 5 }
 
     @Test(.enabled(if: Tools.python != nil, "no python3 with nats-py: make test-dependencies"))
     func `keeps every acknowledged event exactly once`() throws {

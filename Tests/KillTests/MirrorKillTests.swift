@@ -179,7 +179,7 @@ private final class MirrorStage {
         let answer = try JSONDecoder().decode(StatsAnswer.self, from: Data(json.utf8))
         let row = try #require(answer.mirrors.first)
         var state = State()
-        func number(_ text: String?) -> Int { text.flatMap(Int.init) ?? 0 }
+        func number(_ text: String?) -> Int { text.flatMap { Int($0) } ?? 0 }
         state.mirrored = number(row.mirrored)
         state.pending = number(row.pending)
         state.awaiting = number(row.awaiting_comparison)

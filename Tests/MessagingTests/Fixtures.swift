@@ -41,14 +41,21 @@ final class TestServer: Sendable {
 
     static func start(
         jetStream: Bool = false, configuration: String? = nil, in directory: TemporaryDirectory? = nil,
-        port: UInt16? = nil
+        port: UInt16? = nil, program: String = "nats-server"
     ) async throws -> TestServer {
         let directory = try directory ?? TemporaryDirectory()
         var options = EmbeddedNATSServer.Options(directory: directory.path)
+        options.executable = program
         options.port = port
         if jetStream { options.jetStreamDirectory = directory.path + "/js" }
         if let configuration { options.configurationFile = try directory.write("server.conf", configuration) }
         return TestServer(directory, try await EmbeddedNATSServer.start(options))
+    }
+
+    /// Gives the running server another configuration, as an operator does.
+    func reload(_ configuration: String) throws {
+        _ = try directory.write("server.conf", configuration)
+        kill(server.processID, SIGHUP)
     }
 
     /// A server with the same data on the same port, after this one has ended.

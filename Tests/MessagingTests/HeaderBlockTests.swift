@@ -41,7 +41,7 @@ import Testing
     @Test func `agrees with libnats where libnats reads well`() async throws {
         let server = try await TestServer.start()
         let bus = try await server.connect { $0.sendsAtOnce = true }
-        let subscription = try bus.handle.subscribe("with.headers", queueGroup: nil, limits: .standard)
+        let subscription = try bus.handle().subscribe("with.headers", queueGroup: nil, limits: .standard)
         let headers = [MessageHeader("A", "1"), MessageHeader("B", "second"), MessageHeader("B", "first value")]
         for replyTo in ["", "back.to.me"] {
             for payload in [[], [1, 0, 2] as [UInt8]] {

@@ -183,24 +183,52 @@ import Testing
         }
     }
 
-    @Test func `is made once and not changed behind anybody's back`() async throws {
+    @Test func `is made once, and one that is there keeps what its operator said`() async throws {
         try await withStream { fixture in
             let first = try await fixture.administration.status(of: "S")
-            let second = try await fixture.administration.ensureStream(
-                StreamConfiguration(name: "S", subjects: ["s.>"]))
+            var wanted = StreamConfiguration(
+                name: "S", subjects: ["s.>"], maximumAge: .seconds(60), maximumBytes: 1 << 20)
+            wanted.deniesRemoval = false
+            let second = try await fixture.administration.ensureStream(wanted)
             #expect(first.identity == second.identity)
-            let error = await #expect(throws: BusError.self) {
-                try await fixture.administration.ensureStream(
-                    StreamConfiguration(name: "S", subjects: ["s.>"], maximumAge: .seconds(60)))
-            }
-            #expect(error?.code == .streamIncompatible)
-            #expect(error?.message.contains("max_age") == true)
+            #expect(try await fixture.settings(of: "S").contains(#""max_age":0"#))
             let nobody = await #expect(throws: BusError.self) {
                 try await fixture.administration.publishAcknowledged(text("other", ""), timeout: .seconds(5))
             }
             #expect(nobody?.code == .noResponders)
             let missing = await #expect(throws: BusError.self) { try await fixture.administration.status(of: "T") }
             #expect(missing?.code == .streamNotFound)
+        }
+    }
+
+    @Test(arguments: [
+        #""max_msgs_per_subject":1"#, #""allow_rollup_hdrs":true"#, #""retention":"workqueue""#, #""max_msgs":10"#,
+    ])
+    func `is refused for what would break a log, and said to be`(setting: String) async throws {
+        try await withStream { fixture in
+            try await fixture.create("T", "t.>", setting)
+            let error = await #expect(throws: BusError.self) {
+                try await fixture.administration.ensureStream(StreamConfiguration(name: "T", subjects: ["t.>"]))
+            }
+            #expect(error?.code == .streamIncompatible)
+            #expect(error?.message.contains(setting.split(separator: "\"")[0]) == true, "\(String(describing: error))")
+        }
+    }
+
+    @Test func `denies removal: a new one from the start, one that is there when a node comes`() async throws {
+        try await withStream { fixture in
+            #expect(try await !fixture.settings(of: "S").contains(#""deny_purge":true"#))
+            try await fixture.publish(0..<3)
+            for (name, subject) in [("S", "s.>"), ("T", "t.>")] {
+                try await fixture.administration.ensureStream(StreamConfiguration(name: name, subjects: [subject]))
+                let settings = try await fixture.settings(of: name)
+                #expect(settings.contains(#""deny_purge":true"#) && settings.contains(#""deny_delete":true"#))
+                let error = await #expect(throws: BusError.self) {
+                    try await fixture.administration.purgeStream(name)
+                }
+                #expect(error?.message.contains("purge") == true)
+            }
+            #expect(try await fixture.administration.status(of: "S").messageCount == 3)
         }
     }
 }
@@ -212,7 +240,22 @@ struct StreamFixture: Sendable {
     let administration: JetStreamAdministration
 
     func makeStream() async throws {
-        try await administration.ensureStream(StreamConfiguration(name: "S", subjects: ["s.>"]))
+        var configuration = StreamConfiguration(name: "S", subjects: ["s.>"])
+        // Some of these stories are about what is gone.
+        configuration.deniesRemoval = false
+        try await administration.ensureStream(configuration)
+    }
+
+    /// Makes a stream as an operator may, with a setting more.
+    func create(_ name: String, _ subject: String, _ setting: String) async throws {
+        let request = #"{"name":"\#(name)","subjects":["\#(subject)"],"storage":"file",\#(setting)}"#
+        let answer = try await bus.request(text("$JS.API.STREAM.CREATE.\(name)", request), timeout: .seconds(5))
+        try #require(!answer.text.contains(#""error""#), "\(answer.text)")
+    }
+
+    /// What the server says of a stream, as JSON.
+    func settings(of stream: String) async throws -> String {
+        try await bus.request(text("$JS.API.STREAM.INFO.\(stream)", ""), timeout: .seconds(5)).text
     }
 
     /// Publishes numbers and waits until the stream has them.

@@ -4,6 +4,7 @@ import EventModel
 import Foundation
 import Messaging
 import NATSMessaging
+import TestFixtures
 import Testing
 
 /// What one user of the shipped file may and may not do.
@@ -138,6 +139,11 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
         }.joined(separator: "\n")
     }
 
+    /// The file with somebody in it who may do everything.
+    private static func withRoot() throws -> String {
+        try configuration().replacingOccurrences(of: "users: [", with: "users: [ { user: root, password: secret },")
+    }
+
     private static func connect(_ server: TestServer, _ user: String, inbox: String) async throws -> NATSMessageBus {
         try await server.connect {
             $0.credentials = .userPassword(user: user, password: "secret")
@@ -197,6 +203,82 @@ struct RoleExpectation: Sendable, CustomTestStringConvertible {
         #expect(first.map(\.text) == ["plain"])
         await alice.close()
         await gateway.close()
+        await server.server.terminate()
+    }
+
+    private static let programs = ["nats-server"] + [Strangers.newNATSServer].compactMap { $0 }
+
+    /// What JetStream is asked by, with the stream's or a consumer's name behind it.
+    private static func api(_ consumer: String) -> [String] {
+        [
+            "STREAM.PURGE.LATTICE", "STREAM.DELETE.LATTICE", "STREAM.MSG.DELETE.LATTICE", "STREAM.UPDATE.LATTICE",
+            "STREAM.CREATE.LATTICE", "STREAM.RESTORE.LATTICE", "STREAM.SNAPSHOT.LATTICE", "STREAM.PEER.REMOVE.LATTICE",
+            "STREAM.LEADER.STEPDOWN.LATTICE", "STREAM.TEMPLATE.DELETE.LATTICE", "CONSUMER.DELETE.LATTICE.\(consumer)",
+            "CONSUMER.PAUSE.LATTICE.\(consumer)", "CONSUMER.RESET.LATTICE.\(consumer)",
+            "CONSUMER.UNPIN.LATTICE.\(consumer)", "CONSUMER.LEADER.STEPDOWN.LATTICE.\(consumer)",
+            "CONSUMER.MSG.NEXT.LATTICE.\(consumer)", "CONSUMER.CREATE.LATTICE", "META.LEADER.STEPDOWN", "SERVER.REMOVE",
+        ]
+    }
+
+    /// JetStream answers a publication where its reply subject says, asking nobody whether that is permitted.
+    @Test(arguments: programs)
+    func `no reply subject of a service destroys what the stream has`(program: String) async throws {
+        let server = try await TestServer.start(jetStream: true, configuration: Self.withRoot(), program: program)
+        let root = try await Self.connect(server, "root", inbox: "_INBOX")
+        let node = try await Self.connect(server, "node-jetstream", inbox: "_INBOX.node")
+        let service = try await Self.connect(server, "checkout", inbox: "_INBOX.checkout")
+        let administration = JetStreamAdministration(node)
+        let identity = try await administration.ensureStream(
+            StreamConfiguration(name: "LATTICE", subjects: ["lattice.events.>"])
+        ).identity
+        let source = try JetStreamSource(bus: node, stream: "LATTICE", fingerprint: Message.testFingerprint)
+        _ = try await onThread { try source.open(after: .beginning) }
+        let consumers = try await root.request(text("$JS.API.CONSUMER.NAMES.LATTICE", ""), timeout: .seconds(5)).text
+        let list = try #require(consumers.split(separator: #""consumers":["#).last)
+        let consumer = try #require(list.split(separator: "\"").first).description
+        var subjects = Self.api(consumer).map { "$JS.API." + $0 }
+        // Below 2.10.27 this deletes every stream of the account, and nothing that a stream says prevents it (CVE-2025-30215).
+        if node.isServer(atLeast: .safeReplies) { subjects += ["$JS.API.ACCOUNT.PURGE.$G"] }
+        var expected: UInt64 = 0
+        for subject in subjects {
+            for round in 0..<3 {
+                var event = text("lattice.events.registry.checkout.heartbeat", "\(subject) \(round)")
+                // The second one is a repeat, whose answer names a sequence that the sender has chosen.
+                event.headers = [MessageHeader("Nats-Msg-Id", "\(subject) \(max(1, round))")]
+                event.replyTo = subject
+                try service.publish(event)
+            }
+            expected += 2
+            try await service.flush(timeout: .seconds(5))
+            let isWhole = try await eventually {
+                let status = try await administration.status(of: "LATTICE")
+                return status.messageCount == expected && status.lastSequence.rawValue == expected
+            }
+            let status = try await administration.status(of: "LATTICE")
+            #expect(isWhole, "\(subject): \(status.messageCount) of \(expected)")
+            #expect(status.firstSequence.rawValue == 1 && status.identity == identity, "\(subject)")
+        }
+        #expect(try await received(Int(expected), from: source).count == Int(expected))
+        source.close()
+        #expect(source.restartCount == 0, "its consumer was taken from it")
+        for bus in [service, node, root] { await bus.close() }
+        await server.server.terminate()
+    }
+
+    @Test func `a stream that permits removal is taken, with a word, where the role may not mend it`() async throws {
+        let server = try await TestServer.start(jetStream: true, configuration: Self.withRoot())
+        let root = try await Self.connect(server, "root", inbox: "_INBOX")
+        let node = try await Self.connect(server, "node-jetstream", inbox: "_INBOX.node")
+        let wanted = StreamConfiguration(name: "LATTICE", subjects: ["lattice.events.>"])
+        var open = wanted
+        open.deniesRemoval = false
+        try await JetStreamAdministration(root).ensureStream(open)
+        try await JetStreamAdministration(node).ensureStream(wanted)
+        #expect(node.permissionViolations.count == 1)
+        try await JetStreamAdministration(root).ensureStream(wanted)
+        try await JetStreamAdministration(node).ensureStream(wanted)
+        #expect(node.permissionViolations.count == 1, "removal is denied now, so nothing is asked")
+        for bus in [root, node] { await bus.close() }
         await server.server.terminate()
     }
 

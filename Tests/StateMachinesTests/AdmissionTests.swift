@@ -84,18 +84,25 @@ import Testing
     }
 }
 
-@Suite struct `Semantics` {
+@Suite struct `Versions of semantics` {
     @Test func `a version that this code lacks stops it`() {
         var state = MeshState()
-        let event = Event.policy(.semanticsActivated(version: 2, reason: "upgrade"))
+        let missing = Admission.supportedSemantics + 1
+        let event = Event.policy(.semanticsActivated(version: missing, reason: "upgrade"))
         let record = EventRecord(sequence: SequenceNumber(1), recordedAt: .zero, event: event)
-        #expect(state.apply(record).verdict == .unsupportedSemantics(2))
+        #expect(state.apply(record).verdict == .unsupportedSemantics(missing))
         #expect(state.admission.semanticsVersion == 1)
     }
 
     @Test func `the present version is taken and an older one refused`() {
         var story = Story()
-        story.happens(.policy(.semanticsActivated(version: 1, reason: "")))
-        story.happens(.policy(.semanticsActivated(version: 0, reason: "")), refused: [0: .unsupportedSemantics])
+        for version: UInt32 in 1...Admission.supportedSemantics {
+            story.happens(.policy(.semanticsActivated(version: version, reason: "")))
+            story.happens(.policy(.semanticsActivated(version: version, reason: "")))
+            for older in 0..<version {
+                story.happens(
+                    .policy(.semanticsActivated(version: older, reason: "")), refused: [0: .unsupportedSemantics])
+            }
+        }
     }
 }

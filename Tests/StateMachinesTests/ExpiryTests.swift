@@ -172,7 +172,6 @@ import Testing
         #expect(story.registry.staleInstances().protected)
         #expect(story.registry.staleInstances().instances.count == 10)
         #expect(story.registry.serviceTopology().services.first?.protected == true)
-        #expect(story.registry.serviceTopology().services.first?.healthy == 20)
         story.pass(2_000, beating: names(10..<20))
         #expect(story.ids().count == 20)
     }

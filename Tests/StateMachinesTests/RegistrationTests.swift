@@ -194,6 +194,31 @@ import Testing
     }
 
     @Test(arguments: [
+        "[fd20:ce::254]:80", "[FD20:00CE::254]:80", "[fd00:ec2::253]:80", "[fec0::1]:80", "[feff::1]:80",
+        "[2001::1]:80", "[2001:0:4136:e378::1]:80", "[::ffff:0:a00:1]:80", "[fd12::5efe:a00:1]:80",
+        "[2001:db8::200:5efe:a00:1]:80",
+    ])
+    func `takes what it took when events were recorded, though nobody connects there any more`(endpoint: String) {
+        #expect(EndpointRule.accepts(endpoint, allowLoopback: false))
+        #expect(!EndpointRule.acceptsPeer(endpoint, allowLoopback: true))
+    }
+
+    @Test(arguments: [
+        ("10.0.0.1:80", true), ("[2001:db8::1]:80", true), ("[fd12:3456::1]:443", true), ("cart.internal:80", true),
+        ("127.0.0.1:80", false), ("[::1]:80", false), ("localhost:80", false), ("169.254.169.254:80", false),
+        ("[::ffff:10.0.0.1]:80", false), ("cart", false),
+    ])
+    func `judges peers as it judges endpoints otherwise`(endpoint: String, isTaken: Bool) {
+        #expect(EndpointRule.acceptsPeer(endpoint, allowLoopback: false) == isTaken)
+    }
+
+    @Test func `takes a peer on loopback once it is allowed`() {
+        for endpoint in ["127.0.0.1:80", "[::1]:80", "localhost:80"] {
+            #expect(EndpointRule.acceptsPeer(endpoint, allowLoopback: true))
+        }
+    }
+
+    @Test(arguments: [
         "", ":", "cart", "cart:", ":80", "cart:0", "cart:65536", "cart:-1", "cart:+80", "cart:8o", "a b:80",
         "a\u{0}:80", "ca/rt:80", "http://cart:80", "user@cart:80", "[cart]:80", "[::1:80", "::1:80", "[10.0.0.1]:80",
         "[1:2:3]:80", "[1::2::3]:80", "[1:2:3:4:5:6:7:8:9]:80", "[12345::1]:80", "[g::1]:80", "[2001:db8::-0]:80",

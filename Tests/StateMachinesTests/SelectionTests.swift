@@ -70,7 +70,7 @@ import Testing
         let weights = (UInt32(0)..<60).map { 900 + $0 }
         let total = weights.reduce(0, +)
         #expect(UInt64(total) * 60 > 65_536)
-        #expect(shares(weights, .roundRobin, 0..<UInt64(total)) == weights.map(Int.init))
+        #expect(shares(weights, .roundRobin, 0..<UInt64(total)) == weights.map { Int($0) })
     }
 
     @Test func `a cursor at the end of numbers is no trouble`() {

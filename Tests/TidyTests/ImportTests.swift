@@ -48,9 +48,13 @@ private struct ImportRights {
                 "EventModel", "Messaging", "Listeners", "Logging", "Metrics", "CoreMetrics", "Synchronization",
                 "ServiceLifecycle", "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "FoundationEssentials",
             ]),
-        // TLS and tokens of every listener.
+        // TLS, tokens, roles and bounds of every listener.
         "Listeners": ImportRights(
-            everywhere: ["Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore", "NIOSSL"]),
+            everywhere: [
+                "EventModel", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOHTTPTypes",
+                "NIOCore", "NIOSSL",
+                "Logging", "ServiceLifecycle", "Synchronization",
+            ]),
         // What sends spans: the translation knows no network, the faces know no machine and no log.
         "Receivers": ImportRights(
             everywhere: ["EventModel", "MeshRules", "SwiftProtobuf", "FoundationEssentials"],
@@ -60,8 +64,7 @@ private struct ImportRights {
                     "Messaging", "Listeners", "Logging", "Metrics", "Synchronization", "ServiceLifecycle",
                     "Hummingbird",
                     "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOEmbedded", "NIOHTTP1", "NIOHTTPCompression",
-                    "GRPCCore",
-                    "GRPCNIOTransportHTTP2Posix", "GRPCProtobuf",
+                    "NIOPosix", "NIOHTTP2", "NIOHPACK", "NIOSSL",
                 ],
             ]),
         // What reads spans, asked as a customer of the bus.
@@ -73,16 +76,15 @@ private struct ImportRights {
         // Speaks HTTP to shadows: values in, values out.
         "Dispatcher": ImportRights(
             everywhere: [
-                "EventModel", "MeshRules", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOHTTPCompression",
-                "Synchronization",
-                "Dispatch",
-                "FoundationEssentials",
+                "EventModel", "MeshRules", "NIOCore", "NIOPosix", "NIOEmbedded", "NIOHTTP1", "NIOHTTPCompression",
+                "Synchronization", "FoundationEssentials",
             ]),
         // The HTTP edge: asks and tells over the bus like any customer.
         "Gateway": ImportRights(
             everywhere: [
-                "EventModel", "MeshRules", "Messaging", "LatticeClient", "Logging", "Metrics", "ServiceLifecycle",
-                "Synchronization", "Dispatch", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTP2", "NIOHPACK", "NIOSSL", "NIOTLS",
+                "EventModel", "MeshRules", "Messaging", "LatticeClient", "Listeners", "Logging", "Metrics",
+                "ServiceLifecycle", "Synchronization", "Dispatch", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTP2",
+                "NIOHPACK", "NIOSSL", "NIOTLS",
                 "HTTPTypes", "Hummingbird", "FoundationEssentials",
             ]),
         // The SDK: publishes events and asks queries like any customer of the bus.

@@ -14,6 +14,10 @@ uint32_t clog_crc32c_portable(uint32_t crc, const void *bytes, size_t length);
 /// 1 where the processor's CRC32C instruction is used.
 int clog_crc32c_is_accelerated(void);
 
+/// Raises the number of files that the process may have open to what the system allows, at most 1,048,576; returns how many
+/// it may have now, -1 where that is not known.
+int64_t clog_raise_open_files(void);
+
 /// Gives the heap's unused pages back to the system (malloc_trim).
 void clog_trim_heap(void);
 

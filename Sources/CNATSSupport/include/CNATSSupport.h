@@ -1,5 +1,5 @@
-// What NATSMessaging needs C for: a child process that dies with this one, a message's headers as they arrived, and its
-// end.
+// What NATSMessaging needs C for: a child process that dies with this one, a message's headers as they arrived, its
+// end, and the version of a server.
 #ifndef LATTICE_CNATS_SUPPORT_H
 #define LATTICE_CNATS_SUPPORT_H
 
@@ -47,5 +47,8 @@ const char *lattice_message_header_block(const natsMsg *message, size_t *length,
 /// threads and a fight for a lock for each message. Where a message does not begin as it does in libnats 3.0 to 3.13,
 /// this is natsMsg_Destroy. NULL is not allowed.
 void lattice_message_free(natsMsg *message);
+
+/// Whether the server of this connection says that it is of this version or newer; false where libnats does not tell.
+bool lattice_server_is_at_least(natsConnection *connection, int major, int minor, int update);
 
 #endif

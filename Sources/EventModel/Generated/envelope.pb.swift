@@ -201,6 +201,14 @@ package nonisolated struct Lattice_V1_EventRecord: @unchecked Sendable {
     set {_uniqueStorage()._event = .directivesResumed(newValue)}
   }
 
+  package var recordSkipped: Lattice_V1_RecordSkipped {
+    get {
+      if case .recordSkipped(let v)? = _storage._event {return v}
+      return Lattice_V1_RecordSkipped()
+    }
+    set {_uniqueStorage()._event = .recordSkipped(newValue)}
+  }
+
   /// Kept as it came, not understood by this version.
   package var opaque: Data {
     get {
@@ -333,6 +341,7 @@ package nonisolated struct Lattice_V1_EventRecord: @unchecked Sendable {
     case guardReleased(Lattice_V1_GuardReleased)
     case tracesConfigured(Lattice_V1_TracesConfigured)
     case directivesResumed(Lattice_V1_DirectivesResumed)
+    case recordSkipped(Lattice_V1_RecordSkipped)
     /// Kept as it came, not understood by this version.
     case opaque(Data)
     case added(Lattice_V1_MirrorsAdded)
@@ -362,7 +371,7 @@ fileprivate nonisolated let _protobuf_package = "lattice.v1"
 
 nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".EventRecord"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}subject\0\u{3}message_id\0\u{3}event_type\0\u{3}schema_version\0\u{1}attachment\0\u{2}\u{9}registered\0\u{1}deregistered\0\u{1}heartbeat\0\u{3}health_reported\0\u{3}load_reported\0\u{3}health_swept\0\u{3}instance_selected\0\u{2}\u{a}tick\0\u{3}node_resumed\0\u{3}intake_gap\0\u{3}leadership_claimed\0\u{4}\u{d}semantics_activated\0\u{3}registry_configured\0\u{3}guard_released\0\u{3}traces_configured\0\u{3}directives_resumed\0\u{2}\u{c}opaque\0\u{2}\u{10}added\0\u{1}removed\0\u{1}enabled\0\u{1}disabled\0\u{3}shadows_allowed\0\u{1}captured\0\u{1}dispatched\0\u{1}compared\0\u{1}drained\0\u{3}contents_erased\0\u{2}\u{7}spans\0\u{4}\u{10}contents_read\0\u{1}exported\0\u{c}A\u{1}\u{1}\u{c}B\u{1}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}subject\0\u{3}message_id\0\u{3}event_type\0\u{3}schema_version\0\u{1}attachment\0\u{2}\u{9}registered\0\u{1}deregistered\0\u{1}heartbeat\0\u{3}health_reported\0\u{3}load_reported\0\u{3}health_swept\0\u{3}instance_selected\0\u{2}\u{a}tick\0\u{3}node_resumed\0\u{3}intake_gap\0\u{3}leadership_claimed\0\u{4}\u{d}semantics_activated\0\u{3}registry_configured\0\u{3}guard_released\0\u{3}traces_configured\0\u{3}directives_resumed\0\u{3}record_skipped\0\u{2}\u{b}opaque\0\u{2}\u{10}added\0\u{1}removed\0\u{1}enabled\0\u{1}disabled\0\u{3}shadows_allowed\0\u{1}captured\0\u{1}dispatched\0\u{1}compared\0\u{1}drained\0\u{3}contents_erased\0\u{2}\u{7}spans\0\u{4}\u{10}contents_read\0\u{1}exported\0\u{c}A\u{1}\u{1}\u{c}B\u{1}\u{1}")
 
   fileprivate class _StorageClass {
     var _sequence: UInt64 = 0
@@ -622,6 +631,19 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
           if let v = v {
             if hadOneofValue {try decoder.handleConflictingOneOf()}
             _storage._event = .directivesResumed(v)
+          }
+        }()
+        case 53: try {
+          var v: Lattice_V1_RecordSkipped?
+          var hadOneofValue = false
+          if let current = _storage._event {
+            hadOneofValue = true
+            if case .recordSkipped(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._event = .recordSkipped(v)
           }
         }()
         case 64: try {
@@ -898,6 +920,10 @@ nonisolated extension Lattice_V1_EventRecord: SwiftProtobuf.Message, SwiftProtob
       case .directivesResumed?: try {
         guard case .directivesResumed(let v)? = _storage._event else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 52)
+      }()
+      case .recordSkipped?: try {
+        guard case .recordSkipped(let v)? = _storage._event else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 53)
       }()
       case .opaque?: try {
         guard case .opaque(let v)? = _storage._event else { preconditionFailure() }

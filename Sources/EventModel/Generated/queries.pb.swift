@@ -313,6 +313,18 @@ package nonisolated struct Lattice_V1_ServiceInstance: @unchecked Sendable {
     set {_uniqueStorage()._activeConnections = newValue}
   }
 
+  /// Silent beyond the stale timeout, and called healthy only because the eviction guard holds its service.
+  package var protected: Bool {
+    get {_storage._protected}
+    set {_uniqueStorage()._protected = newValue}
+  }
+
+  /// The last sign of life, where a tick found it older than the stale timeout; absent where it is not.
+  package var silentSince: Int64 {
+    get {_storage._silentSince}
+    set {_uniqueStorage()._silentSince = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -441,6 +453,17 @@ package nonisolated struct Lattice_V1_ServiceTopology: Sendable {
 
   package var zones: [Lattice_V1_ZoneTopology] = []
 
+  /// healthy, unhealthy, stale and protected_instances add up to instances.
+  package var unhealthy: UInt32 = 0
+
+  package var stale: UInt32 = 0
+
+  /// Silent instances that the guard holds; nobody knows whether they live.
+  package var protectedInstances: UInt32 = 0
+
+  /// The earliest last sign of life among the stale and the protected; absent where there are none.
+  package var silentSince: Int64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -460,6 +483,12 @@ package nonisolated struct Lattice_V1_ZoneTopology: Sendable {
   package var healthy: UInt32 = 0
 
   package var weight: UInt64 = 0
+
+  package var unhealthy: UInt32 = 0
+
+  package var stale: UInt32 = 0
+
+  package var protectedInstances: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -589,6 +618,10 @@ package nonisolated struct Lattice_V1_OutcomeAnswer: Sendable {
   /// Registrations that replaced an earlier one, by index.
   package var replaced: [UInt32] = []
 
+  /// node.outcome: what stands behind `<prefix>.events.` in the record's subject, so that who finds an id taken by a stream
+  /// knows by whom.
+  package var subject: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -621,6 +654,27 @@ package nonisolated struct Lattice_V1_NodeQuery: Sendable {
   package var atTime: Int64 = 0
 
   package var minSequence: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// A service that the eviction guard holds.
+package nonisolated struct Lattice_V1_GuardedService: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var serviceName: String = String()
+
+  package var instances: UInt32 = 0
+
+  /// Silent instances that it holds.
+  package var protectedInstances: UInt32 = 0
+
+  /// The earliest last sign of life among them; absent where there are none.
+  package var silentSince: Int64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -797,6 +851,105 @@ package nonisolated struct Lattice_V1_NodeStatus: @unchecked Sendable {
   package var directivesFenced: Bool {
     get {_storage._directivesFenced}
     set {_uniqueStorage()._directivesFenced = newValue}
+  }
+
+  /// The newest semantics that this node has; 0: a node before 0.2.0, which has version 1.
+  package var semanticsSupported: UInt32 {
+    get {_storage._semanticsSupported}
+    set {_uniqueStorage()._semanticsSupported = newValue}
+  }
+
+  /// Services that the eviction guard holds: at most 20, silent for longest first.
+  package var guards: [Lattice_V1_GuardedService] {
+    get {_storage._guards}
+    set {_uniqueStorage()._guards = newValue}
+  }
+
+  /// How many there are in all.
+  package var guardedServices: UInt32 {
+    get {_storage._guardedServices}
+    set {_uniqueStorage()._guardedServices = newValue}
+  }
+
+  /// Services with at least one instance.
+  package var services: UInt32 {
+    get {_storage._services}
+    set {_uniqueStorage()._services = newValue}
+  }
+
+  /// healthy, unhealthy, stale and protected_instances add up to instances.
+  package var instances: UInt32 {
+    get {_storage._instances}
+    set {_uniqueStorage()._instances = newValue}
+  }
+
+  package var healthyInstances: UInt32 {
+    get {_storage._healthyInstances}
+    set {_uniqueStorage()._healthyInstances = newValue}
+  }
+
+  package var unhealthyInstances: UInt32 {
+    get {_storage._unhealthyInstances}
+    set {_uniqueStorage()._unhealthyInstances = newValue}
+  }
+
+  package var staleInstances: UInt32 {
+    get {_storage._staleInstances}
+    set {_uniqueStorage()._staleInstances = newValue}
+  }
+
+  /// Silent instances that the guard holds; nobody knows whether they live.
+  package var protectedInstances: UInt32 {
+    get {_storage._protectedInstances}
+    set {_uniqueStorage()._protectedInstances = newValue}
+  }
+
+  /// Since the start of this node.
+  package var evictions: UInt64 {
+    get {_storage._evictions}
+    set {_uniqueStorage()._evictions = newValue}
+  }
+
+  /// The newest evictions that the registry remembers: at most 5, newest first.
+  package var recentEvictions: [Lattice_V1_Removal] {
+    get {_storage._recentEvictions}
+    set {_uniqueStorage()._recentEvictions = newValue}
+  }
+
+  /// When the newest checkpoint was written, or the time of its state if an earlier run wrote it; absent: none.
+  package var checkpointAt: Int64 {
+    get {_storage._checkpointAt}
+    set {_uniqueStorage()._checkpointAt = newValue}
+  }
+
+  /// How far the applied state is behind the clock, beyond one tick.
+  package var intakeLagNs: Int64 {
+    get {_storage._intakeLagNs}
+    set {_uniqueStorage()._intakeLagNs = newValue}
+  }
+
+  /// The age of the oldest copy that is owed to a shadow.
+  package var outboxOldestAgeNs: Int64 {
+    get {_storage._outboxOldestAgeNs}
+    set {_uniqueStorage()._outboxOldestAgeNs = newValue}
+  }
+
+  /// How many are owed.
+  package var outboxWaiting: UInt64 {
+    get {_storage._outboxWaiting}
+    set {_uniqueStorage()._outboxWaiting = newValue}
+  }
+
+  /// Why the node is not ready, gravest first; empty where it is.
+  package var unreadyReasons: [String] {
+    get {_storage._unreadyReasons}
+    set {_uniqueStorage()._unreadyReasons = newValue}
+  }
+
+  /// The slowest hundredth of the fdatasync calls.
+  package var syncP99Ns: Int64 {
+    get {_storage._syncP99Ns}
+    set {_uniqueStorage()._syncP99Ns = newValue}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1177,7 +1330,7 @@ nonisolated extension Lattice_V1_HealthStatus: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Lattice_V1_ServiceInstance: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ServiceInstance"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}instance_id\0\u{3}service_name\0\u{1}endpoint\0\u{1}region\0\u{1}zone\0\u{1}weight\0\u{1}metadata\0\u{3}registered_at\0\u{3}last_heartbeat\0\u{1}incarnation\0\u{1}health\0\u{3}health_status\0\u{3}active_connections\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}instance_id\0\u{3}service_name\0\u{1}endpoint\0\u{1}region\0\u{1}zone\0\u{1}weight\0\u{1}metadata\0\u{3}registered_at\0\u{3}last_heartbeat\0\u{1}incarnation\0\u{1}health\0\u{3}health_status\0\u{3}active_connections\0\u{1}protected\0\u{3}silent_since\0")
 
   fileprivate class _StorageClass {
     var _instanceID: String = String()
@@ -1193,6 +1346,8 @@ nonisolated extension Lattice_V1_ServiceInstance: SwiftProtobuf.Message, SwiftPr
     var _health: Lattice_V1_HealthState = .unspecified
     var _healthStatus: Lattice_V1_HealthStatus? = nil
     var _activeConnections: UInt32 = 0
+    var _protected: Bool = false
+    var _silentSince: Int64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1216,6 +1371,8 @@ nonisolated extension Lattice_V1_ServiceInstance: SwiftProtobuf.Message, SwiftPr
       _health = source._health
       _healthStatus = source._healthStatus
       _activeConnections = source._activeConnections
+      _protected = source._protected
+      _silentSince = source._silentSince
     }
   }
 
@@ -1247,6 +1404,8 @@ nonisolated extension Lattice_V1_ServiceInstance: SwiftProtobuf.Message, SwiftPr
         case 11: try { try decoder.decodeSingularEnumField(value: &_storage._health) }()
         case 12: try { try decoder.decodeSingularMessageField(value: &_storage._healthStatus) }()
         case 13: try { try decoder.decodeSingularUInt32Field(value: &_storage._activeConnections) }()
+        case 14: try { try decoder.decodeSingularBoolField(value: &_storage._protected) }()
+        case 15: try { try decoder.decodeSingularInt64Field(value: &_storage._silentSince) }()
         default: break
         }
       }
@@ -1298,6 +1457,12 @@ nonisolated extension Lattice_V1_ServiceInstance: SwiftProtobuf.Message, SwiftPr
       if _storage._activeConnections != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._activeConnections, fieldNumber: 13)
       }
+      if _storage._protected != false {
+        try visitor.visitSingularBoolField(value: _storage._protected, fieldNumber: 14)
+      }
+      if _storage._silentSince != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._silentSince, fieldNumber: 15)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1320,6 +1485,8 @@ nonisolated extension Lattice_V1_ServiceInstance: SwiftProtobuf.Message, SwiftPr
         if _storage._health != rhs_storage._health {return false}
         if _storage._healthStatus != rhs_storage._healthStatus {return false}
         if _storage._activeConnections != rhs_storage._activeConnections {return false}
+        if _storage._protected != rhs_storage._protected {return false}
+        if _storage._silentSince != rhs_storage._silentSince {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -1493,7 +1660,7 @@ nonisolated extension Lattice_V1_TopologyAnswer: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Lattice_V1_ServiceTopology: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ServiceTopology"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}service_name\0\u{3}changed_sequence\0\u{1}protected\0\u{1}instances\0\u{1}healthy\0\u{1}weight\0\u{1}zones\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}service_name\0\u{3}changed_sequence\0\u{1}protected\0\u{1}instances\0\u{1}healthy\0\u{1}weight\0\u{1}zones\0\u{1}unhealthy\0\u{1}stale\0\u{3}protected_instances\0\u{3}silent_since\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1508,6 +1675,10 @@ nonisolated extension Lattice_V1_ServiceTopology: SwiftProtobuf.Message, SwiftPr
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.healthy) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.weight) }()
       case 7: try { try decoder.decodeRepeatedMessageField(value: &self.zones) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.unhealthy) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.stale) }()
+      case 10: try { try decoder.decodeSingularUInt32Field(value: &self.protectedInstances) }()
+      case 11: try { try decoder.decodeSingularInt64Field(value: &self.silentSince) }()
       default: break
       }
     }
@@ -1535,6 +1706,18 @@ nonisolated extension Lattice_V1_ServiceTopology: SwiftProtobuf.Message, SwiftPr
     if !self.zones.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.zones, fieldNumber: 7)
     }
+    if self.unhealthy != 0 {
+      try visitor.visitSingularUInt32Field(value: self.unhealthy, fieldNumber: 8)
+    }
+    if self.stale != 0 {
+      try visitor.visitSingularUInt32Field(value: self.stale, fieldNumber: 9)
+    }
+    if self.protectedInstances != 0 {
+      try visitor.visitSingularUInt32Field(value: self.protectedInstances, fieldNumber: 10)
+    }
+    if self.silentSince != 0 {
+      try visitor.visitSingularInt64Field(value: self.silentSince, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1546,6 +1729,10 @@ nonisolated extension Lattice_V1_ServiceTopology: SwiftProtobuf.Message, SwiftPr
     if lhs.healthy != rhs.healthy {return false}
     if lhs.weight != rhs.weight {return false}
     if lhs.zones != rhs.zones {return false}
+    if lhs.unhealthy != rhs.unhealthy {return false}
+    if lhs.stale != rhs.stale {return false}
+    if lhs.protectedInstances != rhs.protectedInstances {return false}
+    if lhs.silentSince != rhs.silentSince {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1553,7 +1740,7 @@ nonisolated extension Lattice_V1_ServiceTopology: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Lattice_V1_ZoneTopology: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ZoneTopology"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}region\0\u{1}zone\0\u{1}instances\0\u{1}healthy\0\u{1}weight\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}region\0\u{1}zone\0\u{1}instances\0\u{1}healthy\0\u{1}weight\0\u{1}unhealthy\0\u{1}stale\0\u{3}protected_instances\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1566,6 +1753,9 @@ nonisolated extension Lattice_V1_ZoneTopology: SwiftProtobuf.Message, SwiftProto
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.instances) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.healthy) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.weight) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.unhealthy) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.stale) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.protectedInstances) }()
       default: break
       }
     }
@@ -1587,6 +1777,15 @@ nonisolated extension Lattice_V1_ZoneTopology: SwiftProtobuf.Message, SwiftProto
     if self.weight != 0 {
       try visitor.visitSingularUInt64Field(value: self.weight, fieldNumber: 5)
     }
+    if self.unhealthy != 0 {
+      try visitor.visitSingularUInt32Field(value: self.unhealthy, fieldNumber: 6)
+    }
+    if self.stale != 0 {
+      try visitor.visitSingularUInt32Field(value: self.stale, fieldNumber: 7)
+    }
+    if self.protectedInstances != 0 {
+      try visitor.visitSingularUInt32Field(value: self.protectedInstances, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1596,6 +1795,9 @@ nonisolated extension Lattice_V1_ZoneTopology: SwiftProtobuf.Message, SwiftProto
     if lhs.instances != rhs.instances {return false}
     if lhs.healthy != rhs.healthy {return false}
     if lhs.weight != rhs.weight {return false}
+    if lhs.unhealthy != rhs.unhealthy {return false}
+    if lhs.stale != rhs.stale {return false}
+    if lhs.protectedInstances != rhs.protectedInstances {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1791,7 +1993,7 @@ nonisolated extension Lattice_V1_MachineDigest: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Lattice_V1_OutcomeAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OutcomeAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}outcome\0\u{1}accepted\0\u{1}refused\0\u{1}reason\0\u{3}first_sequence\0\u{1}consequences\0\u{1}replaced\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sequence\0\u{3}recorded_at\0\u{1}outcome\0\u{1}accepted\0\u{1}refused\0\u{1}reason\0\u{3}first_sequence\0\u{1}consequences\0\u{1}replaced\0\u{2}\u{3}subject\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1808,6 +2010,7 @@ nonisolated extension Lattice_V1_OutcomeAnswer: SwiftProtobuf.Message, SwiftProt
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.firstSequence) }()
       case 8: try { try decoder.decodeRepeatedMessageField(value: &self.consequences) }()
       case 9: try { try decoder.decodeRepeatedUInt32Field(value: &self.replaced) }()
+      case 12: try { try decoder.decodeSingularStringField(value: &self.subject) }()
       default: break
       }
     }
@@ -1841,6 +2044,9 @@ nonisolated extension Lattice_V1_OutcomeAnswer: SwiftProtobuf.Message, SwiftProt
     if !self.replaced.isEmpty {
       try visitor.visitPackedUInt32Field(value: self.replaced, fieldNumber: 9)
     }
+    if !self.subject.isEmpty {
+      try visitor.visitSingularStringField(value: self.subject, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1854,6 +2060,7 @@ nonisolated extension Lattice_V1_OutcomeAnswer: SwiftProtobuf.Message, SwiftProt
     if lhs.firstSequence != rhs.firstSequence {return false}
     if lhs.consequences != rhs.consequences {return false}
     if lhs.replaced != rhs.replaced {return false}
+    if lhs.subject != rhs.subject {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1939,9 +2146,54 @@ nonisolated extension Lattice_V1_NodeQuery: SwiftProtobuf.Message, SwiftProtobuf
   }
 }
 
+nonisolated extension Lattice_V1_GuardedService: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GuardedService"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}service_name\0\u{1}instances\0\u{3}protected_instances\0\u{3}silent_since\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.serviceName) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.instances) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.protectedInstances) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self.silentSince) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.serviceName.isEmpty {
+      try visitor.visitSingularStringField(value: self.serviceName, fieldNumber: 1)
+    }
+    if self.instances != 0 {
+      try visitor.visitSingularUInt32Field(value: self.instances, fieldNumber: 2)
+    }
+    if self.protectedInstances != 0 {
+      try visitor.visitSingularUInt32Field(value: self.protectedInstances, fieldNumber: 3)
+    }
+    if self.silentSince != 0 {
+      try visitor.visitSingularInt64Field(value: self.silentSince, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lattice_V1_GuardedService, rhs: Lattice_V1_GuardedService) -> Bool {
+    if lhs.serviceName != rhs.serviceName {return false}
+    if lhs.instances != rhs.instances {return false}
+    if lhs.protectedInstances != rhs.protectedInstances {return false}
+    if lhs.silentSince != rhs.silentSince {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}node_id\0\u{1}version\0\u{1}mode\0\u{3}sync_policy\0\u{3}first_sequence\0\u{3}durable_sequence\0\u{3}log_bytes\0\u{1}segments\0\u{3}checkpoint_sequence\0\u{3}semantics_version\0\u{1}leader\0\u{3}leader_id\0\u{3}leader_epoch\0\u{3}accepted_messages\0\u{3}accepted_events\0\u{3}refused_events\0\u{3}rejected_messages\0\u{3}duplicate_messages\0\u{1}gaps\0\u{3}backward_clock_steps\0\u{3}eviction_suspended\0\u{1}intake\0\u{3}started_at\0\u{3}disk_free_bytes\0\u{3}retention_days_left\0\u{1}machines\0\u{4}\u{d}disk_total_bytes\0\u{3}disk_pressure\0\u{3}anchored_sequence\0\u{3}directives_fenced\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}node_id\0\u{1}version\0\u{1}mode\0\u{3}sync_policy\0\u{3}first_sequence\0\u{3}durable_sequence\0\u{3}log_bytes\0\u{1}segments\0\u{3}checkpoint_sequence\0\u{3}semantics_version\0\u{1}leader\0\u{3}leader_id\0\u{3}leader_epoch\0\u{3}accepted_messages\0\u{3}accepted_events\0\u{3}refused_events\0\u{3}rejected_messages\0\u{3}duplicate_messages\0\u{1}gaps\0\u{3}backward_clock_steps\0\u{3}eviction_suspended\0\u{1}intake\0\u{3}started_at\0\u{3}disk_free_bytes\0\u{3}retention_days_left\0\u{1}machines\0\u{4}\u{d}disk_total_bytes\0\u{3}disk_pressure\0\u{3}anchored_sequence\0\u{3}directives_fenced\0\u{4}\u{5}semantics_supported\0\u{2}\u{2}guards\0\u{3}guarded_services\0\u{1}services\0\u{1}instances\0\u{3}healthy_instances\0\u{3}unhealthy_instances\0\u{3}stale_instances\0\u{3}protected_instances\0\u{1}evictions\0\u{3}recent_evictions\0\u{3}checkpoint_at\0\u{3}intake_lag_ns\0\u{3}outbox_oldest_age_ns\0\u{3}outbox_waiting\0\u{3}unready_reasons\0\u{3}sync_p99_ns\0")
 
   fileprivate class _StorageClass {
     var _asOf: Lattice_V1_AsOf? = nil
@@ -1975,6 +2227,23 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
     var _diskPressure: String = String()
     var _anchoredSequence: UInt64 = 0
     var _directivesFenced: Bool = false
+    var _semanticsSupported: UInt32 = 0
+    var _guards: [Lattice_V1_GuardedService] = []
+    var _guardedServices: UInt32 = 0
+    var _services: UInt32 = 0
+    var _instances: UInt32 = 0
+    var _healthyInstances: UInt32 = 0
+    var _unhealthyInstances: UInt32 = 0
+    var _staleInstances: UInt32 = 0
+    var _protectedInstances: UInt32 = 0
+    var _evictions: UInt64 = 0
+    var _recentEvictions: [Lattice_V1_Removal] = []
+    var _checkpointAt: Int64 = 0
+    var _intakeLagNs: Int64 = 0
+    var _outboxOldestAgeNs: Int64 = 0
+    var _outboxWaiting: UInt64 = 0
+    var _unreadyReasons: [String] = []
+    var _syncP99Ns: Int64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2016,6 +2285,23 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
       _diskPressure = source._diskPressure
       _anchoredSequence = source._anchoredSequence
       _directivesFenced = source._directivesFenced
+      _semanticsSupported = source._semanticsSupported
+      _guards = source._guards
+      _guardedServices = source._guardedServices
+      _services = source._services
+      _instances = source._instances
+      _healthyInstances = source._healthyInstances
+      _unhealthyInstances = source._unhealthyInstances
+      _staleInstances = source._staleInstances
+      _protectedInstances = source._protectedInstances
+      _evictions = source._evictions
+      _recentEvictions = source._recentEvictions
+      _checkpointAt = source._checkpointAt
+      _intakeLagNs = source._intakeLagNs
+      _outboxOldestAgeNs = source._outboxOldestAgeNs
+      _outboxWaiting = source._outboxWaiting
+      _unreadyReasons = source._unreadyReasons
+      _syncP99Ns = source._syncP99Ns
     }
   }
 
@@ -2065,6 +2351,23 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
         case 41: try { try decoder.decodeSingularStringField(value: &_storage._diskPressure) }()
         case 42: try { try decoder.decodeSingularUInt64Field(value: &_storage._anchoredSequence) }()
         case 43: try { try decoder.decodeSingularBoolField(value: &_storage._directivesFenced) }()
+        case 48: try { try decoder.decodeSingularUInt32Field(value: &_storage._semanticsSupported) }()
+        case 50: try { try decoder.decodeRepeatedMessageField(value: &_storage._guards) }()
+        case 51: try { try decoder.decodeSingularUInt32Field(value: &_storage._guardedServices) }()
+        case 52: try { try decoder.decodeSingularUInt32Field(value: &_storage._services) }()
+        case 53: try { try decoder.decodeSingularUInt32Field(value: &_storage._instances) }()
+        case 54: try { try decoder.decodeSingularUInt32Field(value: &_storage._healthyInstances) }()
+        case 55: try { try decoder.decodeSingularUInt32Field(value: &_storage._unhealthyInstances) }()
+        case 56: try { try decoder.decodeSingularUInt32Field(value: &_storage._staleInstances) }()
+        case 57: try { try decoder.decodeSingularUInt32Field(value: &_storage._protectedInstances) }()
+        case 58: try { try decoder.decodeSingularUInt64Field(value: &_storage._evictions) }()
+        case 59: try { try decoder.decodeRepeatedMessageField(value: &_storage._recentEvictions) }()
+        case 60: try { try decoder.decodeSingularInt64Field(value: &_storage._checkpointAt) }()
+        case 61: try { try decoder.decodeSingularInt64Field(value: &_storage._intakeLagNs) }()
+        case 62: try { try decoder.decodeSingularInt64Field(value: &_storage._outboxOldestAgeNs) }()
+        case 63: try { try decoder.decodeSingularUInt64Field(value: &_storage._outboxWaiting) }()
+        case 64: try { try decoder.decodeRepeatedStringField(value: &_storage._unreadyReasons) }()
+        case 65: try { try decoder.decodeSingularInt64Field(value: &_storage._syncP99Ns) }()
         default: break
         }
       }
@@ -2170,6 +2473,57 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
       if _storage._directivesFenced != false {
         try visitor.visitSingularBoolField(value: _storage._directivesFenced, fieldNumber: 43)
       }
+      if _storage._semanticsSupported != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._semanticsSupported, fieldNumber: 48)
+      }
+      if !_storage._guards.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._guards, fieldNumber: 50)
+      }
+      if _storage._guardedServices != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._guardedServices, fieldNumber: 51)
+      }
+      if _storage._services != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._services, fieldNumber: 52)
+      }
+      if _storage._instances != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._instances, fieldNumber: 53)
+      }
+      if _storage._healthyInstances != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._healthyInstances, fieldNumber: 54)
+      }
+      if _storage._unhealthyInstances != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._unhealthyInstances, fieldNumber: 55)
+      }
+      if _storage._staleInstances != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._staleInstances, fieldNumber: 56)
+      }
+      if _storage._protectedInstances != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._protectedInstances, fieldNumber: 57)
+      }
+      if _storage._evictions != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._evictions, fieldNumber: 58)
+      }
+      if !_storage._recentEvictions.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._recentEvictions, fieldNumber: 59)
+      }
+      if _storage._checkpointAt != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._checkpointAt, fieldNumber: 60)
+      }
+      if _storage._intakeLagNs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._intakeLagNs, fieldNumber: 61)
+      }
+      if _storage._outboxOldestAgeNs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._outboxOldestAgeNs, fieldNumber: 62)
+      }
+      if _storage._outboxWaiting != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._outboxWaiting, fieldNumber: 63)
+      }
+      if !_storage._unreadyReasons.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._unreadyReasons, fieldNumber: 64)
+      }
+      if _storage._syncP99Ns != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._syncP99Ns, fieldNumber: 65)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2210,6 +2564,23 @@ nonisolated extension Lattice_V1_NodeStatus: SwiftProtobuf.Message, SwiftProtobu
         if _storage._diskPressure != rhs_storage._diskPressure {return false}
         if _storage._anchoredSequence != rhs_storage._anchoredSequence {return false}
         if _storage._directivesFenced != rhs_storage._directivesFenced {return false}
+        if _storage._semanticsSupported != rhs_storage._semanticsSupported {return false}
+        if _storage._guards != rhs_storage._guards {return false}
+        if _storage._guardedServices != rhs_storage._guardedServices {return false}
+        if _storage._services != rhs_storage._services {return false}
+        if _storage._instances != rhs_storage._instances {return false}
+        if _storage._healthyInstances != rhs_storage._healthyInstances {return false}
+        if _storage._unhealthyInstances != rhs_storage._unhealthyInstances {return false}
+        if _storage._staleInstances != rhs_storage._staleInstances {return false}
+        if _storage._protectedInstances != rhs_storage._protectedInstances {return false}
+        if _storage._evictions != rhs_storage._evictions {return false}
+        if _storage._recentEvictions != rhs_storage._recentEvictions {return false}
+        if _storage._checkpointAt != rhs_storage._checkpointAt {return false}
+        if _storage._intakeLagNs != rhs_storage._intakeLagNs {return false}
+        if _storage._outboxOldestAgeNs != rhs_storage._outboxOldestAgeNs {return false}
+        if _storage._outboxWaiting != rhs_storage._outboxWaiting {return false}
+        if _storage._unreadyReasons != rhs_storage._unreadyReasons {return false}
+        if _storage._syncP99Ns != rhs_storage._syncP99Ns {return false}
         return true
       }
       if !storagesAreEqual {return false}

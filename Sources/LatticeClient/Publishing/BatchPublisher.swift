@@ -184,8 +184,7 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
             var batches = encode(key, elements, room)
             let invalid = elements.count - batches.reduce(0) { $0 + $1.count }
             for index in batches.indices {
-                let id = String(UInt64.random(in: .min ... .max), radix: 36)
-                batches[index].message.headers.append(MessageHeader("Nats-Msg-Id", id))
+                batches[index].message.headers.append(Self.newID())
             }
             state.withLock { state in
                 state.figures.invalid += UInt64(invalid)
@@ -203,6 +202,8 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
         case recorded(refused: Int)
         case lost(String)
         case later(String)
+        /// Somebody else used the id first.
+        case taken
     }
 
     /// Sends until each batch has an outcome, or hands back what has none when the task is cancelled.
@@ -221,6 +222,9 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
                 connection.logger.warning(
                     "not published", metadata: ["subject": "\(batch.message.subject)", "reason": "\(reason)"])
                 settle(&parcel) { $0.failed += UInt64(batch.count) }
+            case .taken:
+                parcel.batches[0].message.headers =
+                    batch.message.headers.filter { $0.name != "Nats-Msg-Id" } + [Self.newID()]
             case .later(let reason):
                 failures += 1
                 connection.logger.debug(
@@ -242,6 +246,7 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
             let answer = try await connection.outcomes.outcome(of: batch.message, timeout: connection.requestTimeout)
             let notice = try OutcomeNotice.decode(answer.payload[...])
             if notice.isRecorded { return .recorded(refused: min(notice.refusals.count, batch.count)) }
+            if notice.reason == OutcomeInbox.takenReason { return .taken }
             if notice.mayPass { return .later(notice.reason) }
             if notice.word == "refused" { return .recorded(refused: batch.count) }
             return .lost(notice.reason)
@@ -303,6 +308,12 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
     }
 
     private static var headerBytes: Int { 4_096 }
+
+    /// 128 random bits: an id that others can guess can be taken by them (decision 150).
+    private static func newID() -> MessageHeader {
+        let parts = [UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max)]
+        return MessageHeader("Nats-Msg-Id", parts.map { String($0, radix: 36) }.joined())
+    }
 }
 
 /// How much a publisher holds, and when it publishes.

@@ -149,3 +149,16 @@ struct FollowedService {
         return Array(watchers.values)
     }
 }
+
+/// Followed services by the bytes of their names: two that Unicode deems equal are two (decision 152).
+struct FollowedServices {
+    private(set) var byName: [ByteName: FollowedService] = [:]
+
+    var count: Int { byName.count }
+    var names: [String] { byName.keys.map(\.text) }
+
+    subscript(name: String) -> FollowedService? {
+        get { byName[ByteName(name)] }
+        _modify { yield &byName[ByteName(name)] }
+    }
+}

@@ -30,7 +30,7 @@ public final class RegistryReplica: Service {
     }
 
     private struct State {
-        var services: [String: FollowedService] = [:]
+        var services = FollowedServices()
         /// The same by the token of a subject.
         var names: [String: String] = [:]
         var questions = 0
@@ -88,7 +88,7 @@ public final class RegistryReplica: Service {
 
     /// How far all followed services can be relied upon: the worst of them.
     public var freshness: Freshness {
-        let all = state.withLock { $0.services.values.map(\.freshness) }
+        let all = state.withLock { $0.services.byName.values.map(\.freshness) }
         if let unknown = all.first(where: { if case .unknown = $0 { true } else { false } }) { return unknown }
         if let stale = all.first(where: { !$0.isCurrent }) { return stale }
         return all.max { $0.sequence < $1.sequence } ?? .unknown(reason: "nothing is followed")
@@ -96,7 +96,7 @@ public final class RegistryReplica: Service {
 
     /// Each followed service by name, with its freshness.
     public var followed: [(service: String, freshness: Freshness)] {
-        let all = state.withLock { $0.services.map { ($0.key, $0.value.freshness) } }
+        let all = state.withLock { $0.services.byName.map { ($0.key.text, $0.value.freshness) } }
         return all.sorted { $0.0.precedesInBytes($1.0) }.map { (service: $0.0, freshness: $0.1) }
     }
 
@@ -145,7 +145,7 @@ public final class RegistryReplica: Service {
     public func run() async {
         await cancelWhenGracefulShutdown { await self.keepUp() }
         let watchers = state.withLock { state in
-            state.services.keys.flatMap { name in
+            state.services.names.flatMap { name in
                 state.services[name]?.lose("the replica does not run")
                 return state.services[name]?.takeWatchers() ?? []
             }
@@ -172,13 +172,13 @@ public final class RegistryReplica: Service {
         watch.subscribe { [weak self] messages in self?.take(messages) }
         if let trouble = watch.trouble {
             state.withLock { state in
-                for name in state.services.keys { state.services[name]?.lose(trouble) }
+                for name in state.services.names { state.services[name]?.lose(trouble) }
             }
         }
         guard watch.hasMissedSomething() else { return }
         let now = ContinuousClock.now
         state.withLock { state in
-            for name in state.services.keys { state.services[name]?.doubt(from: now) }
+            for name in state.services.names { state.services[name]?.doubt(from: now) }
         }
     }
 
@@ -187,11 +187,11 @@ public final class RegistryReplica: Service {
         return state.withLock { state in
             var due: [(service: String, minimum: SequenceNumber?)] = []
             var next = Duration.seconds(1)
-            for (name, service) in state.services where !service.isAsking {
+            for (name, service) in state.services.byName where !service.isAsking {
                 if service.nextQuestion > now {
                     next = min(next, service.nextQuestion - now)
                 } else if state.questions + due.count < options.questionsMaximum {
-                    due.append((service: name, minimum: nil))
+                    due.append((service: name.text, minimum: nil))
                 }
             }
             for index in due.indices { due[index].minimum = state.services[due[index].service]?.begin() }

@@ -10,13 +10,19 @@ enum Inflation {
     enum Failure: Error {
         /// Not packed as it claims, cut, or followed by something else.
         case malformed
-        /// More than the limits allow: 20 MiB, or a hundred times what came.
+        /// More than the limit allows.
         case tooLarge
     }
 
-    /// - Parameter encoding: `gzip` or `deflate`.
-    static func inflate(_ body: ByteBuffer, encoding: String) throws(Failure) -> [UInt8] {
-        let limit = min(ReceiverLimits.inflatedBytes, max(1_024, body.readableBytes * ReceiverLimits.ratio))
+    /// What a body may come to: 20 MiB, or a hundred times what came.
+    static func bound(_ body: ByteBuffer) -> Int {
+        min(ReceiverLimits.inflatedBytes, max(1_024, body.readableBytes * ReceiverLimits.ratio))
+    }
+
+    /// - Parameters:
+    ///   - encoding: `gzip` or `deflate`.
+    ///   - limit: bytes of the result.
+    static func inflate(_ body: ByteBuffer, encoding: String, limit: Int) throws(Failure) -> [UInt8] {
         let channel = EmbeddedChannel(handler: NIOHTTPRequestDecompressor(limit: .size(limit)))
         defer { _ = try? channel.finish() }
         do {
@@ -35,5 +41,42 @@ enum Inflation {
         } catch {
             throw .malformed
         }
+    }
+}
+
+extension ReceiverBudget {
+    /// Unpacks a body and hands it to `work`; its memory is spent before it is taken, and given back behind `work`.
+    ///
+    /// Few bodies come to more than twenty times what came: only those are paid with all that they could come to, and
+    /// are unpacked twice.
+    func unpack<Value>(
+        _ body: ByteBuffer, encoding: String, _ work: ([UInt8]) async -> Value
+    ) async throws(ReceiverFailure) -> Value {
+        let bound = Inflation.bound(body)
+        var spent = min(bound, max(1_024, body.readableBytes * 20))
+        guard reserve(spent) else { throw .busy("too many requests under way") }
+        defer { release(spent) }
+        let bytes: [UInt8]
+        do throws(Inflation.Failure) {
+            bytes = try Inflation.inflate(body, encoding: encoding, limit: spent)
+        } catch {
+            guard error == .tooLarge, spent < bound else { throw ReceiverFailure(error, encoding) }
+            guard reserve(bound - spent) else { throw .busy("too many requests under way") }
+            spent = bound
+            do throws(Inflation.Failure) {
+                bytes = try Inflation.inflate(body, encoding: encoding, limit: bound)
+            } catch {
+                throw ReceiverFailure(error, encoding)
+            }
+        }
+        release(spent - bytes.count)
+        spent = bytes.count
+        return await work(bytes)
+    }
+}
+
+extension ReceiverFailure {
+    fileprivate init(_ failure: Inflation.Failure, _ encoding: String) {
+        self = failure == .tooLarge ? .tooLarge : .malformed("the body is not \(encoding)")
     }
 }

@@ -1,19 +1,15 @@
 // OTLP over gRPC: `TraceService.Export`. Source of the rules: opentelemetry.io/docs/specs/otlp, OTLP/gRPC.
 
+import EventModel
 import FoundationEssentials
-import GRPCCore
-import GRPCNIOTransportHTTP2Posix
-import GRPCProtobuf
-import Listeners
 package import Logging
+import NIOCore
 package import ServiceLifecycle
 import SwiftProtobuf
 
 /// Takes spans from OpenTelemetry's exporters and collectors, over HTTP/2.
 package struct OTLPGRPCFace: Sendable {
-    private typealias Empty = Google_Protobuf_Empty
-    private typealias Answer = Opentelemetry_Proto_Collector_Trace_V1_ExportTraceServiceResponse
-
+    private static let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
     private let configuration: ReceiverConfiguration
     private let delivery: SpanDelivery
     private let budget: ReceiverBudget
@@ -25,106 +21,54 @@ package struct OTLPGRPCFace: Sendable {
         self.budget = budget
     }
 
-    /// The listener as a service; `onListening` is told the port.
-    package func service(logger: Logger, onListening: @escaping @Sendable (Int) async -> Void) -> any Service {
-        GRPCListener(face: self, configuration: configuration, onListening: onListening)
+    /// The listener as a service; `onListening` is told the port. Throws what TLS refuses.
+    package func service(logger: Logger, onListening: @escaping @Sendable (Int) async -> Void) throws -> any Service {
+        let method = GRPCMethod(
+            path: Self.path, admits: { configuration.admits($0) }, messageBytes: ReceiverLimits.bodyBytes,
+            budget: budget, call: { await export($0) }, onRefusal: { metrics.countFailure() })
+        return try GRPCServer(method, configuration, onListening: onListening)
     }
 
-    fileprivate func export(
-        _ request: ServerRequest<Google_Protobuf_Empty>
-    ) async throws -> ServerResponse<Opentelemetry_Proto_Collector_Trace_V1_ExportTraceServiceResponse> {
-        let authorization = request.metadata[stringValues: "authorization"].first { _ in true }
-        guard configuration.admits(authorization) else {
-            throw RPCError(code: .unauthenticated, message: ReceiverFailure.unauthorized.message)
-        }
-        // All of a request are unknown fields of a message without any: its bytes as they came.
-        let bytes = Array(request.message.unknownFields.data)
-        let outcome = await budget.spend(bytes.count) { () -> Result<SpanDelivery.Report, MalformedInput> in
-            do throws(MalformedInput) {
-                return .success(await delivery.deliver(try OTLPTranslation.translate(bytes)))
-            } catch {
-                return .failure(error)
-            }
-        }
-        guard let outcome else { throw Self.comeAgain(.resourceExhausted, "too many requests under way") }
-        switch outcome {
-        case .failure(let error):
-            metrics.countFailure()
-            throw RPCError(code: .invalidArgument, message: "malformed: \(error.reason)")
-        case .success(let report):
-            metrics.count(report)
-            switch report.trouble {
-            case .backPressure(let reason): throw Self.comeAgain(.resourceExhausted, reason)
-            case .unavailable(let reason): throw Self.comeAgain(.unavailable, "no node answers: \(reason)")
-            case nil: return ServerResponse(message: OTLPAnswer.response(report.refusals))
-            }
-        }
-    }
-
-    /// A status with `RetryInfo`, without which exporters take "resource exhausted" for final.
-    private static func comeAgain(_ code: RPCError.Code, _ message: String) -> GoogleRPCStatus {
-        GoogleRPCStatus(code: code, message: message, details: .retryInfo(.init(delay: .seconds(1))))
-    }
-}
-
-/// The one method, by its bytes.
-private struct TraceService: RegistrableRPCService {
-    let face: OTLPGRPCFace
-
-    func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
-        let method = MethodDescriptor(
-            fullyQualifiedService: "opentelemetry.proto.collector.trace.v1.TraceService", method: "Export")
-        router.registerHandler(
-            forMethod: method, deserializer: ProtobufDeserializer<Google_Protobuf_Empty>(),
-            serializer: ProtobufSerializer<Opentelemetry_Proto_Collector_Trace_V1_ExportTraceServiceResponse>()
-        ) { request, _ in
-            let answer = try await face.export(try await ServerRequest(stream: request))
-            return StreamingServerResponse(single: answer)
-        }
-    }
-}
-
-/// The server with the life of a service.
-private struct GRPCListener: Service {
-    let face: OTLPGRPCFace
-    let configuration: ReceiverConfiguration
-    let onListening: @Sendable (Int) async -> Void
-
-    func run() async throws {
-        let transport = HTTP2ServerTransport.Posix(
-            address: address, transportSecurity: security,
-            config: .defaults { config in
-                config.compression.enabledAlgorithms = [.gzip, .deflate]
-                config.rpc.maxRequestPayloadSize = ReceiverLimits.bodyBytes
-                config.http2.maxConcurrentStreams = 256
-                config.http2.targetWindowSize = 1 << 20
-            })
-        let server = GRPCServer(transport: transport, services: [TraceService(face: face)])
-        try await withGracefulShutdownHandler {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await server.serve() }
-                group.addTask {
-                    // A failure to bind is thrown by `serve` too, with its reason.
-                    guard let address = try? await transport.listeningAddress else { return }
-                    await onListening(address.ipv4?.port ?? address.ipv6?.port ?? 0)
+    private func export(_ message: GRPCMessage) async -> GRPCAnswer {
+        do throws(GRPCStatus) {
+            guard let encoding = message.encoding else { return .message(try await answer(message.bytes)) }
+            let packed = ByteBuffer(bytes: message.bytes)
+            let outcome: Result<[UInt8], GRPCStatus>
+            do throws(ReceiverFailure) {
+                outcome = try await budget.unpack(packed, encoding: encoding.rawValue) { bytes in
+                    do throws(GRPCStatus) {
+                        return .success(try await answer(bytes))
+                    } catch {
+                        return .failure(error)
+                    }
                 }
-                try await group.waitForAll()
+            } catch {
+                throw Self.status(error, encoding)
             }
-        } onGracefulShutdown: {
-            server.beginGracefulShutdown()
+            return .message(try outcome.get())
+        } catch {
+            if error.retryAfter == nil { metrics.countFailure() }
+            return .status(error)
         }
     }
 
-    private var security: HTTP2ServerTransport.Posix.TransportSecurity {
-        guard let tls = configuration.tls else { return .plaintext }
-        return .tls(
-            certificateChain: [.file(path: tls.certificateFile, format: .pem)],
-            privateKey: .file(path: tls.keyFile, format: .pem))
+    /// A packing that is none is no fault of OTLP's; gRPC has a status for it.
+    private static func status(_ failure: ReceiverFailure, _ encoding: GRPCEncoding) -> GRPCStatus {
+        guard case .malformed = failure else { return GRPCStatus(failure) }
+        return GRPCStatus(.internalError, "the message is not \(encoding.rawValue), as grpc-encoding says")
     }
 
-    private var address: GRPCNIOTransportHTTP2Posix.SocketAddress {
-        if configuration.host.contains(":") { return .ipv6(host: configuration.host, port: configuration.port) }
-        let host = configuration.host == "localhost" ? "127.0.0.1" : configuration.host
-        return .ipv4(host: host, port: configuration.port)
+    private func answer(_ bytes: [UInt8]) async throws(GRPCStatus) -> [UInt8] {
+        let translation: SpanTranslation
+        do throws(MalformedInput) {
+            translation = try OTLPTranslation.translate(bytes)
+        } catch {
+            throw GRPCStatus(.invalidArgument, "the message is no ExportTraceServiceRequest of OTLP: \(error.reason)")
+        }
+        let report = await delivery.deliver(translation)
+        metrics.count(report)
+        if let trouble = report.trouble { throw GRPCStatus(ReceiverFailure(trouble)) }
+        let response: Data? = try? OTLPAnswer.response(report.refusals).serializedData()
+        return response.map { Array($0) } ?? []
     }
 }

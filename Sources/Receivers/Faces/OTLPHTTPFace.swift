@@ -73,21 +73,11 @@ enum OTLPAnswer {
     /// `google.rpc.Status`: code and message.
     static func status(_ failure: ReceiverFailure, _ isJSON: Bool) -> [UInt8] {
         if isJSON {
-            return Array(#"{"code":\#(code(failure)),"message":\#(JSONWriting.quoted(failure.message))}"#.utf8)
+            return Array(#"{"code":\#(failure.code.rawValue),"message":\#(JSONWriting.quoted(failure.message))}"#.utf8)
         }
         var writer = WireWriter()
-        writer.field(1, code(failure))
+        writer.field(1, failure.code.rawValue)
         writer.field(2, failure.message)
         return writer.bytes
-    }
-
-    /// The number of a status of gRPC.
-    private static func code(_ failure: ReceiverFailure) -> UInt32 {
-        switch failure {
-        case .malformed, .unsupportedType, .unsupportedEncoding: 3
-        case .tooLarge, .busy: 8
-        case .unavailable: 14
-        case .unauthorized: 16
-        }
     }
 }

@@ -14,12 +14,20 @@ package struct ReceiverConfiguration: Sendable {
     package var token: BearerToken?
     /// Nil: the listener speaks without TLS.
     package var tls: ListenerTLS?
+    /// Of the listeners for HTTP.
+    package var bounds: ListenerBounds
+    /// Of the listener for gRPC.
+    package var limits = ListenerLimits()
 
-    package init(host: String, port: Int, token: String? = nil, tls: ListenerTLS? = nil) {
+    package init(
+        host: String, port: Int, token: String? = nil, tls: ListenerTLS? = nil,
+        bounds: ListenerBounds = ListenerBounds()
+    ) {
         self.host = host
         self.port = port
         self.token = token.map { BearerToken($0) }
         self.tls = tls
+        self.bounds = bounds
     }
 
     /// Whether an `Authorization` is good enough.
@@ -36,6 +44,38 @@ package enum ReceiverLimits {
     package static let ratio = 100
 }
 
+/// What the connections of one listener may cost; of gRPC, unless said otherwise.
+package struct ListenerLimits: Sendable, Hashable {
+    /// At once; beyond them they are closed.
+    package var connections = 1_024
+    /// Calls of one connection at once.
+    package var streams = 256
+    /// Bytes of a request's header fields.
+    package var headerBytes = 16_384
+    /// Bytes of messages under way, of one connection: no connection has all of the budget.
+    package var connectionBytes = 67_108_864
+    /// From connecting to the peer's settings, TLS included.
+    package var handshakeTimeout = Duration.seconds(10)
+    /// A connection without a call for so long is told to go.
+    package var idleTimeout = Duration.seconds(120)
+    /// From the header fields of a call to the end of its message.
+    package var bodyTimeout = Duration.seconds(30)
+    /// For so long a peer may take nothing of what it is answered.
+    package var answerTimeout = Duration.seconds(30)
+    /// For so long calls may go on while the listener ends.
+    package var drainTimeout = Duration.seconds(10)
+    /// From telling a peer to go to taking no more calls of it, unless it says before that it heard.
+    package var farewellTimeout = Duration.seconds(1)
+
+    package init() {}
+
+    /// How often a connection is looked at.
+    var watchInterval: Duration {
+        let shortest = min(handshakeTimeout, idleTimeout, bodyTimeout, min(answerTimeout, farewellTimeout))
+        return max(.milliseconds(10), shortest / 2)
+    }
+}
+
 /// Bytes of requests under way, of all faces together; more is refused, so that memory stays flat under overload.
 package final class ReceiverBudget: Sendable {
     private let limit: Int
@@ -44,15 +84,26 @@ package final class ReceiverBudget: Sendable {
     /// - Parameter bytes: how much may be under way.
     package init(bytes: Int = 268_435_456) { limit = bytes }
 
-    /// Runs the work if its bytes fit; nil if they do not.
-    func spend<Value>(_ bytes: Int, _ work: () async -> Value) async -> Value? {
-        let fits = used.withLock { used in
+    /// Bytes under way.
+    var usedBytes: Int { used.withLock { $0 } }
+
+    /// Takes bytes, to be given back with ``release(_:)``; false where they do not fit.
+    func reserve(_ bytes: Int) -> Bool {
+        used.withLock { used in
             if used + bytes > limit { return false }
             used += bytes
             return true
         }
-        guard fits else { return nil }
-        defer { used.withLock { $0 -= bytes } }
+    }
+
+    func release(_ bytes: Int) {
+        if bytes != 0 { used.withLock { $0 -= bytes } }
+    }
+
+    /// Runs the work if its bytes fit; nil if they do not.
+    func spend<Value>(_ bytes: Int, _ work: () async -> Value) async -> Value? {
+        guard reserve(bytes) else { return nil }
+        defer { release(bytes) }
         return await work()
     }
 }

@@ -12,9 +12,6 @@ import ServiceLifecycle
 struct ReceiverListener: Sendable {
     let configuration: ReceiverConfiguration
     let budget: ReceiverBudget
-    /// A connection that is silent for so long is closed.
-    private static let idle = TimeAmount.seconds(120)
-    private static let connectionsMaximum = 2_048
 
     /// What a face makes of a body: the answer's status and content.
     typealias Handler = @Sendable (_ type: String, _ body: [UInt8]) async -> ReceiverAnswer
@@ -36,40 +33,29 @@ struct ReceiverListener: Sendable {
             do throws(ReceiverFailure) {
                 answer = try await self.answer(request, type, handler)
             } catch {
-                answer = failure(error, type)
+                var refusal = failure(error, type)
+                if error == .unsupportedEncoding { refusal.headers.append(("accept-encoding", Self.encodings)) }
+                answer = refusal
             }
             return Self.response(answer)
         }
-        return Application(
-            router: router,
-            server: try ListenerTLS.server(configuration.tls, idle: Self.idle),
-            configuration: ApplicationConfiguration(
-                address: .hostname(configuration.host, port: configuration.port), serverName: nil,
-                availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionsMaximum)),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
+        return try HTTPListener.service(
+            router, host: configuration.host, port: configuration.port, tls: configuration.tls,
+            bounds: configuration.bounds, logger: logger, onListening: onListening)
     }
 
     private func answer(
         _ request: Request, _ type: String, _ handler: Handler
     ) async throws(ReceiverFailure) -> ReceiverAnswer {
         guard configuration.admits(request.headers[.authorization]) else { throw .unauthorized }
+        let encoding = try Self.encoding(request)
         let packed = try await body(request)
-        let encoding = request.headers[.contentEncoding]?.lowercased() ?? "identity"
-        let isPacked = encoding != "identity"
-        guard !isPacked || encoding == "gzip" || encoding == "deflate" else { throw .unsupportedEncoding }
-        // What an unpacked body may come to is spent before it is unpacked.
-        let size = isPacked ? min(ReceiverLimits.inflatedBytes, packed.readableBytes * 20) : packed.readableBytes
-        let outcome = await budget.spend(size) { () -> Result<ReceiverAnswer, ReceiverFailure> in
-            do throws(Inflation.Failure) {
-                let content =
-                    isPacked ? try Inflation.inflate(packed, encoding: encoding) : Array(packed.readableBytesView)
-                return .success(await handler(type, content))
-            } catch {
-                return .failure(error == .tooLarge ? .tooLarge : .malformed("the body is not \(encoding)"))
-            }
+        if let encoding {
+            return try await budget.unpack(packed, encoding: encoding) { content in await handler(type, content) }
         }
-        guard let outcome else { throw .busy("too many requests under way") }
-        return try outcome.get()
+        let answer = await budget.spend(packed.readableBytes) { await handler(type, Array(packed.readableBytesView)) }
+        guard let answer else { throw .busy("too many requests under way") }
+        return answer
     }
 
     private func body(_ request: Request) async throws(ReceiverFailure) -> ByteBuffer {
@@ -84,6 +70,19 @@ struct ReceiverListener: Sendable {
             throw .tooLarge
         } catch {
             throw .malformed("the body did not come whole")
+        }
+    }
+
+    private static let encodings = "gzip, deflate, identity"
+
+    /// Nil: not packed. No name at all is none (other collectors take it so), `x-gzip` is `gzip` (RFC 9110, 8.4.1.3).
+    private static func encoding(_ request: Request) throws(ReceiverFailure) -> String? {
+        let name = request.headers[.contentEncoding]?.lowercased().split(separator: " ").joined()
+        switch name {
+        case nil, "", "identity": return nil
+        case "gzip", "x-gzip": return "gzip"
+        case "deflate": return "deflate"
+        default: throw .unsupportedEncoding
         }
     }
 

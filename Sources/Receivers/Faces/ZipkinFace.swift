@@ -1,6 +1,7 @@
 // Zipkin's collector: `POST /api/v2/spans` in JSON. Source of the rules: zipkin.io/zipkin-api, zipkin2-api.yaml.
 
 import EventModel
+import HTTPTypes
 package import Listeners
 package import Logging
 package import ServiceLifecycle
@@ -24,7 +25,8 @@ package struct ZipkinFace: Sendable {
     ) throws -> any Service {
         try listener.service(
             path: "api/v2/spans", logger: logger, failure: { failure, _ in self.failure(failure) }, routes: queries,
-            onListening: onListening, handler: { type, body in await answer(type, body) })
+            onListening: onListening,
+            handler: { type, body in await answer(type, body) })
     }
 
     /// 202 once the spans are durable. Zipkin knows no partial success: what was refused is told in a header, and 400

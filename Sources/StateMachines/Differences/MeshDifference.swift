@@ -124,7 +124,7 @@ package struct MeshDifference: Sendable, Hashable {
 
     private mutating func compare(_ old: InstanceSnapshot, _ new: InstanceSnapshot) {
         let pairs: [(String, ExpressionValue, ExpressionValue)] = [
-            ("health", .text(old.health.name), .text(new.health.name)),
+            ("health", .text(old.standing), .text(new.standing)),
             ("weight", .integer(Int64(old.instance.weight)), .integer(Int64(new.instance.weight))),
             ("endpoint", .text(old.instance.endpoint), .text(new.instance.endpoint)),
             ("region", .text(old.instance.region), .text(new.instance.region)),

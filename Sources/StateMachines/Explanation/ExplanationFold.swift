@@ -91,8 +91,8 @@ package struct ExplanationFold: Sendable {
                 MeshFact(
                     .settings, at: position, record.recordedAt, after: "semantics \(version)", reason: reason,
                     actor: actor))
-        // What a node sends to shadows changes no trace.
-        case .directivesResumed: break
+        // What a node sends to shadows changes no trace, nor does a record that nobody took.
+        case .directivesResumed, .recordSkipped: break
         }
     }
 

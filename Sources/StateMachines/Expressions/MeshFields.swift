@@ -65,7 +65,9 @@ package enum MeshFields {
             service("instances", .integer, "instances that are registered") {
                 .integer(Int64($0.topology?.instances ?? 0))
             },
-            service("healthy", .integer, "instances that are healthy") { .integer(Int64($0.topology?.healthy ?? 0)) },
+            service("healthy", .integer, "instances that are healthy, and not silent under the guard") {
+                .integer(Int64($0.topology?.healthy ?? 0))
+            },
             service("weight", .integer, "the weights' sum") { .integer(clamped($0.topology?.weight ?? 0)) },
             service("protected", .boolean, "whether the eviction guard holds") {
                 .boolean($0.topology?.protected ?? false)
@@ -82,8 +84,8 @@ package enum MeshFields {
         instance("region", .text, "its region") { .text($0.instance.region) },
         instance("zone", .text, "its zone") { .text($0.instance.zone) },
         instance("weight", .integer, "0 to 1000") { .integer(Int64($0.instance.weight)) },
-        instance("health", .text, "\"healthy\", \"unhealthy\" or \"stale\"") { .text($0.health.name) },
-        instance("healthy", .boolean, "health is \"healthy\"") { .boolean($0.health == .healthy) },
+        instance("health", .text, "\"healthy\", \"unhealthy\", \"stale\" or \"protected\"") { .text($0.standing) },
+        instance("healthy", .boolean, "health is \"healthy\"") { .boolean($0.health == .healthy && !$0.isProtected) },
         instance("stale", .boolean, "health is \"stale\"") { .boolean($0.health == .stale) },
         instance("failures", .integer, "consecutive failed health checks") {
             .integer(Int64($0.status?.consecutiveFailures ?? 0))

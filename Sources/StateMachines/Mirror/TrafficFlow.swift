@@ -13,6 +13,10 @@ extension TrafficMirror {
             return
         }
         for (index, event) in batch.events.enumerated() {
+            if moment.isBoundedAndAhead(event.occurredAt) {
+                outcome.refuse(index, .timeAhead)
+                continue
+            }
             guard remember(Array(event.requestID.utf8), source) else {
                 outcome.refuse(index, .duplicateRequest)
                 continue
@@ -113,6 +117,7 @@ extension TrafficMirror {
 
     mutating func settle(_ source: String, _ event: ShadowDispatch) -> RefusalReason? {
         if event.latency < .zero { return .negativeLatency }
+        if moment.isBoundedAndTooLong(event.latency) { return .timeAhead }
         let mirror: Int
         switch find(source, event.directive.mirrorID) {
         case .success(let found): mirror = found

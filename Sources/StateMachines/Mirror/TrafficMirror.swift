@@ -77,10 +77,16 @@ package struct TrafficMirror: StateMachine {
                 }
             }
         // What was erased is in nobody's state; whoever holds keys acts on the record.
-        case .contentsErased: outcome.accepted = 1
+        case .contentsErased(let event):
+            if isToCome(event.day) { outcome.refuse(0, .timeAhead) } else { outcome.accepted = 1 }
         case .drained(let event):
             if let reason = drain(event) { outcome.refuse(0, reason) } else { outcome.accepted = 1 }
         }
+    }
+
+    /// Whether a day since 1970 has not begun yet where the record was written, wherever that is.
+    private func isToCome(_ day: Int64) -> Bool {
+        moment.semantics.boundsClaims && day > moment.recordedAt.rawValue / 86_400_000_000_000 + 1
     }
 
     private mutating func each<Element>(

@@ -109,21 +109,26 @@ extension ServiceRegistry {
         return answer
     }
 
+    /// The services that a record after this one changed, without their zones: for whoever looks again and again.
+    package func services(changedAfter sequence: SequenceNumber) -> [ServiceTopology] {
+        services.rows.filter { $0.changedSequence > sequence }.map { topology($0, withZones: false) }
+    }
+
     private func topology(_ service: ServiceRow, withZones: Bool) -> ServiceTopology {
         var result = ServiceTopology(
             serviceName: service.name, changedSequence: service.changedSequence, protected: service.isProtected)
         var zones: [[[UInt8]]: ZoneTopology] = [:]
         for slot in service.members {
             guard let row = instances[slot] else { continue }
-            let healthy: UInt32 = health(of: row) == .healthy ? 1 : 0
+            let standing = standing(of: row)
             result.instances += 1
-            result.healthy += healthy
+            result.count(standing, row.instance.lastHeartbeat)
             result.weight += UInt64(row.instance.weight)
             if !withZones { continue }
             let key = [Array(row.instance.region.utf8), Array(row.instance.zone.utf8)]
             var zone = zones[key] ?? ZoneTopology(region: row.instance.region, zone: row.instance.zone)
             zone.instances += 1
-            zone.healthy += healthy
+            zone.count(standing)
             zone.weight += UInt64(row.instance.weight)
             zones[key] = zone
         }
@@ -146,6 +151,11 @@ extension ServiceRegistry {
         return RemovalsAnswer(asOf: moment.asOf, removals: Array(wanted.prefix(count)))
     }
 
+    /// The newest evictions, as far back as the registry remembers.
+    package func evictions(limit: Int) -> [Removal] {
+        Array(removals.reversed().lazy.filter { $0.kind == .evicted }.prefix(limit))
+    }
+
     // MARK: Views of a row
 
     /// Unhealthy as reported; stale as a tick found it, unless the guard holds.
@@ -154,10 +164,24 @@ extension ServiceRegistry {
         return row.isStale && !services[row.service].isProtected ? .stale : .healthy
     }
 
+    /// The same, but what is healthy only because the guard holds is told apart.
+    private func standing(of row: InstanceRow) -> InstanceStanding {
+        switch health(of: row) {
+        case .healthy: row.isStale ? .protected : .healthy
+        case .unhealthy: .unhealthy
+        case .stale: .stale
+        }
+    }
+
     func snapshot(_ row: InstanceRow) -> InstanceSnapshot {
-        InstanceSnapshot(
+        var snapshot = InstanceSnapshot(
             instance: row.instance, health: health(of: row), status: row.status,
             activeConnections: row.activeConnections())
+        if row.isStale {
+            snapshot.silentSince = row.instance.lastHeartbeat
+            snapshot.isProtected = snapshot.health == .healthy
+        }
+        return snapshot
     }
 
     // MARK: By name
@@ -199,5 +223,33 @@ extension ServiceRegistry {
 
     private func require(_ value: String, _ field: String) throws(QueryError) {
         if value.isEmpty { throw QueryError(.invalidArgument, "\(field) is missing") }
+    }
+}
+
+/// How an instance counts in figures: each in one way.
+private enum InstanceStanding {
+    case healthy, unhealthy, stale, protected
+}
+
+extension ServiceTopology {
+    fileprivate mutating func count(_ standing: InstanceStanding, _ lastHeartbeat: Timestamp) {
+        switch standing {
+        case .healthy: return healthy += 1
+        case .unhealthy: return unhealthy += 1
+        case .stale: stale += 1
+        case .protected: protectedInstances += 1
+        }
+        silentSince = min(silentSince ?? lastHeartbeat, lastHeartbeat)
+    }
+}
+
+extension ZoneTopology {
+    fileprivate mutating func count(_ standing: InstanceStanding) {
+        switch standing {
+        case .healthy: healthy += 1
+        case .unhealthy: unhealthy += 1
+        case .stale: stale += 1
+        case .protected: protectedInstances += 1
+        }
     }
 }

@@ -26,7 +26,7 @@ extension ServiceRegistry {
         _ heartbeat: HeartbeatView, _ bytes: borrowing Span<UInt8>, _ service: Int?, _ now: Moment, _ work: inout Work
     ) -> RefusalReason? {
         guard let slot = instances.slot(of: bytes, range: heartbeat.instanceID) else { return .unknownInstance }
-        if heartbeat.occurredAt - now.logTime > Limits.timeAhead { return .timeAhead }
+        if now.isAhead(heartbeat.occurredAt) { return .timeAhead }
         var isNewlyDirty = false
         var wasStale = false
         let refused: RefusalReason? = instances.update(slot) { row in
@@ -71,6 +71,7 @@ extension ServiceRegistry {
         if !row.instance.serviceName.equalsInBytes(service) { return .wrongService }
         if event.incarnation != 0 && event.incarnation < row.instance.incarnation { return .staleIncarnation }
         if event.latency < .zero { return .negativeLatency }
+        if moment.isBoundedAndTooLong(event.latency) { return .timeAhead }
         if event.lastCheck - moment.recordedAt > Limits.timeAhead { return .timeAhead }
         if let status = row.status, event.lastCheck < status.lastCheck { return .stale }
         let failures = Self.failures(event, after: row.status)
@@ -123,7 +124,7 @@ extension ServiceRegistry {
         }
         if !row.instance.serviceName.equalsInBytes(service) { return .wrongService }
         if event.incarnation != 0 && event.incarnation < row.instance.incarnation { return .staleIncarnation }
-        if event.occurredAt - moment.logTime > Limits.timeAhead { return .timeAhead }
+        if moment.isAhead(event.occurredAt) { return .timeAhead }
         var loads = row.loads
         let position = loads.firstIndex { !$0.reporter.precedesInBytes(event.reporter) } ?? loads.count
         let isKnown = position < loads.count && loads[position].reporter.equalsInBytes(event.reporter)

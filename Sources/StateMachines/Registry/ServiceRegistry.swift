@@ -84,7 +84,7 @@ package struct ServiceRegistry: StateMachine {
 
     private mutating func take(_ event: PolicyEvent, _ work: inout Work) {
         switch event {
-        case .semanticsActivated, .tracesConfigured, .directivesResumed: break
+        case .semanticsActivated, .tracesConfigured, .directivesResumed, .recordSkipped: break
         case .registryConfigured(let change):
             guard let changed = settings.applying(change) else { return work.outcome.refuse(0, .invalidSetting) }
             let isWindowChanged = changed.evictAfter != settings.evictAfter
@@ -113,7 +113,9 @@ package struct ServiceRegistry: StateMachine {
         _ event: Registration, of service: String, _ index: Int, _ work: inout Work
     ) -> RefusalReason? {
         if event.weight > Limits.weight { return .weightOutOfRange }
-        if event.occurredAt - moment.logTime > Limits.timeAhead { return .timeAhead }
+        if moment.isAhead(event.occurredAt) { return .timeAhead }
+        // The start of a process: one that lies ahead would shut out every process that comes after it.
+        if moment.isBoundedAndAhead(Timestamp(nanoseconds: event.incarnation)) { return .timeAhead }
         switch settings.judge(event.endpoint) {
         case .accepted: break
         case .invalid: return .invalidEndpoint
@@ -227,7 +229,7 @@ package struct ServiceRegistry: StateMachine {
         if event.incarnation != row.instance.incarnation {
             return event.incarnation < row.instance.incarnation ? .staleIncarnation : .incarnationMismatch
         }
-        if event.occurredAt - moment.logTime > Limits.timeAhead { return .timeAhead }
+        if moment.isAhead(event.occurredAt) { return .timeAhead }
         let actor =
             !administrator.isEmpty
             ? "operator:\(administrator)"

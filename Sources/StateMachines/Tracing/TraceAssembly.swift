@@ -78,15 +78,3 @@ package enum TraceAnalysis {
         }
     }
 }
-
-/// A name that is equal to another one if the bytes are, whatever Unicode thinks of it.
-struct ByteName: Hashable, Sendable {
-    let text: String
-
-    init(_ text: String) { self.text = text }
-
-    static func == (left: Self, right: Self) -> Bool { left.text.equalsInBytes(right.text) }
-
-    /// Equal bytes are equal text, which has one hash.
-    func hash(into hasher: inout Hasher) { hasher.combine(text) }
-}

@@ -13,7 +13,7 @@ package struct TraceCollector: StateMachine {
     package static let name = "tracing"
     package static let partitionCount = 256
 
-    package private(set) var moment = Moment.origin
+    package internal(set) var moment = Moment.origin
     package private(set) var settings: TraceSettings
     /// The partitions that this part holds: those congruent to `part` modulo `parts`.
     package internal(set) var part: Int
@@ -106,13 +106,14 @@ package struct TraceCollector: StateMachine {
         if view.status == nil { return .missingStatus }
         if view.start <= 0 || view.end <= 0 { return .missingTime }
         if view.end < view.start { return .endBeforeStart }
-        if Timestamp(nanoseconds: view.start) - moment.logTime > Limits.timeAhead { return .timeAhead }
+        if moment.isAhead(Timestamp(nanoseconds: view.start)) { return .timeAhead }
+        if moment.isBoundedAndAhead(Timestamp(nanoseconds: view.end)) { return .timeAhead }
         return nil
     }
 
     /// Every part takes the change; one speaks for all of them.
     private mutating func configure(_ change: TracesConfiguration, _ outcome: inout Outcome) {
-        guard let changed = settings.applying(change) else {
+        guard let changed = settings.applying(change, moment.semantics) else {
             if isFirst { outcome.refuse(0, .invalidSetting) }
             return
         }

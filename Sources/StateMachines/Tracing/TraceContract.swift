@@ -72,7 +72,8 @@ extension TraceCollector {
 package func sloComplianceReport(
     _ collector: TraceCollector, _ sloByService: [String: ServiceObjective]? = nil
 ) -> [ServiceCompliance] {
-    collector.seriesWithOlderSpans().complianceReport(sloByService ?? collector.settings.objectives)
+    collector.seriesWithOlderSpans().complianceReport(
+        sloByService.map { NamedObjectives($0) } ?? collector.settings.objectives)
 }
 
 /// Who calls whom (`dependency_graph`).

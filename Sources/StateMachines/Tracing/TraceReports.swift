@@ -127,8 +127,10 @@ package struct TraceSeries: Sendable {
 
     /// How services keep their objectives (Task 3, `slo_compliance_report`), by name. Requests are the spans of kind
     /// server and consumer; of a service without any, all its spans.
-    package func complianceReport(_ objectives: [String: ServiceObjective] = SERVICE_SLO) -> [ServiceCompliance] {
-        objectives.sorted { $0.key.precedesInBytes($1.key) }.map { name, objective in
+    package func complianceReport(
+        _ objectives: NamedObjectives = NamedObjectives(SERVICE_SLO)
+    ) -> [ServiceCompliance] {
+        objectives.inOrder.map { name, objective in
             let own = histograms.filter { $0.key.scope == .operation && service($0.key.a).equalsInBytes(name) }
             let served = own.filter {
                 $0.key.b == SpanKind.server.rawValue || $0.key.b == SpanKind.consumer.rawValue

@@ -25,12 +25,14 @@ package struct TraceSettings: Sendable, Hashable {
     package var windows: Int64 = 13
     package var names = NameTable.Bounds()
     /// What services promise, by name.
-    package var objectives: [String: ServiceObjective] = SERVICE_SLO
+    package var objectives = NamedObjectives(SERVICE_SLO)
 
     package init() {}
 
     /// These settings with a change; nil where a value is out of range.
-    package func applying(_ change: TracesConfiguration) -> TraceSettings? {
+    package func applying(
+        _ change: TracesConfiguration, _ semantics: Semantics = .newest
+    ) -> TraceSettings? {
         var result = self
         if let value = change.timeToLive { result.timeToLive = value }
         if let value = change.spansPerTrace { result.spansPerTrace = Int(value) }
@@ -46,7 +48,7 @@ package struct TraceSettings: Sendable, Hashable {
         for named in change.objectives {
             guard !named.serviceName.isEmpty else { return nil }
             let isGone = named.objective.latency == .zero && named.objective.availabilityBasisPoints == 0
-            result.objectives[named.serviceName] = isGone ? nil : named.objective
+            result.objectives.set(isGone ? nil : named.objective, of: named.serviceName, semantics)
         }
         return result.isInRange ? result : nil
     }
@@ -57,15 +59,13 @@ package struct TraceSettings: Sendable, Hashable {
             && (1...1_000).contains(anomalyFactor) && anomalyFloor >= .zero && anomalyFloor <= .seconds(3_600)
             && (1...1_000_000).contains(anomalySamples) && anomalyThreshold >= .zero
             && anomalyThreshold <= .seconds(86_400) && (1...2_016).contains(windows) && names.isInRange
-            && objectives.count <= Limits.objectives
-            && objectives.values.allSatisfy { $0.latency > .zero && $0.availabilityBasisPoints <= 10_000 }
+            && objectives.byName.count <= Limits.objectives
+            && objectives.byName.values.allSatisfy { $0.latency > .zero && $0.availabilityBasisPoints <= 10_000 }
     }
 
     /// The objectives in order of name.
     private var namedObjectives: [NamedObjective] {
-        objectives.sorted { $0.key.precedesInBytes($1.key) }.map {
-            NamedObjective(serviceName: $0.key, objective: $0.value)
-        }
+        objectives.inOrder.map { NamedObjective(serviceName: $0.name, objective: $0.objective) }
     }
 
     /// The fields of `TraceSettings` in trace_queries.proto.
@@ -96,7 +96,7 @@ package struct TraceSettings: Sendable, Hashable {
     init?(_ nested: CheckpointReader) {
         var reader = nested
         var numbers = [UInt64](repeating: 0, count: 19)
-        objectives = [:]
+        objectives = NamedObjectives([:])
         while let field = reader.next() {
             switch field.number {
             case 1...11, 16...18: numbers[field.number] = field.value
@@ -135,7 +135,32 @@ package struct TraceSettings: Sendable, Hashable {
             default: return false
             }
         }
-        objectives[name] = objective
+        objectives.byName[ByteName(name)] = objective
         return reader.isComplete
+    }
+}
+
+/// What services promise, by the bytes of their names.
+package struct NamedObjectives: Sendable, Hashable {
+    package var byName: [ByteName: ServiceObjective]
+
+    package init(_ objectives: [String: ServiceObjective]) {
+        byName = Dictionary(uniqueKeysWithValues: objectives.map { (ByteName($0.key), $0.value) })
+    }
+
+    package init(_ objectives: [NamedObjective]) {
+        byName = Dictionary(objectives.map { (ByteName($0.serviceName), $0.objective) }) { _, last in last }
+    }
+
+    /// In order of name.
+    package var inOrder: [(name: String, objective: ServiceObjective)] {
+        byName.map { ($0.key.text, $0.value) }.sorted { $0.0.precedesInBytes($1.0) }
+    }
+
+    /// Before names were bytes, one that Unicode deems equal to another took that one's place, under its spelling.
+    mutating func set(_ objective: ServiceObjective?, of service: String, _ semantics: Semantics) {
+        var name = ByteName(service)
+        if !semantics.namesAreBytes, let known = byName.keys.first(where: { $0.text == service }) { name = known }
+        byName[name] = objective
     }
 }

@@ -86,7 +86,7 @@ struct VerdictComparison: Sendable {
 
     private mutating func lookAtObjectives(_ collector: TraceCollector, before end: Int64) {
         guard !settings.objectives.isEmpty, var window = nextWindow, window < end else { return }
-        let changed = Dictionary(settings.objectives.map { ($0.serviceName, $0.objective) }) { _, last in last }
+        let changed = NamedObjectives(settings.objectives)
         while window < end {
             let series = collector.series(windows: window...window)
             let recorded = series.complianceReport(collector.settings.objectives)

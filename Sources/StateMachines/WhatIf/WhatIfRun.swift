@@ -37,17 +37,19 @@ package struct WhatIfRun: Sendable {
     /// The last record that was taken.
     package var moment: Moment { admission.moment }
 
-    /// Takes one record.
-    package mutating func take(_ record: EventRecord) {
+    /// Takes one record; the verdict on it is the same on both sides.
+    @discardableResult
+    package mutating func take(_ record: EventRecord) -> Admission.Verdict {
         let (verdict, moment, _) = admission.admit(record)
         let admitted = AdmittedRecord(record: record, moment: moment, verdict: verdict)
         recordCount += 1
         takeRegistry(admitted)
         if !settings.mirror.isEmpty { takeMirror(admitted) }
-        guard traces != nil else { return }
+        guard traces != nil else { return verdict }
         if case .policy(.tracesConfigured) = record.event { traces?.settingsWillChange(tracing) }
         _ = tracing.apply(admitted)
         traces?.look(at: tracing)
+        return verdict
     }
 
     private mutating func takeRegistry(_ admitted: AdmittedRecord) {

@@ -14,6 +14,7 @@ struct CollectorStory {
     /// The stamp of the next record.
     var now = Timestamp(nanoseconds: Story.beginning)
     private var slot: UInt64 = 0
+    var semantics = Semantics.first
 
     init(_ settings: TraceSettings = TraceSettings()) {
         collector = TraceCollector(settings)
@@ -41,8 +42,9 @@ struct CollectorStory {
     @discardableResult
     mutating func append(_ event: Event, at location: SourceLocation = #_sourceLocation) -> Outcome {
         sequence += 1
-        let moment = Moment(
+        var moment = Moment(
             sequence: SequenceNumber(sequence), recordedAt: now, logTime: now, expiryTime: .zero)
+        moment.semantics = semantics
         let record = AdmittedRecord(
             record: EventRecord(
                 sequence: SequenceNumber(sequence), recordedAt: now, messageID: [][...], event: event),

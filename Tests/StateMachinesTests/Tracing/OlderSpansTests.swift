@@ -32,7 +32,7 @@ import Testing
         #expect(found.dependencyGraph.edges.map(\.child) == ["mysql", "cart"])
         #expect(found.older == OlderSpans(counted: 4) && expected.older == OlderSpans())
         let objectives = ["cart": ServiceObjective(latency: .seconds(1), availabilityBasisPoints: 9_000)]
-        #expect(found.complianceReport(objectives)[0].errorCount == 1)
+        #expect(found.complianceReport(NamedObjectives(objectives))[0].errorCount == 1)
     }
 
     @Test func `what the windows hold is not counted again`() {

@@ -210,7 +210,7 @@ import Testing
         var story = CollectorStory()
         story.receives(spans)
         let objective = ServiceObjective(latency: .milliseconds(50), availabilityBasisPoints: points)
-        return story.collector.series().complianceReport(["checkout": objective])[0]
+        return story.collector.series().complianceReport(NamedObjectives(["checkout": objective]))[0]
     }
 
     private func requests(_ count: Int, failing: Int = 0, slow: Int = 0) -> [TraceSpan] {

@@ -112,7 +112,7 @@ import Testing
 
     @Test func `objectives`() {
         let objectives = ["cart": ServiceObjective(latency: .milliseconds(60), availabilityBasisPoints: 5_000)]
-        let text = json(.compliance(collector().series().complianceReport(objectives)), .sloAnswer)
+        let text = json(.compliance(collector().series().complianceReport(NamedObjectives(objectives))), .sloAnswer)
         #expect(text.contains(#""request_count":"3","error_count":"1","compliant":true,"compliance":0.666"#))
     }
 

@@ -75,8 +75,8 @@ import Testing
             })
         story.append(change { $0.objectives = [Self.objective("checkout", .milliseconds(200), 9_950)] })
         let objectives = story.collector.settings.objectives
-        #expect(objectives.keys.sorted() == ["checkout", "discovery", "tracing"])
-        #expect(objectives["checkout"]?.latency == .milliseconds(200))
+        #expect(objectives.inOrder.map(\.name) == ["checkout", "discovery", "tracing"])
+        #expect(objectives.byName[ByteName("checkout")]?.latency == .milliseconds(200))
         story.receives([spanMs(1, 0, 100), spanMs(2, 0, 300, trace: 2)])
         let rows = story.collector.series().complianceReport(objectives)
         #expect(rows.map(\.serviceName) == ["checkout", "discovery", "tracing"])
@@ -84,6 +84,25 @@ import Testing
         story.restarts()
         #expect(story.collector.settings.objectives == objectives)
         story.expectOneState()
+    }
+
+    @Test func `names that Unicode deems equal are two services, where names are bytes`() {
+        let (composed, decomposed) = ("caf\u{E9}", "cafe\u{301}")
+        for version: UInt32 in [1, 2] {
+            var story = CollectorStory()
+            story.semantics = Semantics(version: version)
+            for (name, points) in [(composed, UInt32(9_000)), (decomposed, 8_000)] {
+                story.append(change { $0.objectives = [Self.objective(name, .seconds(1), points)] })
+            }
+            let found = story.collector.settings.objectives.inOrder.filter { $0.name == composed }
+            let expected: [UInt32] = version == 1 ? [8_000] : [8_000, 9_000]
+            #expect(found.map(\.objective.availabilityBasisPoints).sorted() == expected)
+            story.restarts()
+            story.expectOneState()
+            story.append(change { $0.objectives = [Self.objective(decomposed, .zero, 0)] })
+            #expect(
+                story.collector.settings.objectives.inOrder.filter { $0.name == composed }.count == expected.count - 1)
+        }
     }
 
     @Test func `a shorter time to live holds for the traces that are there`() {
