@@ -160,7 +160,10 @@ struct LogWriterLoop: ~Copyable {
         var batch = StagedBatch()
         let now = clock.now()
         let isDue = now >= nextFigures || now < nextFigures + Nanoseconds(-2_000_000_000)
-        if isDue { measureDisk() }
+        if isDue {
+            measureDisk()
+            try requirePresence()
+        }
         try obey(now, &batch)
         stageOwn(now, &batch)
         for message in messages {
@@ -299,6 +302,12 @@ struct LogWriterLoop: ~Copyable {
         } catch {
             logger.error("retention failed", metadata: ["error": "\(error)"])
         }
+    }
+
+    /// Once a second, before anything more is acknowledged: whoever removes or replaces the files under a running node would
+    /// otherwise have it acknowledge into nothing.
+    private func requirePresence() throws(NodeFailure) {
+        do throws(EventStoreError) { try log.requirePresence() } catch { throw WriterThread.failure(error) }
     }
 
     /// Once a second. Over a stream the level is reported and nothing is refused: replicas hold the same log.

@@ -87,7 +87,7 @@ package final class Node: Sendable {
         outbox = Outbox(nodeID: id, startedAt: startedAt, configuration, environment)
         sequencer = Sequencer(hosts: hosts, voice: voice, gate: outbox.gate, leaderID: outbox.leaderID)
         checkpoints = CheckpointStore(
-            directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept,
+            directory: configuration.directory + "/" + CheckpointStore.folder, keptCount: configuration.checkpointsKept,
             olderCount: configuration.olderCheckpoints)
         contents = ContentReader(reader: reader, vault: writer.vault)
         anchorer = Anchorer(nodeID: id, prefix: configuration.prefix, environment)
@@ -97,11 +97,10 @@ package final class Node: Sendable {
         through last: SequenceNumber, _ report: @Sendable (SequenceNumber, SequenceNumber) -> Void
     ) async throws(NodeFailure) {
         do throws(EventStoreError) {
-            let found = try checkpoints.newestState(notAfter: last, indexKey: configuration.indexKey)
-            for warning in found.warnings {
-                environment.logger.warning("checkpoint ignored", metadata: ["reason": "\(warning)"])
-            }
-            if let state = found.state {
+            try writer.vault.settle(after: last)
+            let states = StateRecovery(
+                configuration: configuration, reader: reader, checkpoints: checkpoints, logger: environment.logger)
+            if let state = try states.newest(notAfter: last) {
                 progress.withLock { $0.checkpointSequence = state.moment.sequence }
                 await sequencer.restore(state)
             } else if reader.firstRetained > SequenceNumber(1) && last > .origin && configuration.mode == .core {
@@ -274,12 +273,12 @@ package final class Node: Sendable {
         guard let state = await sequencer.cut() else { return }
         let now = environment.clock.now()
         guard state.moment.sequence > progress.withLock({ $0.checkpointSequence }) else { return }
-        let store = checkpoints
+        let (store, log) = (checkpoints, reader)
         let first = reader.firstRetained
         let failure: EventStoreError? = await withCheckedContinuation { continuation in
             DispatchQueue.global(qos: .utility).async {
                 do throws(EventStoreError) {
-                    try CheckpointCodec.save(state, to: store, createdAt: now)
+                    try CheckpointCodec.save(state, of: log, to: store, createdAt: now)
                     try store.prune(neededAtOrBefore: first)
                     continuation.resume(returning: nil)
                 } catch {

@@ -1,6 +1,6 @@
 // The built programs of this package: what is tested is what is shipped, the release build.
 
-import Foundation
+package import Foundation
 
 /// Finds `lattice`, `example-service` and `lattice-bench` as `make build` leaves them.
 package enum BuiltProgram {
