@@ -36,7 +36,8 @@ enum EventPermission: Sendable, Hashable {
         case .mirrorAdded, .mirrorRemoved, .mirrorEnabled, .mirrorDisabled, .shadowsAllowed, .mirrorDrained,
             .contentsErased:
             return byOperator(token, type, owner: owner)
-        case .semanticsActivated, .registryConfigured, .guardReleased, .tracesConfigured, .directivesResumed:
+        case .semanticsActivated, .registryConfigured, .guardReleased, .tracesConfigured, .directivesResumed,
+            .recordSkipped:
             guard token.role >= .operator else { return insufficient(token, .operator) }
             return inOwnName(token, type, owner: owner)
         case .exported:

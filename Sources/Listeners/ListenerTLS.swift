@@ -51,7 +51,7 @@ package struct ListenerTLS: Sendable {
                 // The timer of the channel looks at requests only; who does not read an answer is found by this one. An
                 // answer may take its time to be made, so this one has more patience.
                 additionalChannelHandlers: [
-                    IdleStateHandler(allTimeout: idle * 2), SilenceEnd(), ExpectContinue(),
+                    ExpectContinue(), IdleStateHandler(allTimeout: idle * 2), SilenceEnd(),
                 ], idleTimeout: idle
             ))
         guard let tls else { return plain }
