@@ -207,7 +207,7 @@ package final class Node: Sendable {
         let standing = await sequencer.standing
         guard configuration.mode == .core else {
             if standing.moment.sequence == .origin {
-                publish(LeadershipKeeper.beginning(of: configuration.prefix, by: id))
+                pulse?.publish(LeadershipKeeper.beginning(of: configuration.prefix, by: id))
             }
             return
         }
