@@ -25,7 +25,7 @@ package struct Timeline: Sendable {
     package var oldest: SequenceNumber {
         let first = reader.firstRetained
         if first <= SequenceNumber(1) { return .origin }
-        return ((try? checkpoints.list()) ?? []).first { $0.next >= first } ?? first
+        return ((try? checkpoints.list(of: reader)) ?? []).first { $0.next >= first } ?? first
     }
 
     /// Folds on through a sequence. `visit` sees each record with the state after it; false ends the walk.

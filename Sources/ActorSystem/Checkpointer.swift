@@ -9,9 +9,10 @@ package enum CheckpointCodec {
     /// The version of the sections' encoding.
     package static let version: UInt32 = 2
 
-    /// Writes a state; the machines' sections are encoded one after the other, so that one at a time is in memory.
+    /// Writes a state of a log, which is made durable up to the state's record first; the machines' sections are encoded one
+    /// after the other, so that one at a time is in memory.
     package static func save(
-        _ state: MeshState, to store: CheckpointStore, createdAt: Timestamp
+        _ state: MeshState, of reader: LogReader, to store: CheckpointStore, createdAt: Timestamp
     ) throws(EventStoreError) {
         var state = state
         let digests = state.digests()
@@ -28,7 +29,7 @@ package enum CheckpointCodec {
             sequence: moment.sequence, recordedAt: moment.recordedAt,
             semanticsVersion: state.admission.semanticsVersion, codecVersion: version, createdAt: createdAt,
             sections: [])
-        try store.save(head, sections: sections)
+        try store.save(head, of: reader, sections: sections)
         let rung = LadderRung(sequence: moment.sequence, recordedAt: moment.recordedAt, machines: digests)
         try DigestLadder.append(rung, in: store.directory)
     }
@@ -61,20 +62,46 @@ package enum CheckpointCodec {
 }
 
 extension CheckpointStore {
-    /// The newest state at or before a sequence that can be trusted, and what was passed over on the way.
+    /// What a search for a state found.
+    package struct StateFinding: Sendable {
+        package var state: MeshState?
+        /// What was passed over on the way, and why.
+        package var warnings: [EventStoreError] = []
+        /// Those among them whose bytes are wrong.
+        package var damaged: [SequenceNumber] = []
+    }
+
+    /// The newest state of a log at or before a sequence: one that was made of its records, whole, with its digests.
     package func newestState(
-        notAfter sequence: SequenceNumber = .end, indexKey: UInt64
-    ) throws(EventStoreError) -> (state: MeshState?, warnings: [String]) {
-        var warnings: [String] = []
+        of reader: LogReader, notAfter sequence: SequenceNumber = .end, indexKey: UInt64
+    ) throws(EventStoreError) -> StateFinding {
+        var found = StateFinding()
         var limit = sequence
         while true {
-            let finding = try newest(notAfter: limit, where: CheckpointCodec.canRead)
-            warnings += finding.warnings.map(\.description)
-            guard let checkpoint = finding.checkpoint else { return (nil, warnings) }
-            if let state = CheckpointCodec.state(of: checkpoint, indexKey: indexKey) { return (state, warnings) }
-            warnings.append("the checkpoint at \(checkpoint.sequence) does not have the digest that it names")
-            guard checkpoint.sequence > .origin else { return (nil, warnings) }
+            let finding = try newest(notAfter: limit, of: reader, where: CheckpointCodec.canRead)
+            for warning in finding.warnings { found.pass(warning) }
+            guard let checkpoint = finding.checkpoint else { return found }
+            if let state = CheckpointCodec.state(of: checkpoint, indexKey: indexKey) {
+                found.state = state
+                return found
+            }
+            found.warnings.append(
+                EventStoreError(
+                    .checkpointDamaged, path: directory, afterSequence: checkpoint.sequence,
+                    detail: "the checkpoint at \(checkpoint.sequence) does not have the digest that it names"))
+            found.damaged.append(checkpoint.sequence)
+            guard checkpoint.sequence > .origin else { return found }
             limit = SequenceNumber(checkpoint.sequence.rawValue - 1)
         }
+    }
+}
+
+extension CheckpointStore.StateFinding {
+    /// Remembers one that was passed over; its name says which it is.
+    fileprivate mutating func pass(_ warning: EventStoreError) {
+        warnings.append(warning)
+        guard warning.code == .checkpointDamaged, let path = warning.path else { return }
+        let digits = path.split(separator: "/").last?.filter(\.isNumber) ?? ""
+        if let sequence = UInt64(digits) { damaged.append(SequenceNumber(sequence)) }
     }
 }

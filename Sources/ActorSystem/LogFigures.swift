@@ -14,7 +14,7 @@ struct LogFigures: Sendable {
     /// Of the rejected messages those for which the disk had no room to spare.
     var pressureRejections: UInt64 = 0
     var daysLeft: UInt64?
-    var syncLatencyP99: UInt64 = 0
+    var syncLatency = LatencyFigures()
     var rejectedMessages: UInt64 = 0
     /// `ok`, or why nothing is taken.
     var intake = "starting"
@@ -31,6 +31,6 @@ extension LogFigures {
         status.diskTotalBytes = diskSpace.totalBytes
         status.diskPressure = pressure.name
         status.retentionDaysLeft = daysLeft.map { Double($0) } ?? -1
-        status.syncP99 = Nanoseconds(Int64(clamping: syncLatencyP99))
+        status.syncP99 = Nanoseconds(Int64(clamping: syncLatency.nanoseconds(percentile: 99)))
     }
 }

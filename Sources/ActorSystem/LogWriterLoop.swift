@@ -162,7 +162,10 @@ struct LogWriterLoop: ~Copyable {
         var batch = StagedBatch()
         let now = clock.now()
         let isDue = now >= nextFigures || now < nextFigures + Nanoseconds(-2_000_000_000)
-        if isDue { measureDisk() }
+        if isDue {
+            measureDisk()
+            try requirePresence()
+        }
         try obey(now, &batch)
         stageOwn(now, &batch)
         for message in messages {
@@ -305,6 +308,12 @@ struct LogWriterLoop: ~Copyable {
         }
     }
 
+    /// Once a second, before anything more is acknowledged: whoever removes or replaces the files under a running node would
+    /// otherwise have it acknowledge into nothing.
+    private func requirePresence() throws(NodeFailure) {
+        do throws(EventStoreError) { try log.requirePresence() } catch { throw WriterThread.failure(error) }
+    }
+
     /// Once a second. Over a stream the level is reported and nothing is refused: replicas hold the same log.
     private mutating func measureDisk() {
         guard let space = try? log.diskSpace(), pressure.note(space) else { return }
@@ -324,7 +333,7 @@ struct LogWriterLoop: ~Copyable {
         figures.segmentCount = status.segmentCount
         figures.diskSpace = status.diskSpace
         figures.daysLeft = status.daysLeft
-        figures.syncLatencyP99 = status.syncLatency.nanoseconds(percentile: 99)
+        figures.syncLatency = status.syncLatency
         if figures.intake == "starting" { figures.intake = "ok" }
         control.figures = figures
     }

@@ -96,7 +96,7 @@ package final class Node: Sendable {
         sequencer = Sequencer(
             hosts: hosts, voice: voice, gate: outbox.gate, life: life, leaderID: outbox.leaderID)
         checkpoints = CheckpointStore(
-            directory: configuration.directory + "/checkpoints", keptCount: configuration.checkpointsKept,
+            directory: configuration.directory + "/" + CheckpointStore.folder, keptCount: configuration.checkpointsKept,
             olderCount: configuration.olderCheckpoints)
         contents = ContentReader(reader: reader, vault: writer.vault)
         anchorer = Anchorer(nodeID: id, prefix: configuration.prefix, environment)
@@ -107,11 +107,11 @@ package final class Node: Sendable {
         through last: SequenceNumber, _ report: @escaping @Sendable (SequenceNumber, SequenceNumber) -> Void
     ) async throws(NodeFailure) {
         do throws(EventStoreError) {
-            let found = try checkpoints.newestState(notAfter: last, indexKey: configuration.indexKey)
-            for warning in found.warnings {
-                environment.logger.warning("checkpoint ignored", metadata: ["reason": "\(warning)"])
-            }
-            progress.withLock { $0.checkpointsIgnored = found.warnings.count }
+            try writer.vault.settle(after: last)
+            let states = StateRecovery(
+                configuration: configuration, reader: reader, checkpoints: checkpoints, logger: environment.logger)
+            let found = try states.newest(notAfter: last)
+            progress.withLock { $0.checkpointsIgnored = found.ignoredCount }
             if let state = found.state {
                 progress.withLock { progress in
                     progress.checkpointSequence = state.moment.sequence
@@ -268,12 +268,12 @@ package final class Node: Sendable {
         guard let state = await sequencer.cut() else { return }
         let now = environment.clock.now()
         guard state.moment.sequence > progress.withLock({ $0.checkpointSequence }) else { return }
-        let store = checkpoints
+        let (store, log) = (checkpoints, reader)
         let first = reader.firstRetained
         let failure: EventStoreError? = await withCheckedContinuation { continuation in
             DispatchQueue.global(qos: .utility).async {
                 do throws(EventStoreError) {
-                    try CheckpointCodec.save(state, to: store, createdAt: now)
+                    try CheckpointCodec.save(state, of: log, to: store, createdAt: now)
                     try store.prune(neededAtOrBefore: first)
                     continuation.resume(returning: nil)
                 } catch {
@@ -316,6 +316,9 @@ package final class Node: Sendable {
 
     /// The last applied sequence, without waiting for anybody.
     package var appliedSequence: SequenceNumber { SequenceNumber(sequencer.applied.load(ordering: .acquiring)) }
+
+    /// How long the log's fdatasync took so far; brought up to date once a second.
+    package var syncLatency: LatencyFigures { writer.control.figures.syncLatency }
 
     /// The digest of each machine now.
     package func digests() async -> DigestAnswer { await sequencer.digests() }

@@ -83,7 +83,7 @@ struct NodeMetrics {
         daysLeft.record(log.daysLeft.map { Double($0) } ?? .nan)
         pressure.record(Int(log.pressure.rawValue))
         add(pressureRejections, "pressure_rejections", log.pressureRejections)
-        sync.record(Double(log.syncLatencyP99) / 1e9)
+        sync.record(Double(log.syncLatency.nanoseconds(percentile: 99)) / 1e9)
     }
 
     /// - Parameter age: since the newest checkpoint was written, or since the start where none was.

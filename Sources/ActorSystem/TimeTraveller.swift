@@ -54,7 +54,7 @@ package struct TimeTraveller: Sendable {
 
     private func newestState(notAfter sequence: SequenceNumber) throws(QueryError) -> MeshState? {
         try Self.reading { () throws(EventStoreError) in
-            try checkpoints.newestState(notAfter: sequence, indexKey: indexKey).state
+            try checkpoints.newestState(of: reader, notAfter: sequence, indexKey: indexKey).state
         }
     }
 

@@ -68,6 +68,7 @@ final class WriterThread: Sendable {
                 do throws(EventStoreError) {
                     let (opened, report) = try EventLog.open(
                         directory: self.configuration.directory, options: self.configuration.log)
+                    try opened.requirePrefix(self.configuration.prefix)
                     log = opened
                     continuation.resume(
                         returning: .success(
@@ -154,12 +155,18 @@ final class WriterThread: Sendable {
 
     private func open(_ log: EventLog, _ start: Start) throws(NodeFailure) -> any IntakeSource {
         do throws(BusError) {
-            if let stream = start.origin.stream { return try openStream(stream, log).source }
+            if let stream = start.origin.stream {
+                let intake = try openStream(stream, log).source
+                try bind(log)
+                return intake
+            }
             guard log.source == nil || log.source == .core else {
                 throw BusError(.other, "the log was fed from a stream; move it with `lattice log export` and `import`")
             }
             do throws(EventStoreError) { try log.setSource(.core) } catch { throw Self.busError(error) }
-            return try CoreIntake(bus: start.origin.bus, prefix: configuration.prefix)
+            let intake = try CoreIntake(bus: start.origin.bus, prefix: configuration.prefix)
+            try bind(log)
+            return intake
         } catch {
             let failure = NodeFailure(error.code.rawValue, error.message)
             start.opened.resume(returning: failure)
@@ -209,6 +216,11 @@ final class WriterThread: Sendable {
         return (StreamIntake(stream), status.lastSequence)
     }
 
+    /// From here on the log is this mesh's.
+    private func bind(_ log: EventLog) throws(BusError) {
+        do throws(EventStoreError) { try log.setPrefix(configuration.prefix) } catch { throw Self.busError(error) }
+    }
+
     private static func busError(_ error: EventStoreError) -> BusError { BusError(.other, error.description) }
 
     /// A name for this node, from its log's identity.
@@ -220,6 +232,17 @@ final class WriterThread: Sendable {
         case .hole, .manifestDamaged:
             NodeFailure(
                 "log_damaged", "\(error): nothing was changed; `lattice verify` shows it, `lattice log repair` decides")
+        case .recordsMissing:
+            NodeFailure(
+                "records_missing",
+                "\(error): records that had been durable are gone; nothing was changed. Restore them, or let `lattice log "
+                    + "repair` set aside what proves them and go on without")
+        case .removed: NodeFailure("log_removed", "\(error)")
+        case .prefixMismatch:
+            NodeFailure(
+                "log_of_another_mesh",
+                "\(error): name its own directory with --data, or its own prefix with --prefix; `lattice log export` and "
+                    + "`import` make a log that belongs to nobody yet")
         default: NodeFailure("log_failed", "\(error)")
         }
     }

@@ -2,10 +2,15 @@
 
 import EventModel
 
-/// Header, sections, and the SHA-256 of both; all numbers little-endian.
+/// Header, sections, and the SHA-256 of both; all numbers little-endian. Version 1 has no proof.
 enum CheckpointFormat {
     static let magic = Array("LFCHKPNT".utf8)
-    static let version: UInt32 = 1
+    /// The version of a checkpoint that names its record.
+    static let version: UInt32 = 2
+    /// Bytes of a header by its version, without the checksum that follows.
+    private static func headByteCount(_ version: UInt32) -> Int { version == 1 ? 48 : 96 }
+    /// Whoever has so many bytes, or the whole file, has the header.
+    static let headByteMaximum = 100
 
     static func encode(_ checkpoint: Checkpoint, _ sections: [() -> Checkpoint.Section]) -> () -> [UInt8]? {
         var hash = RunningHash()
@@ -23,13 +28,17 @@ enum CheckpointFormat {
     private static func header(_ checkpoint: Checkpoint, _ sectionCount: Int) -> [UInt8] {
         var header = ByteWriter()
         header.put(magic)
-        header.put(version)
+        header.put(checkpoint.proof == nil ? 1 : version)
         header.put(UInt32(sectionCount))
         header.put(checkpoint.sequence.rawValue)
         header.put(checkpoint.recordedAt.rawValue)
         header.put(checkpoint.semanticsVersion)
         header.put(checkpoint.codecVersion)
         header.put(checkpoint.createdAt.rawValue)
+        if let proof = checkpoint.proof {
+            header.put(proof.logID.bytes)
+            header.put(proof.hash.bytes)
+        }
         header.putChecksum()
         return header.bytes
     }
@@ -57,25 +66,50 @@ enum CheckpointFormat {
         hash.update(body.span)
         guard bytes.count > SegmentHash.byteCount, Array(bytes.suffix(SegmentHash.byteCount)) == hash.finish().bytes
         else { throw damaged("the hash does not fit") }
-        var reader = ByteReader(body)
-        guard let found = reader.take(count: magic.count), Array(found) == magic, let version = reader.take(UInt32.self)
-        else { throw damaged("it is no checkpoint") }
-        guard version == Self.version else { throw EventStoreError(.formatUnknown(version: version), path: path) }
-        guard let count = reader.take(UInt32.self), let sequence = reader.take(UInt64.self),
-            let recordedAt = reader.take(Int64.self), let semantics = reader.take(UInt32.self),
-            let codec = reader.take(UInt32.self), let createdAt = reader.take(Int64.self),
-            reader.take(UInt32.self) == Checksum.crc32c(bytes.span.extracting(0..<48))
-        else { throw damaged("its header is damaged") }
-        var checkpoint = Checkpoint(
-            sequence: SequenceNumber(sequence), recordedAt: Timestamp(nanoseconds: recordedAt),
-            semanticsVersion: semantics, codecVersion: codec, createdAt: Timestamp(nanoseconds: createdAt),
-            sections: [])
-        for position in 0..<count {
+        let head = try decodeHead(Array(body.prefix(headByteMaximum)), path: path)
+        var checkpoint = head.checkpoint
+        var reader = ByteReader(body.dropFirst(head.end))
+        for position in 0..<head.sectionCount {
             guard let section = decodeSection(&reader) else { throw damaged("section \(position) is damaged") }
             checkpoint.sections.append(section)
         }
         guard reader.remainingCount == 0 else { throw damaged("there are bytes behind its sections") }
         return checkpoint
+    }
+
+    /// The header alone, without its sections: how many there are, and where they begin. Throws `.checkpointDamaged` or
+    /// `.formatUnknown`.
+    static func decodeHead(
+        _ bytes: [UInt8], path: String
+    ) throws(EventStoreError) -> (checkpoint: Checkpoint, sectionCount: UInt32, end: Int) {
+        func damaged(_ detail: String) -> EventStoreError {
+            EventStoreError(.checkpointDamaged, path: path, detail: detail)
+        }
+        var reader = ByteReader(bytes)
+        guard let found = reader.take(count: magic.count), Array(found) == magic, let version = reader.take(UInt32.self)
+        else { throw damaged("it is no checkpoint") }
+        guard version == 1 || version == Self.version else {
+            throw EventStoreError(.formatUnknown(version: version), path: path)
+        }
+        guard let count = reader.take(UInt32.self), let sequence = reader.take(UInt64.self),
+            let recordedAt = reader.take(Int64.self), let semantics = reader.take(UInt32.self),
+            let codec = reader.take(UInt32.self), let createdAt = reader.take(Int64.self),
+            let proof = version == 1 ? .some(nil) : decodeProof(&reader),
+            reader.take(UInt32.self) == Checksum.crc32c(bytes.span.extracting(0..<headByteCount(version)))
+        else { throw damaged("its header is damaged") }
+        let checkpoint = Checkpoint(
+            sequence: SequenceNumber(sequence), recordedAt: Timestamp(nanoseconds: recordedAt),
+            semanticsVersion: semantics, codecVersion: codec, createdAt: Timestamp(nanoseconds: createdAt),
+            proof: proof, sections: [])
+        return (checkpoint, count, headByteCount(version) + 4)
+    }
+
+    /// Nil: the bytes are too few.
+    private static func decodeProof(_ reader: inout ByteReader) -> RecordProof?? {
+        guard let id = reader.take(count: LogID.byteCount), let hash = reader.take(count: SegmentHash.byteCount) else {
+            return nil
+        }
+        return RecordProof(logID: LogID(bytes: Array(id)), hash: SegmentHash(bytes: Array(hash)))
     }
 
     private static func decodeSection(_ reader: inout ByteReader) -> Checkpoint.Section? {

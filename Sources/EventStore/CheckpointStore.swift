@@ -30,17 +30,20 @@ package struct Checkpoint: Hashable, Sendable {
     package var codecVersion: UInt32
     /// When the checkpoint was made.
     package var createdAt: Timestamp
+    /// The record that it is true for; nil for version 1, which names a sequence only.
+    package var proof: RecordProof?
     package var sections: [Section]
 
     package init(
         sequence: SequenceNumber, recordedAt: Timestamp, semanticsVersion: UInt32, codecVersion: UInt32,
-        createdAt: Timestamp, sections: [Section]
+        createdAt: Timestamp, proof: RecordProof? = nil, sections: [Section]
     ) {
         self.sequence = sequence
         self.recordedAt = recordedAt
         self.semanticsVersion = semanticsVersion
         self.codecVersion = codecVersion
         self.createdAt = createdAt
+        self.proof = proof
         self.sections = sections
     }
 }
@@ -50,6 +53,8 @@ package struct Checkpoint: Hashable, Sendable {
 /// A checkpoint is written whole or not at all. One that is damaged or of an unknown version is passed over with a
 /// warning. Used by one thread at a time.
 package struct CheckpointStore: Sendable {
+    /// The name of the directory within a data directory.
+    package static let folder = "checkpoints"
     /// The directory.
     package let directory: String
     /// How many of the newest checkpoints `prune` keeps.
@@ -96,23 +101,73 @@ package struct CheckpointStore: Sendable {
             path(head.sequence), in: directory, with: CheckpointFormat.encode(head, sections))
     }
 
-    /// Reads one checkpoint. Throws `.checkpointDamaged`, `.formatUnknown` or `.notFound`.
-    package func load(_ sequence: SequenceNumber) throws(EventStoreError) -> Checkpoint {
+    /// The same for a state of a log: first its record is named and made durable with all before it, whatever the log's
+    /// settings say. No checkpoint is ever of records that a crash could take away.
+    package func save(
+        _ head: Checkpoint, of reader: LogReader, sections: [() -> Checkpoint.Section]
+    ) throws(EventStoreError) {
+        guard let proof = try reader.proof(of: head.sequence) else {
+            throw EventStoreError(.notFound, path: directory, detail: "the log has no record \(head.sequence)")
+        }
+        try reader.synchronize(through: head.sequence)
+        var head = head
+        head.proof = proof
+        try save(head, sections: sections)
+    }
+
+    /// The same for sections that are there.
+    package func save(_ checkpoint: Checkpoint, of reader: LogReader) throws(EventStoreError) {
+        try save(checkpoint, of: reader, sections: checkpoint.sections.map { section in { section } })
+    }
+
+    /// What a checkpoint says of itself, without its sections. Reads its first bytes only; see `load` for what it throws.
+    package func head(_ sequence: SequenceNumber) throws(EventStoreError) -> Checkpoint {
         let path = path(sequence)
-        let checkpoint = try CheckpointFormat.decode(try storage.open(path, .read).readAll(), path: path)
+        let bytes = try storage.open(path, .read).read(at: 0, count: CheckpointFormat.headByteMaximum)
+        return try requireName(try CheckpointFormat.decodeHead(bytes, path: path).checkpoint, sequence, path)
+    }
+
+    private func requireName(
+        _ checkpoint: Checkpoint, _ sequence: SequenceNumber, _ path: String
+    ) throws(EventStoreError) -> Checkpoint {
         guard checkpoint.sequence == sequence else {
             throw EventStoreError(.checkpointDamaged, path: path, detail: "it is true for \(checkpoint.sequence)")
         }
         return checkpoint
     }
 
-    /// The newest checkpoint at or before a sequence that can be read, and that `accepts` (say, its versions) lets pass.
+    /// The sequences, ascending, of those that were made of a log's records.
+    package func list(of reader: LogReader) throws(EventStoreError) -> [SequenceNumber] {
+        try list().filter { sequence in
+            guard let head = try? head(sequence) else { return false }
+            return (try? reader.fit(of: head)) == .fits
+        }
+    }
+
+    /// Gives a checkpoint that can not be used another name.
+    package func setAside(_ sequence: SequenceNumber) throws(EventStoreError) -> String {
+        let name = try storage.moveAside(path(sequence), in: directory, suffix: FileName.damagedSuffix)
+        try storage.synchronizeDirectory(directory)
+        return name
+    }
+
+    /// Reads one checkpoint. Throws `.checkpointDamaged`, `.formatUnknown` or `.notFound`.
+    package func load(_ sequence: SequenceNumber) throws(EventStoreError) -> Checkpoint {
+        let path = path(sequence)
+        return try requireName(
+            try CheckpointFormat.decode(try storage.open(path, .read).readAll(), path: path), sequence, path)
+    }
+
+    /// The newest checkpoint at or before a sequence that was made of the records of a log (nil: of any), that can be read,
+    /// and that `accepts` (say, its versions) lets pass.
     package func newest(
-        notAfter sequence: SequenceNumber = .end, where accepts: (Checkpoint) -> Bool = { _ in true }
+        notAfter sequence: SequenceNumber = .end, of reader: LogReader?,
+        where accepts: (Checkpoint) -> Bool = { _ in true }
     ) throws(EventStoreError) -> Finding {
         var finding = Finding(checkpoint: nil, warnings: [])
         for candidate in try list().reversed() where candidate <= sequence {
             do throws(EventStoreError) {
+                if let reader { try requireFit(candidate, reader) }
                 let checkpoint = try load(candidate)
                 if accepts(checkpoint) {
                     finding.checkpoint = checkpoint
@@ -124,12 +179,26 @@ package struct CheckpointStore: Sendable {
                         detail: "semantics \(checkpoint.semanticsVersion), codec \(checkpoint.codecVersion)"))
             } catch {
                 switch error.code {
-                case .checkpointDamaged, .formatUnknown, .notFound: finding.warnings.append(error)
+                // A hole where its record lies is told by whoever has to read on from there.
+                case .checkpointDamaged, .checkpointForeign, .formatUnknown, .notFound, .wrongKindOfFile, .hole:
+                    finding.warnings.append(error)
                 default: throw error
                 }
             }
         }
         return finding
+    }
+
+    private func requireFit(_ sequence: SequenceNumber, _ reader: LogReader) throws(EventStoreError) {
+        let detail: String
+        switch try reader.fit(of: try head(sequence)) {
+        case .fits: return
+        case .ahead: detail = "the log ends before its record"
+        case .behind: detail = "the log was trimmed beyond its record"
+        case .unproven: detail = "version 1 does not name its record; the state is folded from the log"
+        case .foreign(let clause): detail = clause
+        }
+        throw EventStoreError(.checkpointForeign, path: path(sequence), detail: detail)
     }
 
     /// Removes old checkpoints and returns their sequences: all but the `keptCount` newest that can be read, `olderCount`

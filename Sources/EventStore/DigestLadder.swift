@@ -102,6 +102,20 @@ package enum DigestLadder {
         try decode(bytes(try storage.open(path, .read), path), path: path).rungs
     }
 
+    /// The last rungs of a file, ascending: as many as its last 64 KiB hold. An incomplete last line is passed over; a line
+    /// that is no rung throws `.checkpointDamaged`.
+    static func tail(_ path: String, storage: any LogStorage) throws(EventStoreError) -> [LadderRung] {
+        let file = try storage.open(path, .read)
+        let size = try file.byteCount()
+        let start = size - min(size, tailByteCount)
+        let bytes = try file.read(at: start, count: Int(size - start))
+        if start == 0 { return try decode(bytes, path: path).rungs }
+        let whole = bytes[(bytes.firstIndex(of: 0x0A) ?? bytes.endIndex)...].dropFirst()
+        return try decode(Array((heading + "\n").utf8) + whole, path: path).rungs
+    }
+
+    private static let tailByteCount: UInt64 = 64 << 10
+
     private static func bytes(_ file: any LogFile, _ path: String) throws(EventStoreError) -> [UInt8] {
         guard try file.byteCount() <= byteMaximum else {
             throw EventStoreError(.checkpointDamaged, path: path, detail: "it is too long for a ladder of digests")

@@ -16,6 +16,7 @@ package final class EventLog {
     let options: EventLogOptions
     let catalog: SegmentCatalog
     private let lock: any LogLock
+    private let heldDirectory: (any LogFile)?
     var manifest: Manifest
     var manifestIsStale = false
     var active: SegmentWriter?
@@ -41,6 +42,7 @@ package final class EventLog {
         storage = start.storage
         options = start.options
         lock = start.lock
+        heldDirectory = start.heldDirectory
         manifest = start.manifest
         active = start.active
         catalog = SegmentCatalog(start.catalog)
@@ -136,18 +138,40 @@ package final class EventLog {
     /// The subject prefix the log belongs to; nil until set.
     package var prefix: String? { manifest.prefix }
 
-    /// Sets the prefix once. Throws `.sourceMismatch` for another than the one set.
+    /// Sets the prefix for good; a log without records may change it. Throws `.prefixMismatch` for another than the one
+    /// set.
     package func setPrefix(_ prefix: String) throws(EventStoreError) {
         try requireHealth()
         if manifest.prefix == prefix { return }
-        guard manifest.prefix == nil else {
-            throw EventStoreError(.sourceMismatch, path: directory, detail: "the log belongs to another prefix")
-        }
+        try requirePrefix(prefix)
         try changeManifest { $0.prefix = prefix }
+    }
+
+    /// Throws `.prefixMismatch` if the log's records are those of another prefix.
+    package func requirePrefix(_ prefix: String) throws(EventStoreError) {
+        guard let own = manifest.prefix, own != prefix, lastSequence > .origin else { return }
+        throw EventStoreError(
+            .prefixMismatch, path: directory, detail: "the log is the one of the prefix '\(own)', not of '\(prefix)'")
     }
 
     /// The identity of this log.
     package var id: LogID { manifest.logID }
+
+    /// Throws `.removed` if the directory, its lock or the open segment is no longer found where this writer opened it:
+    /// what it would acknowledge from now on would be lost. A few calls of stat(2).
+    package func requirePresence() throws(EventStoreError) {
+        try requireHealth()
+        var gone: String?
+        let lockPath = directory + "/" + FileName.lock
+        if let heldDirectory, try !heldDirectory.isAt(directory) { gone = directory }
+        if gone == nil, try !lock.isAt(lockPath) { gone = lockPath }
+        if gone == nil, let active, try !active.file.isAt(active.path) { gone = active.path }
+        guard let gone else { return }
+        health = .removed
+        throw EventStoreError(
+            .removed, path: gone, operation: "stat",
+            detail: "it is no longer what this process has open: what is acknowledged from now on would be lost")
+    }
 
     func requireHealth() throws(EventStoreError) {
         if let health { throw EventStoreError(health, path: directory) }

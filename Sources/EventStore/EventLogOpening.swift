@@ -12,6 +12,8 @@ struct EventLogStart {
     var active: SegmentWriter?
     var catalog: SegmentCatalog.State
     var sealedHash: SealedHash
+    /// The directory itself, where the storage can hold one.
+    var heldDirectory: (any LogFile)?
 }
 
 extension EventLog {
@@ -26,7 +28,8 @@ extension EventLog {
         let lock = try storage.lock(directory + "/" + FileName.lock)
         do throws(EventStoreError) {
             var recovery = LogRecovery(directory: directory, storage: storage, options: options, lock: lock)
-            let start = try recovery.run()
+            var start = try recovery.run()
+            start.heldDirectory = try storage.hold(directory)
             return (EventLog(start), recovery.report)
         } catch {
             lock.release()
@@ -51,6 +54,7 @@ struct LogRecovery {
     }
 
     mutating func run() throws(EventStoreError) -> EventLogStart {
+        if !options.isRepair { try RepairJournal.requireNone(directory, storage) }
         try removeTemporaries()
         guard let inventory = try SegmentInventory.take(directory, storage) else { return try makeNew() }
         for path in inventory.leftovers { try remove(path) }
@@ -65,9 +69,7 @@ struct LogRecovery {
     }
 
     private mutating func removeTemporaries() throws(EventStoreError) {
-        for name in try storage.fileNames(in: directory) where name.hasSuffix(FileName.temporarySuffix) {
-            try remove(directory + "/" + name)
-        }
+        report.removedFiles += try storage.removeTemporaries(in: directory)
     }
 
     private mutating func remove(_ path: String) throws(EventStoreError) {
@@ -81,7 +83,7 @@ struct LogRecovery {
         report.isNew = true
         return EventLogStart(
             directory: directory, storage: storage, options: options, lock: lock, manifest: manifest, active: nil,
-            catalog: SegmentCatalog.State(), sealedHash: .known(.zero))
+            catalog: SegmentCatalog.State(logID: manifest.logID), sealedHash: .known(.zero))
     }
 
     private func writeManifest(_ manifest: Manifest) throws(EventStoreError) {
@@ -89,7 +91,7 @@ struct LogRecovery {
     }
 
     private func makeStart(_ inventory: SegmentInventory) throws(EventStoreError) -> EventLogStart {
-        var state = SegmentCatalog.State()
+        var state = SegmentCatalog.State(logID: inventory.manifest.logID)
         state.lastDropped = inventory.manifest.horizon?.lastDropped ?? .origin
         for segment in inventory.segments {
             if let sealed = CatalogSegment(sealed: segment) { state.segments.append(sealed) }

@@ -26,6 +26,8 @@ package struct EventLogOptions: Sendable {
     package var hashesInBackground = true
     /// The identity of a log that is made new; nil: chance.
     package var newLogID: LogID?
+    /// Whether it is the repair itself that opens the log.
+    var isRepair = false
 
     package init() {}
 }

@@ -34,6 +34,16 @@ package struct EventStoreError: Error, Hashable, Sendable, CustomStringConvertib
         case manifestDamaged
         /// A checkpoint can not be trusted.
         case checkpointDamaged
+        /// A checkpoint was made of other records than those of this log.
+        case checkpointForeign
+        /// The log ends before a record that something else proves: durable records are gone.
+        case recordsMissing(through: SequenceNumber)
+        /// The directory, its lock or the open segment is no longer the one that this process writes to.
+        case removed
+        /// The log belongs to another prefix: it is another mesh's.
+        case prefixMismatch
+        /// A directory has the name of a file of the log, or a file that of a directory.
+        case wrongKindOfFile
         /// An exported file can not be trusted.
         case exportDamaged
         /// The directory to import into has something in it.

@@ -9,6 +9,7 @@ enum FileName {
     static let segmentSuffix = ".log"
     static let temporarySuffix = ".tmp"
     static let damagedSuffix = ".damaged"
+    static let foreignSuffix = ".foreign"
     static let checkpointPrefix = "checkpoint-"
     static let checkpointSuffix = ".ckpt"
 

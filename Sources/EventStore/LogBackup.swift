@@ -50,6 +50,7 @@ package struct LogBackup {
     private func attemptCopy(_ progress: (UInt64, UInt64) -> Void) throws(EventStoreError) -> BackupReport {
         // Those that are there before the log is looked at are true for records that the copy will have.
         try copyCheckpoints(through: .end)
+        try RepairJournal.requireNone(directory, storage)
         guard var inventory = try SegmentInventory.take(directory, storage) else {
             throw EventStoreError(.notFound, path: directory, detail: "there is no log")
         }
@@ -71,9 +72,14 @@ package struct LogBackup {
         try storage.replaceAtomically(
             target + "/" + FileName.manifest, in: target, with: inventory.manifest.encoded())
         try copyCheckpoints(through: report.lastSequence)
-        report.checkpoints = try copiedCheckpoints.list()
+        // One that is not of these records would only be set aside by whoever starts from the copy.
+        let reader = try LogReader.open(directory: target, storage: storage)
+        report.checkpoints = try copiedCheckpoints.list(of: reader)
+        for sequence in try copiedCheckpoints.list() where !report.checkpoints.contains(sequence) {
+            try storage.remove(copiedCheckpoints.directory + "/" + FileName.checkpoint(sequence))
+        }
         if let horizon = inventory.manifest.horizon {
-            let newest = try copiedCheckpoints.newest(notAfter: report.lastSequence).checkpoint
+            let newest = try copiedCheckpoints.newest(notAfter: report.lastSequence, of: reader).checkpoint
             guard let newest, newest.sequence >= horizon.lastDropped else {
                 throw EventStoreError(.notFound, path: directory, detail: "no checkpoint reaches the first kept record")
             }
@@ -85,7 +91,7 @@ package struct LogBackup {
     }
 
     private var copiedCheckpoints: CheckpointStore {
-        CheckpointStore(directory: target + "/checkpoints", storage: storage)
+        CheckpointStore(directory: target + "/" + CheckpointStore.folder, storage: storage)
     }
 
     /// Where the records of the unsealed segment end; nil where it has none.
@@ -98,14 +104,15 @@ package struct LogBackup {
     }
 
     private func copyCheckpoints(through last: SequenceNumber) throws(EventStoreError) {
-        let source = CheckpointStore(directory: directory + "/checkpoints", storage: storage)
+        let source = CheckpointStore(directory: directory + "/" + CheckpointStore.folder, storage: storage)
         let known = try copiedCheckpoints.list()
         for sequence in try source.list() where sequence <= last && !known.contains(sequence) {
             do throws(EventStoreError) {
                 try copiedCheckpoints.save(try source.load(sequence))
             } catch {
                 // One that was removed meanwhile has newer ones; one that can not be read is none.
-                guard error.code == .notFound || error.code == .checkpointDamaged else { throw error }
+                let isNone: [EventStoreError.Code] = [.notFound, .checkpointDamaged, .wrongKindOfFile]
+                guard isNone.contains(error.code) else { throw error }
             }
         }
     }

@@ -39,10 +39,12 @@ package struct LogReader: Sendable {
     private static func look(
         _ directory: String, _ storage: any LogStorage
     ) throws(EventStoreError) -> SegmentCatalog.State {
+        try RepairJournal.requireNone(directory, storage)
         guard let inventory = try SegmentInventory.take(directory, storage) else {
             throw EventStoreError(.notFound, path: directory, detail: "there is no log")
         }
         var state = SegmentCatalog.State()
+        state.logID = inventory.manifest.logID
         state.lastDropped = inventory.manifest.horizon?.lastDropped ?? .origin
         state.durableSequence = state.lastDropped
         for found in inventory.segments {

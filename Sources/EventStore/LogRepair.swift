@@ -6,12 +6,14 @@ package import EventModel
 package enum RepairChoice: Hashable, Sendable {
     /// The records before the first damage. The log is a true, shorter log.
     case beforeHole
-    /// Every record that is intact. The log has a hole, and nobody will see it later: only for salvage.
+    /// Every record that is intact: what the damage took is missing in between, and is all that is lost.
     case everythingIntact
 }
 
 /// What a repair did.
 package struct RepairReport: Hashable, Sendable {
+    /// What was kept.
+    package var choice = RepairChoice.beforeHole
     /// The first damage: the file and the byte; nil if there was none.
     package var damage: EventStoreError?
     /// The last record before the damage.
@@ -24,32 +26,46 @@ package struct RepairReport: Hashable, Sendable {
     package var movedFiles: [String] = []
     /// Whether the manifest had to be made anew: the source must be set again.
     package var manifestWasRebuilt = false
+    /// Checkpoints and digests that do not go with the log as it is now, under their new names.
+    package var unfit: [UnfitState] = []
+    /// The furthest record that something was made of and the log did not have; nil: there was none.
+    package var missingThrough: SequenceNumber?
 }
 
 extension EventLog {
-    /// Makes a damaged log usable again. The log must not be open.
+    /// Makes a damaged log usable again. The log must not be open. Without a choice what loses less is done.
     ///
-    /// The damaged segment and all later ones get names that end in `.damaged`; what the choice keeps of their records
-    /// is appended again, and so sealed and chained anew. Needs room for those records.
+    /// The damaged segment and all later ones get names that end in `.damaged`. Of the damaged segment a copy of what lies
+    /// before the damage takes its place, bit for bit; what the choice keeps of the rest is appended again, and so sealed
+    /// and chained anew. Needs room for those records. Checkpoints and digests that do not go with the log as it is
+    /// afterwards are set aside, also where the log was whole.
     package static func repair(
-        directory: String, keep choice: RepairChoice, options: EventLogOptions = EventLogOptions(),
+        directory: String, keep choice: RepairChoice?, options: EventLogOptions = EventLogOptions(),
         storage: any LogStorage = PosixStorage(), progress: (VerificationProgress) -> Void = { _ in }
     ) throws(EventStoreError) -> RepairReport {
         let lock = try storage.lock(directory + "/" + FileName.lock)
         var repair = LogRepair(directory: directory, storage: storage)
+        let isDamaged: Bool
         do throws(EventStoreError) {
-            try repair.rebuildManifestIfDamaged()
-            guard try repair.moveDamageAside(progress) else {
-                lock.release()
-                return repair.report
+            if try RepairJournal.isThere(directory, storage) {
+                try RepairJournal.read(directory, storage).undo(directory, storage)
             }
+            try repair.rebuildManifestIfDamaged()
+            isDamaged = try repair.moveDamageAside(progress)
+            if !isDamaged { try repair.setStatesAside() }
         } catch {
             lock.release()
             throw error
         }
         lock.release()
-        let log = try open(directory: directory, options: options, storage: storage).log
+        if !isDamaged { return repair.report }
+        var repairing = options
+        repairing.isRepair = true
+        let log = try open(directory: directory, options: repairing, storage: storage).log
         try repair.salvage(into: log, choice, progress)
+        try log.synchronize()
+        try RepairJournal.remove(directory, storage)
+        try repair.setStatesAside()
         try log.close()
         return repair.report
     }
@@ -60,7 +76,8 @@ struct LogRepair {
     let directory: String
     let storage: any LogStorage
     private(set) var report = RepairReport()
-    private var movedSegments: [String] = []
+    private var survey: DamageSurvey?
+    private var movedSegments: [SurveyedFile] = []
 
     init(directory: String, storage: any LogStorage) {
         self.directory = directory
@@ -117,102 +134,121 @@ struct LogRepair {
             guard error.code == .hole else { throw error }
             report.damage = error
         }
-        try walkSoundSegments(manifest)
-        let lastSound = report.lastSequenceBefore
-        // The manifest forgets the others first: a crash before they are moved leaves a log that repair can go on with.
-        manifest.sealed.removeAll { $0.lastSequence > lastSound }
+        let survey = try DamageSurvey(directory, manifest, storage)
+        self.survey = survey
+        report.lastSequenceBefore = survey.lastSequenceBefore
+        try setStatesAside(behind: lastUnchanged(survey))
+        var moves: [(from: String, to: String)] = []
+        for file in survey.files {
+            let aside = try storage.asidePath(file.path, in: directory, suffix: FileName.damagedSuffix)
+            moves.append((file.path, aside))
+        }
+        // From here on whatever interrupts the repair leaves a directory that is no log until it is taken back.
+        try RepairJournal(
+            manifest: try storage.open(manifestPath, .read).readAll(),
+            moves: moves.map { RepairJournal.Move(name: name($0.from), aside: name($0.to)) }
+        ).write(directory, storage)
+        manifest.sealed.removeAll { $0.lastSequence > survey.lastSound }
         manifest.active = nil
         try storage.replaceAtomically(manifestPath, in: directory, with: manifest.encoded())
-        for first in try foundSegments() where first > lastSound { movedSegments.append(try moveAside(path(first))) }
+        for (index, move) in moves.enumerated() {
+            try storage.rename(move.from, to: move.to)
+            report.movedFiles.append(move.to)
+            movedSegments.append(survey.files[index])
+            movedSegments[index].path = move.to
+        }
+        if let end = survey.prefixEnd, let first = moves.first {
+            try copyPrefix(of: first.to, upTo: end, to: first.from)
+        }
         try storage.synchronizeDirectory(directory)
         return true
     }
 
-    /// Notes the last record of the last segment that stands the test after sound ones.
-    private mutating func walkSoundSegments(_ manifest: Manifest) throws(EventStoreError) {
-        let horizon = manifest.horizon?.lastDropped ?? .origin
-        var hash = manifest.horizon?.chainHash ?? .zero
-        report.lastSequenceBefore = horizon
-        for first in try foundSegments() where first > horizon {
-            let file = try storage.open(path(first), .read)
-            guard let sound = try soundFigures(file, first, hash, manifest.logID) else { return }
-            let listed = manifest.sealed.first { $0.firstSequence == first }
-            if let listed, listed.lastSequence != sound.lastSequence { return }
-            hash = try SegmentHash.of(file)
-            if let known = listed?.hash, known != hash { return }
-            report.lastSequenceBefore = sound.lastSequence
-        }
-    }
+    private func name(_ path: String) -> String { String(path.dropFirst(directory.count + 1)) }
 
-    private func soundFigures(
-        _ file: any LogFile, _ first: SequenceNumber, _ hash: SegmentHash, _ id: LogID
-    ) throws(EventStoreError) -> SegmentFigures? {
-        guard let header = try SegmentHeader.decode(try file.read(at: 0, count: SegmentHeader.byteCount)),
-            let summary = try SegmentSummary.read(from: file),
-            header.logID == id, header.firstSequence == first, header.previousSequence == report.lastSequenceBefore,
-            summary.predecessorHash == hash
-        else { return nil }
-        let scan = try SegmentScan.run(file, header, EventLogOptions().indexStrideBytes)
-        return scan.tracker.figures == summary.figures ? scan.tracker.figures : nil
+    /// What lies before the damage stays where it was, under the name it had: what was made of it goes on being true.
+    private func copyPrefix(of moved: String, upTo end: UInt64, to path: String) throws(EventStoreError) {
+        let file = try storage.open(moved, .read)
+        var offset: UInt64 = 0
+        var failure: EventStoreError?
+        try storage.replaceAtomically(path, in: directory) {
+            guard offset < end, failure == nil else { return nil }
+            do throws(EventStoreError) {
+                let bytes = try file.read(at: offset, count: Int(min(1 << 20, end - offset)))
+                offset += UInt64(bytes.count)
+                return bytes.isEmpty ? nil : bytes
+            } catch {
+                failure = error
+                return nil
+            }
+        }
+        if let failure { throw failure }
     }
 
     @discardableResult
     private mutating func moveAside(_ path: String) throws(EventStoreError) -> String {
-        let taken = Set(try storage.fileNames(in: directory).map { directory + "/" + $0 })
-        var name = path + FileName.damagedSuffix
-        var number = 1
-        while taken.contains(name) {
-            number += 1
-            name = "\(path).\(number)\(FileName.damagedSuffix)"
-        }
-        try storage.rename(path, to: name)
+        let name = try storage.moveAside(path, in: directory, suffix: FileName.damagedSuffix)
         report.movedFiles.append(name)
         return name
     }
 
     /// Appends again what the choice keeps of the files moved aside, in order.
     mutating func salvage(
-        into log: EventLog, _ choice: RepairChoice, _ progress: (VerificationProgress) -> Void
+        into log: EventLog, _ wanted: RepairChoice?, _ progress: (VerificationProgress) -> Void
     ) throws(EventStoreError) {
-        var isBehindDamage = false
-        for path in movedSegments {
-            let file = try storage.open(path, .read)
-            let header = try SegmentHeader.decode(try file.read(at: 0, count: SegmentHeader.byteCount))
-            if header?.previousSequence != log.lastSequence { isBehindDamage = true }
-            var begin = UInt64(SegmentHeader.byteCount)
-            let size = try file.byteCount()
-            while begin < size {
-                let keeps = !isBehindDamage || choice == .everythingIntact
-                var walker = SegmentWalker(file, from: begin, to: size, after: log.lastSequence)
-                while let (batch, _) = try walker.next() {
-                    try take(batch, into: log, keeps)
-                    progress(VerificationProgress(bytesDone: walker.offset, bytesTotal: size))
-                }
-                if walker.stop != .damage { break }
-                isBehindDamage = true
-                guard let next = try intactOffset(file, after: walker.offset) else { break }
-                begin = next
-            }
+        guard let survey else { return }
+        let choice = if let wanted { wanted } else { try cheaper(survey) }
+        report.choice = choice
+        var total: UInt64 = 0
+        for file in movedSegments {
+            let size = try storage.open(file.path, .read).byteCount()
+            total += size - min(size, file.begin)
         }
+        var (salvaged, dropped, done) = (UInt64(0), UInt64(0), UInt64(0))
+        try survey.walk(movedSegments) { batch, isBehindDamage throws(EventStoreError) in
+            if !isBehindDamage || choice == .everythingIntact {
+                try log.append(batch)
+                try log.commit()
+                salvaged += UInt64(batch.count)
+            } else {
+                dropped += UInt64(batch.count)
+            }
+            done += UInt64(batch.byteCount)
+            progress(VerificationProgress(bytesDone: done, bytesTotal: total))
+        }
+        report.salvagedFrameCount = salvaged
+        report.droppedFrameCount = dropped
         if choice == .beforeHole { report.lastSequenceBefore = log.lastSequence }
     }
 
-    private mutating func take(_ batch: FrameBatch, into log: EventLog, _ keeps: Bool) throws(EventStoreError) {
-        guard keeps else {
-            report.droppedFrameCount += UInt64(batch.count)
-            return
-        }
-        try log.append(batch)
-        try log.commit()
-        report.salvagedFrameCount += UInt64(batch.count)
+    private func cheaper(_ survey: DamageSurvey) throws(EventStoreError) -> RepairChoice {
+        var hasRecordsBehind = false
+        try survey.walk(movedSegments) { _, isBehindDamage in if isBehindDamage { hasRecordsBehind = true } }
+        return hasRecordsBehind ? .everythingIntact : .beforeHole
     }
 
-    /// The next byte behind damage at which a frame or a mark is intact.
-    private func intactOffset(_ file: any LogFile, after offset: UInt64) throws(EventStoreError) -> UInt64? {
-        let start = offset + 1
-        let size = try file.byteCount()
-        guard start < size else { return nil }
-        let rest = try file.read(at: start, count: Int(size - start))
-        return FrameParser.search(rest.span).first.map { start + UInt64($0.offset) }
+    /// Sets aside what was made of records that are not, or no longer, those of the log.
+    mutating func setStatesAside() throws(EventStoreError) {
+        let reader = try LogReader.open(directory: directory, storage: storage)
+        var audit = try StateAudit(of: directory, reader, storage: storage)
+        report.missingThrough = audit.missingThrough
+        try audit.setAside()
+        report.unfit += audit.unfit
+    }
+
+    /// First of all, so that whatever interrupts the repair, nothing is taken for the state of records that are gone.
+    private mutating func setStatesAside(behind limit: SequenceNumber) throws(EventStoreError) {
+        var audit = try StateAudit(of: directory, behind: limit, storage: storage)
+        try audit.setAside()
+        report.unfit += audit.unfit
+    }
+
+    /// The last record before which the log is beyond doubt what it was.
+    ///
+    /// Where the damage is not a broken record but a seal or the chain, nobody knows which byte of the segment has changed.
+    /// What was made of a trimmed log is kept even so: there is nothing else to begin with.
+    private func lastUnchanged(_ survey: DamageSurvey) -> SequenceNumber {
+        let isTrimmed = survey.manifest.horizon != nil
+        return survey.endsAtFrame || isTrimmed ? survey.lastSequenceBefore : survey.lastSound
     }
 }

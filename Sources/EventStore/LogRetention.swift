@@ -63,7 +63,8 @@ extension EventLog {
 
     /// Drops the oldest segments that the limits no longer keep, and returns how many.
     ///
-    /// A segment goes only if all its records are at or before `checkpointSequence`. The newest segment always stays.
+    /// A segment goes only if all its records are before `checkpointSequence`, so that the record stays by which that
+    /// checkpoint proves itself. The newest segment always stays.
     /// The manifest first says durably where the log now begins and the hash the chain has there; then files go.
     @discardableResult
     package func applyRetention(
@@ -76,7 +77,7 @@ extension EventLog {
         for segment in segments.dropLast() where segment.isSealed && dropped.count < manifest.sealed.count {
             let isOld = limits.age.map { now - segment.figures.runningMaximum > $0 } ?? false
             let isTooMuch = limits.byteCount.map { rest > $0 } ?? false
-            guard isOld || isTooMuch, segment.figures.lastSequence <= checkpointSequence else { break }
+            guard isOld || isTooMuch, segment.figures.lastSequence < checkpointSequence else { break }
             dropped.append(segment)
             rest -= segment.fileByteCount
         }

@@ -24,12 +24,20 @@ package protocol LogFile: AnyObject, Sendable {
     func truncate(to byteCount: UInt64) throws(EventStoreError)
     /// Returns when all bytes and the size are durable (fdatasync).
     func synchronize() throws(EventStoreError)
+    /// Whether the path leads to this very file. True where the storage can not tell.
+    func isAt(_ path: String) throws(EventStoreError) -> Bool
 }
 
 /// Held while one process writes to a directory; given back by `release()` or when the last reference goes.
 package protocol LogLock: AnyObject, Sendable {
     /// Gives the lock back.
     func release()
+    /// Whether the path leads to this very lock. True where the storage can not tell.
+    func isAt(_ path: String) throws(EventStoreError) -> Bool
+}
+
+extension LogLock {
+    package func isAt(_ path: String) throws(EventStoreError) -> Bool { true }
 }
 
 /// The room on a device.
@@ -70,6 +78,8 @@ package protocol LogStorage: Sendable {
     func lock(_ path: String) throws(EventStoreError) -> any LogLock
     /// The room on the device that holds the directory.
     func diskSpace(at directory: String) throws(EventStoreError) -> DiskSpace
+    /// The directory itself, so that it can be told from another one of its name later; nil where there is no such thing.
+    func hold(_ directory: String) throws(EventStoreError) -> (any LogFile)?
     /// The wall clock.
     func now() -> Timestamp
     /// A clock that never goes back, for measuring.
@@ -77,6 +87,8 @@ package protocol LogStorage: Sendable {
 }
 
 extension LogFile {
+    package func isAt(_ path: String) throws(EventStoreError) -> Bool { true }
+
     /// Writes all bytes, going on after short writes.
     func writeAll(_ bytes: Span<UInt8>, at offset: UInt64) throws(EventStoreError) {
         var written = 0
@@ -94,6 +106,43 @@ extension LogFile {
 }
 
 extension LogStorage {
+    package func hold(_ directory: String) throws(EventStoreError) -> (any LogFile)? { nil }
+
+    /// Removes what interrupted replacements have left in a directory, and returns the paths. What is not a file stays.
+    package func removeTemporaries(in directory: String) throws(EventStoreError) -> [String] {
+        var removed: [String] = []
+        for name in try fileNames(in: directory) where name.hasSuffix(FileName.temporarySuffix) {
+            let path = directory + "/" + name
+            do throws(EventStoreError) {
+                try remove(path)
+                removed.append(path)
+            } catch {
+                guard error.code == .wrongKindOfFile || error.code == .notFound else { throw error }
+            }
+        }
+        return removed
+    }
+
+    /// Gives a file a name that nothing reads (`<name>.damaged`, or `<name>.2.damaged`), and returns the new path.
+    /// Durable after the next `synchronizeDirectory`.
+    func moveAside(_ path: String, in directory: String, suffix: String) throws(EventStoreError) -> String {
+        let name = try asidePath(path, in: directory, suffix: suffix)
+        try rename(path, to: name)
+        return name
+    }
+
+    /// A path that nothing reads and nobody has.
+    func asidePath(_ path: String, in directory: String, suffix: String) throws(EventStoreError) -> String {
+        let taken = Set(try fileNames(in: directory).map { directory + "/" + $0 })
+        var name = path + suffix
+        var number = 1
+        while taken.contains(name) {
+            number += 1
+            name = "\(path).\(number)\(suffix)"
+        }
+        return name
+    }
+
     /// Replaces a file so that after a crash either the old or the new content is there, whole.
     func replaceAtomically(_ path: String, in directory: String, with bytes: [UInt8]) throws(EventStoreError) {
         var isWritten = false

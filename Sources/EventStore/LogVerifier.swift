@@ -20,6 +20,12 @@ package struct VerificationReport: Hashable, Sendable {
     package var unanchoredByteCount: UInt64 = 0
     /// Bytes at the end of the unsealed segment that are no whole frame; opening the log cuts them off.
     package var tornByteCount: UInt64 = 0
+    /// Sequences between the first and the last record that no record has: what a repair could not keep, or the gaps of a
+    /// stream that the records once came from.
+    package var missingSequences: UInt64 {
+        guard let firstSequence, let lastSequence else { return 0 }
+        return lastSequence.rawValue - firstSequence.rawValue + 1 - frameCount
+    }
     /// The segments that were walked through, in order.
     package var segments: [VerifiedSegment] = []
     /// The last record that retention has dropped, and the hash of its segment; nil if nothing was dropped.
@@ -42,6 +48,7 @@ extension EventLog {
         directory: String, storage: any LogStorage = PosixStorage(),
         progress: (VerificationProgress) -> Void = { _ in }
     ) throws(EventStoreError) -> VerificationReport {
+        try RepairJournal.requireNone(directory, storage)
         guard let inventory = try SegmentInventory.take(directory, storage) else {
             throw EventStoreError(.notFound, path: directory, detail: "there is no log")
         }

@@ -24,6 +24,8 @@ struct CatalogSegment {
 /// The segments in ascending order. The writer publishes into it what has become readable; readers only look.
 final class SegmentCatalog: Sendable {
     struct State {
+        /// Nil only before the log is opened.
+        var logID: LogID?
         var segments: [CatalogSegment] = []
         var lastDropped = SequenceNumber.origin
         var durableSequence = SequenceNumber.origin

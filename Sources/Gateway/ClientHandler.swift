@@ -128,7 +128,7 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
     /// Bytes came in, before anybody knows what they are.
     func bytesCame() {
         lastActivity = .now()
-        if exchange == nil, headBegan == nil { headBegan = lastActivity }
+        if exchange == nil, headBegan == nil, !isDeaf { headBegan = lastActivity }
     }
 
     func read(context: ChannelHandlerContext) {
@@ -273,6 +273,7 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
         loop.shared.figures.refused(refusal.reason)
         keepsAlive = false
         isRefused = true
+        headBegan = nil
         ahead.removeAll()
         sendAlone(refusal.status, refusal.reason)
         close()

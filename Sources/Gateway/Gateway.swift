@@ -6,6 +6,7 @@ package import Logging
 import NIOCore
 import NIOPosix
 import NIOSSL
+import Synchronization
 
 /// A reverse proxy in front of the services of a mesh.
 package final class Gateway: Sendable {
@@ -14,6 +15,7 @@ package final class Gateway: Sendable {
     private let loops: [ObjectIdentifier: NIOLoopBound<LoopContext>]
     private let listener: any Channel
     private let logger: Logger
+    private let isStopped = Atomic<Bool>(false)
 
     /// Begins to listen.
     ///
@@ -82,8 +84,9 @@ package final class Gateway: Sendable {
     /// From now on instances are taken out by these; who is out stays out for as long as was said.
     package func replaceOutliers(_ settings: OutlierSettings) { shared.outliers.settings = settings }
 
-    /// Takes no more connections, lets requests end for at most `patience`, then closes.
+    /// Takes no more connections, lets requests end for at most `patience`, then closes; once.
     package func stop(patience: Duration) async {
+        guard !isStopped.exchange(true, ordering: .acquiringAndReleasing) else { return }
         try? await listener.close().get()
         for bound in loops.values {
             try? await bound.eventLoop.submit { bound.value.drain() }.get()

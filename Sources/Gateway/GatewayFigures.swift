@@ -18,8 +18,9 @@ final class GatewayFigures: Sendable {
     private let capturesDropped = Counter(label: "lattice_gateway_captures_dropped_total")
 
     func ended(status: UInt, took: TimeAmount) {
-        guard (100..<600).contains(status) else { return cancelledRequests.increment() }
-        answers[Int(status) / 100 - 1].increment()
+        guard status >= 100 else { return cancelledRequests.increment() }
+        // Whoever gets a status that nobody has defined takes it for a 500 (RFC 9110, 15).
+        answers[min(5, Int(status) / 100) - 1].increment()
         durations.recordNanoseconds(took.nanoseconds)
     }
 

@@ -67,11 +67,9 @@ final class GatewayShared: Sendable {
     /// An ejection lasts for half a minute at least, so this is said seldom.
     private static func tell(_ change: HealthChange, _ logger: Logger) {
         var metadata: Logger.Metadata = ["service": "\(change.service)", "instance": "\(change.instanceID)"]
-        if change.isHealthy {
-            return logger.notice("an instance is on trial again: its ejection is over", metadata: metadata)
-        }
-        metadata["failures"] = "\(change.failures)"
         metadata["reason"] = "\(change.reason)"
+        if change.isHealthy { return logger.notice("an instance is let in again", metadata: metadata) }
+        metadata["failures"] = "\(change.failures)"
         logger.warning("an instance was ejected: it failed too often", metadata: metadata)
     }
 

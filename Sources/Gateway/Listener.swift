@@ -68,6 +68,8 @@ enum ClientPipeline {
             HTTP2Setting(parameter: .maxHeaderListSize, value: blockBytes),
         ]
         configuration.maximumSequentialContinuationFrames = blockBytes / 16_384 + 1
+        // Frames for a stream that was reset are on their way for a while; of a forgotten one they would be the connection's end.
+        configuration.maximumRecentlyResetStreams = 1_024
         let bound = NIOLoopBound(connection, eventLoop: channel.eventLoop)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(gate)

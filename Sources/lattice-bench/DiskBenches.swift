@@ -43,8 +43,9 @@ struct LogFixture {
             try add(message.payload, .heartbeat, message.subject, sequence, time, &frames)
             if let checkpointAt, index <= checkpointAt { try keep(frames, &state, when: true) }
             if index == checkpointAt {
+                try flush()
                 try CheckpointCodec.save(
-                    state, to: CheckpointStore(directory: directory + "/checkpoints"),
+                    state, of: log.reader, to: CheckpointStore(directory: directory + "/checkpoints"),
                     createdAt: Timestamp(nanoseconds: time))
             }
             if frames.byteCount > 1 << 20 { try flush() }

@@ -3,6 +3,7 @@
 import ActorSystem
 import ArgumentParser
 import EventModel
+import EventStore
 import Messaging
 import NATSMessaging
 
@@ -67,16 +68,41 @@ struct PublishBench: AsyncParsableCommand {
                 bus: bus, clients: publishers, duration: .seconds(seconds),
                 makeRequest: { heartbeats[$0 % heartbeats.count] },
                 check: { String(decoding: $0.payload, as: UTF8.self).contains("accepted") })
+            let before = try await Self.settledSync(running)
             let (latencies, perSecond) = try await loop.run()
-            report.run([
-                ("p50_ms", latencies.milliseconds(50)), ("p99_ms", latencies.milliseconds(99)),
-                ("events_per_second", perSecond),
-            ])
+            let sync = try await Self.settledSync(running).since(before)
+            report.run(
+                [
+                    ("p50_ms", latencies.milliseconds(50)), ("p99_ms", latencies.milliseconds(99)),
+                    ("events_per_second", perSecond),
+                ] + Self.limit(perSecond, latencies.count, sync))
             await bus.close()
             await running.stop()
             await stage.close()
         }
         report.finish()
+    }
+}
+
+extension PublishBench {
+    /// What the node's fdatasync took so far: its figures are of the last second.
+    private static func settledSync(_ running: RunningNode) async throws -> LatencyFigures {
+        try await Task.sleep(for: .milliseconds(1_300))
+        return running.node.syncLatency
+    }
+
+    /// The share of the rate that the disk alone would permit with groups of this size, one fdatasync after the other.
+    private static func limit(
+        _ perSecond: Double, _ events: Int, _ sync: LatencyFigures
+    ) -> [(String, Double)] {
+        // Ticks are groups of their own; a few of them in a run.
+        let eventsPerGroup = Double(events) / Double(max(1, sync.count))
+        let median = Double(sync.nanoseconds(percentile: 50)) / 1e9
+        guard median > 0 else { return [] }
+        return [
+            ("events_per_group", eventsPerGroup), ("fsync_p50_ms", median * 1e3),
+            ("of_fsync_limit", perSecond / (eventsPerGroup / median)),
+        ]
     }
 }
 

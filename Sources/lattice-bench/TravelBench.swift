@@ -169,7 +169,7 @@ private struct MixedLog {
 
         mutating func checkpoint() throws {
             try flush()
-            try CheckpointCodec.save(state, to: checkpoints, createdAt: Timestamp(nanoseconds: time))
+            try CheckpointCodec.save(state, of: log.reader, to: checkpoints, createdAt: Timestamp(nanoseconds: time))
             try checkpoints.prune()
         }
 

@@ -26,7 +26,7 @@ enum ExitStatus: Int32, Sendable {
 
     static let explanation = """
         Exit status: 0 done; 1 failed, or a negative finding (refused, digests differ); 2 the command line makes no \
-        sense; 3 NATS or a node can not be reached; 4 the log is damaged; 5 another node has this directory or \
+        sense; 3 NATS or a node can not be reached; 4 the log is damaged, or records of it are gone; 5 another node has this directory or \
         prefix; 6 the stream is not the one that fed the log; 7 the log needs a newer lattice.
         """
 }
@@ -45,7 +45,7 @@ struct CommandFailure: Error, Sendable {
     init(_ failure: NodeFailure) {
         switch failure.code {
         case "log_locked", "second_node": status = .locked
-        case "log_damaged": status = .logDamaged
+        case "log_damaged", "records_missing", "log_removed": status = .logDamaged
         case "unsupported_semantics": status = .unsupportedSemantics
         case "stream_rolled_back", "stream_trimmed", "stream_history_missing": status = .streamRolledBack
         case "not_connected", "authentication_failed", "closed", "stream_unavailable": status = .unreachable
@@ -71,7 +71,8 @@ struct CommandFailure: Error, Sendable {
 
     init(_ error: EventStoreError) {
         switch error.code {
-        case .hole, .manifestDamaged, .exportDamaged, .checkpointDamaged: status = .logDamaged
+        case .hole, .manifestDamaged, .exportDamaged, .checkpointDamaged, .recordsMissing, .removed:
+            status = .logDamaged
         case .locked: status = .locked
         case .formatUnknown: status = .unsupportedSemantics
         default: status = .failed
@@ -90,8 +91,9 @@ struct CommandFailure: Error, Sendable {
 
     private static func advice(_ error: EventStoreError) -> String {
         switch error.code {
-        case .hole, .manifestDamaged, .checkpointDamaged:
+        case .hole, .manifestDamaged, .checkpointDamaged, .recordsMissing:
             "\n  nothing was changed; `lattice log repair` shows what can be done"
+        case .wrongKindOfFile: "\n  move it out of the data directory; nothing was changed"
         case .exportDamaged: "\n  nothing was imported; export it anew from a log that `lattice verify` finds whole"
         case .locked: "\n  a node runs on this directory; stop it first"
         case .formatUnknown: "\n  a newer lattice wrote it: install that one"

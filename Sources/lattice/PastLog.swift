@@ -54,7 +54,7 @@ struct PastLog {
 
     init(_ directory: String) throws(CommandFailure) {
         let reader = try readingLog { () throws(EventStoreError) in try LogReader.open(directory: directory) }
-        let checkpoints = CheckpointStore(directory: directory + "/checkpoints")
+        let checkpoints = CheckpointStore(directory: directory + "/" + CheckpointStore.folder)
         timeline = Timeline(reader: reader, checkpoints: checkpoints)
         traveller = TimeTraveller(reader: reader, checkpoints: checkpoints)
     }

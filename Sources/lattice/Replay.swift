@@ -16,7 +16,7 @@ struct LogOptions: ParsableArguments {
         return try readingLog { () throws(EventStoreError) in try LogReader.open(directory: directory) }
     }
 
-    var checkpoints: CheckpointStore { CheckpointStore(directory: data + "/checkpoints") }
+    var checkpoints: CheckpointStore { CheckpointStore(directory: data + "/" + CheckpointStore.folder) }
 }
 
 /// `lattice replay`
@@ -87,7 +87,7 @@ struct Replay: AsyncParsableCommand {
     ) throws(QueryError) -> Finding {
         let bar = ProgressBar("replay")
         defer { bar.finish() }
-        let start = fromZero ? SequenceNumber.origin : nearestCheckpoint(target)
+        let start = fromZero ? SequenceNumber.origin : nearestCheckpoint(target, reader)
         var state = try traveller.state(at: target, fromZero: fromZero) { sequence in
             bar.report(sequence.rawValue, of: target.rawValue)
             return true
@@ -104,8 +104,8 @@ struct Replay: AsyncParsableCommand {
             fromZero: fromZero)
     }
 
-    private func nearestCheckpoint(_ target: SequenceNumber) -> SequenceNumber {
-        ((try? log.checkpoints.list()) ?? []).last { $0 <= target } ?? .origin
+    private func nearestCheckpoint(_ target: SequenceNumber, _ reader: LogReader) -> SequenceNumber {
+        ((try? log.checkpoints.list(of: reader)) ?? []).last { $0 <= target } ?? .origin
     }
 
     private func show(_ finding: Finding) {

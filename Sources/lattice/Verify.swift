@@ -16,8 +16,9 @@ struct Verify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prove the log: checksums, order, hash chain, and every checkpoint against a replay.",
         discussion: """
-            Reads the whole log, offline or beside a running node. Damage ends with status 4, a checkpoint whose digest \
-            is not the one of the replay with status 1. What lies behind the last sealed segment is not in the hash \
+            Reads the whole log, offline or beside a running node. Damage ends with status 4, also damage to a checkpoint or \
+            to the kept digests, and a log that ends before what was made of it. A checkpoint whose digest is not the one \
+            of the replay, or that was made of other records than these, ends with status 1. What lies behind the last sealed segment is not in the hash \
             chain yet; the report says how much that is.
 
               lattice verify
@@ -67,9 +68,19 @@ struct Verify: AsyncParsableCommand {
         var unanchoredRecords: UInt64
         var unanchoredBytes: UInt64
         var tornBytes: UInt64
+        /// Between the first and the last record.
+        var missingSequences: UInt64
         var checkpointsVerified: [UInt64] = []
         var checkpointsDiffering: [UInt64] = []
+        /// Of a version that this program does not read.
         var checkpointsUnreadable: [UInt64] = []
+        var checkpointsDamaged: [UInt64] = []
+        /// Made of other records.
+        var checkpointsForeign: [UInt64] = []
+        /// What is wrong with the file of kept digests.
+        var digestsDamaged: String?
+        /// The record through which something beside the log was made of, and which the log does not reach.
+        var missingThrough: UInt64?
         var anchors: AnchorFinding?
         var digestsVerified = 0
         var digestsDiffering: [UInt64] = []
@@ -84,9 +95,14 @@ struct Verify: AsyncParsableCommand {
             case unanchoredRecords = "unanchored_records"
             case unanchoredBytes = "unanchored_bytes"
             case tornBytes = "torn_bytes"
+            case missingSequences = "missing_sequences"
             case checkpointsVerified = "checkpoints_verified"
             case checkpointsDiffering = "checkpoints_differing"
             case checkpointsUnreadable = "checkpoints_unreadable"
+            case checkpointsDamaged = "checkpoints_damaged"
+            case checkpointsForeign = "checkpoints_foreign"
+            case digestsDamaged = "digests_damaged"
+            case missingThrough = "missing_through"
             case digestsVerified = "digests_verified"
             case digestsDiffering = "digests_differing"
         }
@@ -112,7 +128,7 @@ struct Verify: AsyncParsableCommand {
             firstSequence: report.firstSequence?.rawValue ?? 0, lastSequence: report.lastSequence?.rawValue ?? 0,
             headHash: report.headHash?.description, headSequence: report.headSequence?.rawValue,
             unanchoredRecords: report.unanchoredFrameCount, unanchoredBytes: report.unanchoredByteCount,
-            tornBytes: report.tornByteCount)
+            tornBytes: report.tornByteCount, missingSequences: report.missingSequences)
         var heads: [SegmentHead] = []
         if let anchor, let anchorPublic {
             let check = try AnchorFinding.check(anchor, publicKeyFile: anchorPublic, report)
@@ -121,8 +137,56 @@ struct Verify: AsyncParsableCommand {
         }
         try verifyCheckpoints(&finding, heads)
         show(finding)
+        if finding.isDamaged { throw CommandFailure(.logDamaged) }
         let isEqual = finding.checkpointsDiffering.isEmpty && finding.digestsDiffering.isEmpty
-        if !isEqual || finding.anchors?.isGood == false { throw CommandFailure(.failed) }
+        if !isEqual || !finding.checkpointsForeign.isEmpty || finding.anchors?.isGood == false {
+            throw CommandFailure(.failed)
+        }
+    }
+
+    /// What lies beside the log and does not go with it.
+    private func audit(_ reader: LogReader, _ finding: inout Finding) throws {
+        let directory = log.data
+        let audit = try readingLog { () throws(EventStoreError) in try StateAudit(of: directory, reader) }
+        finding.missingThrough = audit.missingThrough?.rawValue
+        finding.checkpointsForeign = audit.unfit.filter { $0.kind == .foreign && $0.isCheckpoint }
+            .compactMap { $0.sequence?.rawValue }
+    }
+
+    /// The digests that were kept; none of a file that is damaged, which is a finding.
+    private func keptDigests(_ store: CheckpointStore, _ finding: inout Finding) throws -> [LadderRung] {
+        do throws(EventStoreError) {
+            return try DigestLadder.read(store.directory + "/" + DigestLadder.fileName)
+        } catch {
+            switch error.code {
+            case .notFound, .formatUnknown: break
+            case .checkpointDamaged, .wrongKindOfFile: finding.digestsDamaged = error.detail ?? "\(error.code)"
+            default: throw CommandFailure(error)
+            }
+            return []
+        }
+    }
+
+    /// The state of a checkpoint; nil where there is none that can be compared, and then that is noted.
+    private func readableState(_ sequence: SequenceNumber, _ finding: inout Finding) throws -> MeshState? {
+        if finding.checkpointsForeign.contains(sequence.rawValue) { return nil }
+        do throws(EventStoreError) {
+            let checkpoint = try log.checkpoints.load(sequence)
+            if let state = CheckpointCodec.state(of: checkpoint, indexKey: 0) { return state }
+            if CheckpointCodec.canRead(checkpoint) {
+                finding.checkpointsDamaged.append(sequence.rawValue)
+            } else {
+                finding.checkpointsUnreadable.append(sequence.rawValue)
+            }
+        } catch {
+            switch error.code {
+            case .notFound: break
+            case .formatUnknown: finding.checkpointsUnreadable.append(sequence.rawValue)
+            case .checkpointDamaged, .wrongKindOfFile: finding.checkpointsDamaged.append(sequence.rawValue)
+            default: throw CommandFailure(error)
+            }
+        }
+        return nil
     }
 
     /// Each checkpoint against a fold from the log's beginning, or from the oldest checkpoint of a trimmed log.
@@ -131,7 +195,8 @@ struct Verify: AsyncParsableCommand {
         let store = log.checkpoints
         var state = MeshState()
         var isStarted = reader.firstRetained <= SequenceNumber(1)
-        var rungs = (try? DigestLadder.read(store.directory + "/" + DigestLadder.fileName))?[...] ?? []
+        try audit(reader, &finding)
+        var rungs = try keptDigests(store, &finding)[...]
         var heads = heads.sorted { $0.sequence < $1.sequence }[...]
         /// Digests of anchors up to a sequence against the replay, where there is one.
         func verifyHeads(through last: SequenceNumber) throws {
@@ -143,13 +208,9 @@ struct Verify: AsyncParsableCommand {
                 finding.anchors?.note(head, state.digests())
             }
         }
-        for sequence in (try? store.list()) ?? [] where sequence <= reader.lastSequence {
-            guard let checkpoint = try? store.load(sequence),
-                let recorded = CheckpointCodec.state(of: checkpoint, indexKey: 0)
-            else {
-                finding.checkpointsUnreadable.append(sequence.rawValue)
-                continue
-            }
+        let sequences = try readingLog { () throws(EventStoreError) in try store.list() }
+        for sequence in sequences where sequence <= reader.lastSequence {
+            guard let recorded = try readableState(sequence, &finding) else { continue }
             try verifyHeads(through: sequence)
             guard isStarted else {
                 // Nothing before it is left: it is what the rest is held against.
@@ -212,6 +273,11 @@ struct Verify: AsyncParsableCommand {
         if json { return Terminal.say(JSONText.encode(finding)) }
         Terminal.say("log \(finding.logID): \(finding.records) records in \(finding.segments) segments are whole")
         Terminal.say("  sequences \(finding.firstSequence) to \(finding.lastSequence)")
+        if finding.missingSequences > 0 {
+            Terminal.say(
+                "  \(finding.missingSequences) of them have no record: a repair could not keep them, or a stream has gaps there"
+            )
+        }
         if let hash = finding.headHash { Terminal.say("  head of the hash chain: \(hash)") }
         Terminal.say(
             "  behind the chain's head: \(finding.unanchoredRecords) records, \(finding.unanchoredBytes) bytes")
@@ -226,10 +292,31 @@ struct Verify: AsyncParsableCommand {
                 "  the digest kept at \(sequence) DIFFERS from the replay: see `lattice verify --against`")
         }
         for sequence in finding.checkpointsUnreadable {
-            Terminal.say("  checkpoint \(sequence) can not be read; a start ignores it")
+            Terminal.say("  checkpoint \(sequence) is of another version; a start ignores it")
+        }
+        for sequence in finding.checkpointsDamaged {
+            Terminal.complain("  checkpoint \(sequence) is DAMAGED; the next start sets it aside")
+        }
+        for sequence in finding.checkpointsForeign {
+            Terminal.complain("  checkpoint \(sequence) was made of OTHER RECORDS; the next start sets it aside")
+        }
+        if let damage = finding.digestsDamaged {
+            Terminal.complain("  the kept digests are DAMAGED: \(damage); the next start sets them aside")
+        }
+        if let last = finding.missingThrough {
+            Terminal.complain(
+                "  RECORDS ARE MISSING: something was made of record \(last), and the log ends at "
+                    + "\(finding.lastSequence); see `lattice log repair`")
         }
         for sequence in finding.checkpointsDiffering {
             Terminal.complain("  checkpoint \(sequence) DIFFERS from the replay: remove it and report this as a bug")
         }
+    }
+}
+
+extension Verify.Finding {
+    /// Bytes are not what was written, or records are gone.
+    fileprivate var isDamaged: Bool {
+        !checkpointsDamaged.isEmpty || digestsDamaged != nil || missingThrough != nil
     }
 }

@@ -10,12 +10,13 @@ import Testing
     @Test func `another method is not allowed, and the answer says which is`() async throws {
         let node = try await ReceiverNode()
         for (listener, path, methods, allowed) in [
-            ("otlp_http", Self.traces, ["GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"], "POST"),
-            ("zipkin", "/api/v2/spans", ["PUT", "DELETE", "PATCH", "OPTIONS"], "GET, POST"),
+            ("otlp_http", Self.traces, ["GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"], ["POST"]),
+            ("zipkin", "/api/v2/spans", ["PUT", "DELETE", "PATCH", "OPTIONS"], ["GET", "POST"]),
         ] {
             for method in methods {
                 let answer = try await ReceiverNode.ask(method, try node.url(listener) + path)
-                #expect(answer.status == 405 && answer.headers["allow"] == allowed, "\(method): \(answer)")
+                let said = Set((answer.headers["allow"] ?? "").components(separatedBy: ", "))
+                #expect(answer.status == 405 && said.subtracting(["HEAD"]) == Set(allowed), "\(method): \(answer)")
             }
         }
         let names = try await ReceiverNode.get(try node.url("zipkin") + "/api/v2/spans?serviceName=x")

@@ -118,6 +118,22 @@ import Testing
         #expect(error?.code == .sourceMismatch)
     }
 
+    @Test func `a log belongs to one prefix from its first record on`() throws {
+        let disk = SimulatedDisk(seed: 1)
+        let (log, _) = try EventLog.openSmall(disk)
+        try log.setPrefix("typo")
+        try log.setPrefix("mesh")
+        try log.write(1...3)
+        for change in [log.setPrefix, log.requirePrefix] {
+            let error = #expect(throws: EventStoreError.self) { try change("another") }
+            #expect(error?.code == .prefixMismatch && error?.detail?.contains("'mesh'") == true)
+        }
+        try log.close()
+        let again = try EventLog.openSmall(disk).log
+        try again.requirePrefix("mesh")
+        #expect(throws: EventStoreError.self) { try again.requirePrefix("another") }
+    }
+
     @Test func `a full disk refuses a batch whole and harms nothing`() throws {
         let disk = SimulatedDisk(seed: 1)
         let (log, _) = try EventLog.openSmall(disk)

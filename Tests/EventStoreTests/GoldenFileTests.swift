@@ -41,7 +41,7 @@ import Testing
 
     @Test func `hold checkpoints that are read`() throws {
         let store = CheckpointStore(directory: logDirectory, storage: try makeDisk())
-        let found = try #require(try store.newest().checkpoint)
+        let found = try #require(try store.newest(of: nil).checkpoint)
         #expect(found.sequence.rawValue == 4 && found.codecVersion == 3 && found.sections.first?.name == "registry")
     }
 

@@ -192,16 +192,16 @@ import Testing
         let disk = SimulatedDisk(seed: 1)
         let store = CheckpointStore(directory: logDirectory, storage: disk)
         for sequence: UInt64 in [10, 20, 30] { try store.save(checkpoint(sequence)) }
-        #expect(try store.newest().checkpoint == checkpoint(30))
-        #expect(try store.newest(notAfter: SequenceNumber(29)).checkpoint == checkpoint(20))
+        #expect(try store.newest(of: nil).checkpoint == checkpoint(30))
+        #expect(try store.newest(notAfter: SequenceNumber(29), of: nil).checkpoint == checkpoint(20))
         for bit in 0..<8 {
             let path = logDirectory + "/checkpoint-00000000000000000030.ckpt"
             disk.flipBit(of: path, at: 11 * bit, bit: bit)
-            let finding = try store.newest()
+            let finding = try store.newest(of: nil)
             #expect(finding.checkpoint == checkpoint(20) && finding.warnings.count == 1)
             disk.flipBit(of: path, at: 11 * bit, bit: bit)
         }
-        #expect(try store.newest { $0.codecVersion == 7 }.warnings.count == 3)
+        #expect(try store.newest(of: nil) { $0.codecVersion == 7 }.warnings.count == 3)
     }
 
     @Test func `keeps the newest few, and the one retention needs`() throws {

@@ -84,6 +84,25 @@ import Testing
         await service.stop()
     }
 
+    @Test func `a gateway that stops tells it, and lets streams end`() async throws {
+        let service = try await StrictService.start()
+        let edge = try await Edge.open(strict: service)
+        let (idle, busy) = (try await FrameClient.connect(edge.port), try await FrameClient.connect(edge.port))
+        let silent = try await RawClient.connect(edge.port)
+        #expect(try await idle.get("/", [("x-id", "a")]).status == 200)
+        let stream = busy.newStream()
+        await busy.send(FrameClient.headers(stream, FrameClient.head("POST", "/", [("x-id", "b")]), ends: false))
+        try await eventually { service.hasBegun("b") }
+        async let stopping: Void = edge.gateway.stop(patience: .seconds(20))
+        try await eventually { idle.isClosed && silent.isClosed && busy.goAway != nil }
+        #expect(idle.goAway == 0 && busy.goAway == 0 && !busy.isClosed)
+        await busy.send(FrameClient.data(stream, "the rest", ends: true))
+        #expect(try await busy.over(stream).body == "id=b;")
+        try await eventually { busy.isClosed }
+        await stopping
+        await service.stop()
+    }
+
     @Test func `behind an upgrade that is declined the connection goes on`() async throws {
         let service = try await StrictService.start()
         let edge = try await Edge.open(strict: service)

@@ -298,6 +298,27 @@ private struct Shaped: CustomStringConvertible {
         await service.stop()
     }
 
+    @Test func `what is still on its way for many streams that are over ends no connection`() async throws {
+        let service = try await StrictService.start()
+        let edge = try await Edge.open(strict: service)
+        let client = try await FrameClient.connect(edge.port)
+        let streams = (0..<100).map { _ in client.newStream() }
+        for stream in streams {
+            let head = FrameClient.head("POST", "/", [("x-id", "early"), ("x-do", "early")])
+            await client.send(FrameClient.headers(stream, head, ends: false))
+        }
+        for stream in streams { try await eventually { client.answer(stream).reset == 0 } }
+        for stream in streams {
+            #expect(client.answer(stream).status == 200 && client.answer(stream).isEnded)
+            await client.send(FrameClient.data(stream, "x", ends: true))
+        }
+        #expect(try await client.get("/", [("x-id", "after")]).body == "id=after;")
+        #expect(client.goAway == nil && !client.isClosed && service.faults == [])
+        await client.close()
+        await edge.close()
+        await service.stop()
+    }
+
     @Test func `who expects it is told to go on, and the instance gets the body`() async throws {
         let service = try await StrictService.start()
         let edge = try await Edge.open(strict: service)

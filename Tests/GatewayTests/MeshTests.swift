@@ -76,6 +76,32 @@ import Testing
         for service in services { await service.stop() }
     }
 
+    @Test func `what a gateway has said of an instance ends with its address, and with the gateway`() async throws {
+        let services = [
+            try await HTTPService.start("a"), try await HTTPService.start("b"), try await HTTPService.start("moved"),
+        ]
+        let stage = try await MeshStage.open(policy: .roundRobin)
+        for service in services.prefix(2) { try await stage.register(service) }
+        try await eventually { stage.gateway.shared.registryClusters.first?.view.targets.count == 2 }
+        let known = { try await stage.ask("registry.instance", #"{"service_name":"shop","instance_id":"a"}"#) }
+        let ejectA = { (service: HTTPService) in
+            try await eventually("it is used") { try await stage.get().answerBody == service.name }
+            service.temper = .status(503)
+            for _ in 0..<40 { _ = try await stage.get() }
+            try await eventually("the registry knows") { try await known().contains("ejected: status 503") }
+        }
+        try await ejectA(services[0])
+        try await stage.tell(
+            "registry.shop.registered",
+            #"{"service_name":"shop","events":[{"instance_id":"a","endpoint":"\#(services[2].endpoint)"}]}"#)
+        try await eventually("it is withdrawn") { try await known().contains("another address") }
+        try await ejectA(services[2])
+        await stage.gateway.stop(patience: .milliseconds(100))
+        try await eventually("it is withdrawn") { try await known().contains("the gateway ends") }
+        await stage.close()
+        for service in services { await service.stop() }
+    }
+
     @Test func `choices of sampled traces are recorded with their candidates`() async throws {
         let services = [try await HTTPService.start("a"), try await HTTPService.start("b")]
         let stage = try await MeshStage.open()

@@ -120,7 +120,8 @@ extension `A node` {
                 let node = try await stage.node()
                 #expect(try await stage.failureOfStart { $0.prefix = "another" } == "log_locked")
                 await node.stop()
-                #expect(try await stage.failureOfStart { $0.prefix = "another" } == nil)
+                #expect(try await stage.failureOfStart { $0.prefix = "another" } == "log_of_another_mesh")
+                #expect(try await stage.failureOfStart() == nil)
             }
         }
 

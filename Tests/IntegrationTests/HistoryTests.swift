@@ -53,7 +53,7 @@ import Testing
         let timeline = Timeline(reader: try LogReader.open(directory: data), checkpoints: checkpoints)
         var whole = try timeline.state(at: timeline.reader.lastSequence)
         let middle = try timeline.state(at: SequenceNumber(timeline.reader.lastSequence.rawValue / 2))
-        try CheckpointCodec.save(middle, to: checkpoints, createdAt: .zero)
+        try CheckpointCodec.save(middle, of: timeline.reader, to: checkpoints, createdAt: .zero)
         var again = try timeline.state(at: timeline.reader.lastSequence)
         #expect(whole.digests() == again.digests())
         let kept = try DigestLadder.read(checkpoints.directory + "/" + DigestLadder.fileName)

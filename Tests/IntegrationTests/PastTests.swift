@@ -36,7 +36,8 @@ private struct SparseLog {
             state.apply(EventRecord(frames[0]))
             sequences.append(SequenceNumber(sequence))
             if withCheckpoints && index % 100 == 99 {
-                try CheckpointCodec.save(state, to: checkpoints, createdAt: .zero)
+                try log.commit()
+                try CheckpointCodec.save(state, of: log.reader, to: checkpoints, createdAt: .zero)
             }
         }
         try log.commit()

@@ -5,43 +5,107 @@ import Testing
 
 /// SIGKILL under load, with publishers written in another language.
 @Suite(.serialized) struct `A node that is killed` {
-    /// At least 5 in every run; the nightly form sets LATTICE_KILLS=50.
-    private var kills: Int { ProcessInfo.processInfo.environment["LATTICE_KILLS"].flatMap { Int($0) } ?? 5 }
-
     @Test(.enabled(if: Tools.python != nil, "no python3 with nats-py: make test-dependencies"))
-    func `keeps every acknowledged event exactly once`() throws {
-        let directory = NSTemporaryDirectory() + "lattice-kill-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: directory) }
-        let port = Int.random(in: 20_000...40_000)
-        let url = "nats://127.0.0.1:\(port)"
-        let server = try Child(
-            try #require(Tools.find("nats-server")), ["-a", "127.0.0.1", "-p", "\(port)"],
-            output: directory + "/nats.log")
-        let acknowledged = directory + "/acknowledged"
-        let publishers = try (0..<2).map {
-            try Child(
-                try #require(Tools.python), [Self.script, url, "\($0)", acknowledged + "-\($0)"],
-                output: directory + "/publisher-\($0).log")
-        }
+    func `keeps every acknowledged event exactly once, whatever is done to its files in between`() throws {
+        try killAndLook(times: 20, comparingEach: 5)
+    }
+
+    @Test(
+        .enabled(if: Tools.python != nil, "no python3 with nats-py: make test-dependencies"),
+        .enabled(if: ProcessInfo.processInfo.environment["LATTICE_NIGHTLY"] != nil, "nightly: make nightly"))
+    func `keeps every acknowledged event exactly once, five hundred times`() throws {
+        try killAndLook(times: 500, comparingEach: 25)
+    }
+
+    /// What may happen between a kill and the next start, none of which may lose anything.
+    private enum Deed: CaseIterable {
+        case nothing, repairs, removesNewestCheckpoint, removesCheckpoints, removesDigests, leavesTemporaries, copies
+        case importsForeignState
+    }
+
+    private func killAndLook(times kills: Int, comparingEach interval: Int) throws {
+        let stage = try KillStage()
+        defer { stage.end() }
+        for name in ["0", "1"] { try stage.startPublisher(name) }
+        var deeds = Deed.allCases.shuffled()
         for round in 0..<kills {
-            let before = count(acknowledged)
-            let node = try startNode(url, directory, round)
+            let before = stage.acknowledged.count
+            // What a process that dies has written is in the system's hands: only a crash of the machine tells them apart.
+            let node = try stage.startNode(round % 3 == 2 ? ["--sync", "interval=50"] : [])
+            #expect(Self.temporaries(stage.data).isEmpty, "round \(round)")
+            if round % interval == 0 { try stage.compareDigests("round \(round)") }
             // Under load, at a random point: somewhere in the next hundreds of events.
-            let target = before + Int.random(in: 20...400)
-            #expect(try Tools.wait(seconds: 30) { count(acknowledged) >= target }, "no progress in round \(round)")
+            try stage.waitForAcknowledged(before + Int.random(in: 20...400), "round \(round)")
             node.killNow()
+            if deeds.isEmpty { deeds = Deed.allCases.shuffled() }
+            try perform(deeds.removeLast(), stage, round)
         }
-        let node = try startNode(url, directory, kills)
-        for publisher in publishers { publisher.closeInput() }
-        #expect(try Tools.wait(seconds: 30) { publishers.allSatisfy { !$0.process.isRunning } })
-        #expect(publishers.allSatisfy { $0.process.terminationStatus == 0 })
-        try compare(acknowledged, url, directory)
+        let node = try stage.startNode()
+        try stage.stopPublishers()
+        let first = try stage.registered()
+        #expect(stage.acknowledged.count > kills * 20)
+        stage.compare(stage.acknowledged, first)
+        #expect(try stage.instanceCount() == first.count, "each registered once")
+        try stage.compareDigests("the end")
         node.process.terminate()
         node.process.waitUntilExit()
         #expect(node.process.terminationStatus == 0)
-        try compareDigests(directory)
-        server.killNow()
+        try verify(stage)
+    }
+
+    private static func temporaries(_ data: String) -> [String] {
+        [data, data + "/checkpoints"].flatMap { (try? FileManager.default.contentsOfDirectory(atPath: $0)) ?? [] }
+            .filter { $0.hasSuffix(".tmp") }
+    }
+
+    private func perform(_ deed: Deed, _ stage: KillStage, _ round: Int) throws {
+        let files = FileManager.default
+        let folder = stage.data + "/checkpoints"
+        let names = ((try? files.contentsOfDirectory(atPath: folder)) ?? []).sorted()
+        let checkpoints = names.filter { $0.hasSuffix(".ckpt") }
+        switch deed {
+        case .nothing: break
+        case .repairs:
+            let repaired = try stage.lattice("log", "repair", "--yes")
+            #expect(repaired.status == 0 && repaired.output.contains("whole"), "\(repaired)")
+        case .removesNewestCheckpoint:
+            if let newest = checkpoints.last { try files.removeItem(atPath: folder + "/" + newest) }
+        case .removesCheckpoints: for name in checkpoints { try files.removeItem(atPath: folder + "/" + name) }
+        case .removesDigests: if names.contains("digests") { try files.removeItem(atPath: folder + "/digests") }
+        case .leavesTemporaries:
+            try files.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            for path in [stage.data + "/MANIFEST.tmp", folder + "/checkpoint-00000000000000000007.ckpt.tmp"] {
+                try Data("half".utf8).write(to: URL(fileURLWithPath: path))
+            }
+        case .copies:
+            // From here on the copy is the node; what it came from is never started again.
+            let copy = stage.directory + "/data-\(round)"
+            try files.copyItem(atPath: stage.data, toPath: copy)
+            stage.data = copy
+        case .importsForeignState:
+            // A checkpoint under the name of a record that another one was made of.
+            guard let some = checkpoints.first, checkpoints.count > 1 else { return }
+            try files.copyItem(
+                atPath: folder + "/" + some, toPath: folder + "/checkpoint-00000000000000000001.ckpt")
+        }
+    }
+
+    /// Live state, replay from zero and replay from a checkpoint are one.
+    private func verify(_ stage: KillStage) throws {
+        let fromZero = try digests(["replay", "--from-zero", "--json", "--data", stage.data])
+        #expect(try fromZero == digests(["replay", "--json", "--data", stage.data]))
+        let verified = try stage.lattice("verify", "--json")
+        #expect(verified.status == 0, "\(verified)")
+        let finding = try JSONDecoder().decode(VerifyFinding.self, from: Data(verified.output.utf8))
+        // The last checkpoint was written from the live state at the end.
+        #expect(!finding.checkpoints_verified.isEmpty && finding.checkpoints_differing.isEmpty)
+        #expect(finding.checkpoints_verified.last == finding.last_sequence)
+    }
+
+    private func digests(_ arguments: [String]) throws -> [ReplayFinding.Machine] {
+        let result = try Tools.run(Tools.lattice, arguments)
+        #expect(result.status == 0)
+        return try JSONDecoder().decode(ReplayFinding.self, from: Data(result.output.utf8)).machines
     }
 
     private static let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -72,49 +136,6 @@ import Testing
     }
 
     private func count(_ acknowledged: String) -> Int { lines(acknowledged).count }
-
-    /// Each acknowledged event stands in the log at the sequence its publisher was told, admitted once.
-    private func compare(_ acknowledged: String, _ url: String, _ directory: String) throws {
-        var told: [Substring: Substring] = [:]
-        for line in lines(acknowledged) {
-            let parts = line.split(separator: " ")
-            #expect(told.updateValue(parts[1], forKey: parts[0]) == nil, "acknowledged twice: \(line)")
-        }
-        #expect(told.count > kills * 20)
-        let log = try Tools.run(Tools.lattice, ["log", "cat", "--data", directory + "/data"])
-        try #require(log.status == 0)
-        var first: [String: String] = [:]
-        for line in log.output.split(separator: "\n") where line.contains(#""registered":"#) {
-            let record = try JSONDecoder().decode(RegisteredRecord.self, from: Data(line.utf8))
-            let id = record.registered.events[0].instance_id
-            if first[id] == nil { first[id] = record.sequence }
-        }
-        for (id, sequence) in told { #expect(first[String(id)] == String(sequence), "\(id)") }
-        let answer = try Tools.run(
-            Tools.lattice, ["query", "services", "--json", "--nats", url, "--data", directory + "/data"])
-        let services = try JSONDecoder().decode(Services.self, from: Data(answer.output.utf8))
-        #expect(services.services[0].instances == first.count, "each registered once")
-    }
-
-    /// Live state, replay from zero and replay from a checkpoint are one.
-    private func compareDigests(_ directory: String) throws {
-        let data = ["--data", directory + "/data", "--json"]
-        let fromZero = try digests(["replay", "--from-zero"] + data)
-        let fromCheckpoint = try digests(["replay"] + data)
-        #expect(fromZero == fromCheckpoint)
-        let verified = try Tools.run(Tools.lattice, ["verify"] + data)
-        #expect(verified.status == 0)
-        let finding = try JSONDecoder().decode(VerifyFinding.self, from: Data(verified.output.utf8))
-        // The last checkpoint was written from the live state at the end.
-        #expect(!finding.checkpoints_verified.isEmpty && finding.checkpoints_differing.isEmpty)
-        #expect(finding.checkpoints_verified.last == finding.last_sequence)
-    }
-
-    private func digests(_ arguments: [String]) throws -> [ReplayFinding.Machine] {
-        let result = try Tools.run(Tools.lattice, arguments)
-        #expect(result.status == 0)
-        return try JSONDecoder().decode(ReplayFinding.self, from: Data(result.output.utf8)).machines
-    }
 
     @Test(.enabled(if: Tools.python != nil, "python3 with nats-py is not here: pip install nats-py"))
     func `holds what its twin on the same stream holds`() throws {
@@ -167,28 +188,6 @@ import Testing
         }
         server.killNow()
     }
-}
-
-private struct RegisteredRecord: Decodable {
-    struct Registered: Decodable {
-        struct Event: Decodable { var instance_id: String }
-        var events: [Event]
-    }
-    var sequence: String
-    var registered: Registered
-}
-
-private struct Services: Decodable {
-    struct Service: Decodable { var instances: Int }
-    var services: [Service]
-}
-
-private struct ReplayFinding: Decodable {
-    struct Machine: Decodable, Equatable {
-        var machine: String
-        var digest: String
-    }
-    var machines: [Machine]
 }
 
 private struct VerifyFinding: Decodable {

@@ -64,6 +64,28 @@ package final class ContentVault: Sendable {
         return rest < 0 ? quotient - 1 : quotient
     }
 
+    // MARK: Beginning
+
+    /// Before anything is sealed: removes what interrupted writes have left, and lets keys that were made for records which
+    /// the log does not have (a crash, a cut) count as made at its end. Otherwise an erasure, which reaches the keys before
+    /// its own place in the log, would pass them by, and what they sealed could still be read.
+    ///
+    /// - Returns: how many keys got another name.
+    @discardableResult
+    package func settle(after last: SequenceNumber) throws(EventStoreError) -> Int {
+        _ = try storage.removeTemporaries(in: directory)
+        var count = 0
+        for name in try storage.fileNames(in: directory) where name.hasSuffix(Self.suffix) {
+            var parts = name.split(separator: ".").map(String.init)
+            guard parts.count == 5, let since = UInt64(parts[2]), since > last.rawValue else { continue }
+            parts[2] = "\(last.rawValue)"
+            try storage.rename(directory + "/" + name, to: directory + "/" + parts.joined(separator: "."))
+            count += 1
+        }
+        if count > 0 { try storage.synchronizeDirectory(directory) }
+        return count
+    }
+
     // MARK: Sealing
 
     /// Seals the attachment of a record.

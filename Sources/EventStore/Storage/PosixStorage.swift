@@ -88,6 +88,12 @@ package struct PosixStorage: LogStorage {
             freeBytes: UInt64(information.f_bavail) * unit, totalBytes: UInt64(information.f_blocks) * unit)
     }
 
+    package func hold(_ directory: String) throws(EventStoreError) -> (any LogFile)? {
+        let descriptor = repeatingInterrupted { unsafe Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        guard descriptor >= 0 else { throw failure("open", directory) }
+        return PosixFile(adopting: Int32(descriptor), path: directory)
+    }
+
     package func now() -> Timestamp { Timestamp(nanoseconds: Int64(nanoseconds(CLOCK_REALTIME))) }
 
     package func monotonicNanoseconds() -> UInt64 { nanoseconds(CLOCK_MONOTONIC) }
@@ -158,6 +164,16 @@ final class PosixFile: LogFile, LogLock {
         guard repeatingInterrupted({ Int(fsync(descriptor)) }) == 0 else { throw failure("fsync", path) }
     }
 
+    func isAt(_ path: String) throws(EventStoreError) -> Bool {
+        var (own, found) = (stat(), stat())
+        guard unsafe fstat(descriptor, &own) == 0 else { throw failure("fstat", self.path) }
+        guard unsafe stat(path, &found) == 0 else {
+            if errno == ENOENT || errno == ENOTDIR { return false }
+            throw failure("stat", path)
+        }
+        return own.st_nlink > 0 && own.st_dev == found.st_dev && own.st_ino == found.st_ino
+    }
+
     func tryLock() -> Bool { repeatingInterrupted { Int(flock(descriptor, LOCK_EX | LOCK_NB)) } == 0 }
 
     func release() { _ = flock(descriptor, LOCK_UN) }
@@ -175,7 +191,14 @@ private func failure(_ operation: String, _ path: String, _ number: Int32 = errn
         switch number {
         case ENOSPC, EDQUOT: .diskFull
         case ENOENT: .notFound
+        case EISDIR, ENOTDIR: .wrongKindOfFile
         default: .inputOutput
         }
-    return EventStoreError(code, path: path, operation: operation, errno: number)
+    let detail: String? =
+        switch number {
+        case EISDIR: "a directory has the name of a file"
+        case ENOTDIR: "a file has the name of a directory"
+        default: nil
+        }
+    return EventStoreError(code, path: path, operation: operation, errno: number, detail: detail)
 }

@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test func `one connection does not have all of the budget`() async throws {
-        var limits = ListenerLimits()
+        var limits = GRPCStage.limits
         limits.connectionBytes = 300_000
         try await GRPCStage.with(limits: limits) { stage in
             let greedy = try await RawHTTP2Client.greeting(stage.port)
@@ -90,7 +90,7 @@ import Testing
     }
 
     @Test func `connections above the maximum are closed, and counted until they end`() async throws {
-        var limits = ListenerLimits()
+        var limits = GRPCStage.limits
         limits.connections = 2
         try await GRPCStage.with(limits: limits) { stage in
             let first = try await RawHTTP2Client.greeting(stage.port)
@@ -112,7 +112,7 @@ import Testing
 
     @Test(arguments: [[], HTTP2Bytes.preface, Array(HTTP2Bytes.preface.prefix(7)), [0x16, 3, 1]] as [[UInt8]])
     func `who does not finish a greeting is closed`(bytes: [UInt8]) async throws {
-        var limits = ListenerLimits()
+        var limits = GRPCStage.limits
         limits.handshakeTimeout = .milliseconds(100)
         try await GRPCStage.with(limits: limits) { stage in
             let client = try await RawHTTP2Client.connect(stage.port)
@@ -130,7 +130,7 @@ import Testing
     func `a connection without a call is told to go and closed, an open header block or not`(bytes: [UInt8])
         async throws
     {
-        var limits = ListenerLimits()
+        var limits = GRPCStage.limits
         limits.idleTimeout = .milliseconds(100)
         limits.farewellTimeout = .milliseconds(100)
         try await GRPCStage.with(limits: limits) { stage in
@@ -142,7 +142,7 @@ import Testing
     }
 
     @Test func `a message that does not come is not waited for`() async throws {
-        var limits = ListenerLimits()
+        var limits = GRPCStage.limits
         limits.bodyTimeout = .milliseconds(100)
         try await GRPCStage.with(limits: limits) { stage in
             let client = try await RawHTTP2Client.greeting(stage.port)
@@ -156,7 +156,7 @@ import Testing
     }
 
     @Test func `an answer that is not taken is not kept`() async throws {
-        var limits = ListenerLimits()
+        var limits = GRPCStage.limits
         limits.answerTimeout = .milliseconds(100)
         try await GRPCStage.with(limits: limits) { stage in
             // A window of 0: messages of answers have to wait, and nothing ever opens it.
@@ -171,7 +171,7 @@ import Testing
     }
 
     @Test func `more calls at once than agreed do not reach the node`() async throws {
-        var limits = ListenerLimits()
+        var limits = GRPCStage.limits
         limits.streams = 4
         try await GRPCStage.with(.waits, limits: limits) { stage in
             let client = try await RawHTTP2Client.greeting(stage.port)

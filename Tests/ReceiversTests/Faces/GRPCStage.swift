@@ -27,6 +27,14 @@ final class GRPCStage: Sendable {
     private let running: Task<Void, any Error>
     private let gate: Gate
 
+    /// The usual bounds, but for a short end: clients of tests do not say that they heard of it.
+    static let limits: ListenerLimits = {
+        var limits = ListenerLimits()
+        limits.farewellTimeout = .milliseconds(50)
+        limits.drainTimeout = .seconds(1)
+        return limits
+    }()
+
     /// Holds those who wait.
     private final class Gate: Sendable {
         private struct State {
@@ -72,7 +80,7 @@ final class GRPCStage: Sendable {
     /// Runs a story with a listener, and ends it.
     static func with(
         _ mood: NodeMood = .accepts, token: String? = nil, tls: ListenerTLS? = nil, budget: Int = 268_435_456,
-        limits: ListenerLimits = ListenerLimits(), _ story: (GRPCStage) async throws -> Void
+        limits: ListenerLimits = limits, _ story: (GRPCStage) async throws -> Void
     ) async throws {
         let stage = try await start(mood, token: token, tls: tls, budget: budget, limits: limits)
         do {

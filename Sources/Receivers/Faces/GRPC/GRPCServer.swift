@@ -32,7 +32,9 @@ struct GRPCServer: Service {
     /// Listens until the service is asked to end; then calls that are under way end, within a limit. Where descriptors
     /// have run out, the bootstrap's own handler waits a second before it accepts again.
     func run() async throws {
-        let connections = GRPCConnections(maximum: configuration.limits.connections)
+        // Of the descriptors that the process may open this listener has its share, like those for HTTP.
+        let maximum = min(configuration.limits.connections, configuration.bounds.connectionsMaximum)
+        let connections = GRPCConnections(maximum: maximum)
         let (method, limits, tls) = (method, configuration.limits, tls)
         let listener = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .serverChannelOption(.backlog, value: 1_024)
