@@ -74,7 +74,7 @@ import Testing
 
     @Test func `says how to get a server when there is none`() async throws {
         let ended = try await LatticeProcess.run(
-            ["serve", "--data", "data", "--nats", "nats://127.0.0.1:9"], in: try Scratch())
+            ["serve", "--data", "data", "--nats", "nats://127.0.0.1:9", "--no-wait"], in: try Scratch())
         #expect(ended.status == 3 && ended.errors.contains("lattice serve"), "\(ended)")
     }
 

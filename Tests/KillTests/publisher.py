@@ -1,6 +1,6 @@
 """A publisher in another language: registers instances as JSON, retries until acknowledged, writes down what was.
 
-usage: publisher.py URL SEED OUTPUT [stream]
+usage: publisher.py URL[,URL…] SEED OUTPUT [stream]
 Each line of OUTPUT is one acknowledged event: "<instance id> <sequence>". Ends when its standard input is closed.
 With "stream", events go into JetStream, whose acknowledgement says only where they stand; what became of them is asked
 of whichever node answers.
@@ -57,7 +57,7 @@ async def publish(client, ask, output, seed, number):
 
 
 async def main(url, seed, path, ask):
-    client = await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0.05)
+    client = await nats.connect(url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=0.05)
     loop = asyncio.get_running_loop()
     stopped = loop.run_in_executor(None, sys.stdin.read)
     with open(path, "a", encoding="utf-8") as output:
