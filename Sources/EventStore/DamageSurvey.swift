@@ -117,7 +117,9 @@ struct DamageSurvey {
             summary.predecessorHash == predecessor
         else { return nil }
         let scan = try SegmentScan.run(file, header, 1)
-        guard scan.tracker.figures == summary.figures, try hasTrueIndex(file, summary, scan.tracker.index) else {
+        guard scan.tracker.figures == summary.figures, scan.end == summary.framesEnd,
+            try hasTrueIndex(file, summary, scan.tracker.index)
+        else {
             return nil
         }
         let listed = manifest.sealed.first { $0.firstSequence == first }
