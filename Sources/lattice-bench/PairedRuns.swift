@@ -44,8 +44,7 @@ struct PairedRuns {
     /// The benchmark at a path: the program itself, its directory, or the `lattice` beside it.
     private static func program(_ path: String) throws -> String {
         var url = URL(fileURLWithPath: path).standardizedFileURL
-        var isDirectory: ObjCBool = false
-        if FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory), isDirectory.boolValue {
+        if (try? url.resourceValues(forKeys: [.isDirectoryKey]))?.isDirectory == true {
             url.appendPathComponent("lattice-bench")
         } else if url.lastPathComponent == "lattice" {
             url = url.deletingLastPathComponent().appendingPathComponent("lattice-bench")

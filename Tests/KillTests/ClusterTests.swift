@@ -172,7 +172,7 @@ private final class Cluster {
             #expect(told.updateValue(try #require(Int(parts[1])), forKey: String(parts[0])) == nil, "twice: \(line)")
         }
         let last = try #require(told.values.max())
-        var states: [[String]] = []
+        var states: [[[ReplayFinding.Machine]]] = []
         for index in 0..<3 {
             let data = ["--data", cluster.data(index)]
             let hasAll = try Tools.wait(seconds: 60) {
@@ -192,7 +192,7 @@ private final class Cluster {
                     let replay = try Tools.run(
                         Tools.lattice, ["replay", "--from-zero", "--json", "--at", "\(sequence)"] + data)
                     try #require(replay.status == 0)
-                    return try JSONDecoder().decode(ReplayFinding.self, from: Data(replay.output.utf8)).text
+                    return try JSONDecoder().decode(ReplayFinding.self, from: Data(replay.output.utf8)).machines
                 })
         }
         #expect(states[0] == states[1] && states[1] == states[2])
@@ -206,14 +206,4 @@ private struct RegisteredRecord: Decodable {
     }
     var sequence: String
     var registered: Registered
-}
-
-private struct ReplayFinding: Decodable {
-    struct Machine: Decodable {
-        var machine: String
-        var digest: String
-    }
-    var machines: [Machine]
-
-    var text: String { machines.map { "\($0.machine) \($0.digest)" }.joined(separator: "\n") }
 }
