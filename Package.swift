@@ -209,7 +209,7 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "lattice", "HTTPFace", "Listeners", "NATSMessaging", "TestFixtures", "EventModel",
+                "lattice", "HTTPFace", "Listeners", "NATSMessaging", "TestFixtures", "EventModel", logging,
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             exclude: ["export.py", "zipkin_export.py"], swiftSettings: strict),

@@ -41,7 +41,7 @@ private func page(_ node: RunningNode, _ path: String) async throws -> String {
                 && figures.contains(#"lattice_instances{health="healthy",service="checkout"} 0.0"#)
                 && figures.contains("\nlattice_protected_instances 6.0\n")
         }
-        #expect(areShown, "\(try await page(node, "/metrics"))")
+        if !areShown { Issue.record("\(try await page(node, "/metrics"))") }
         let isTold = try await eventually { node.errors.contains("WARNING the eviction guard holds a service") }
         #expect(isTold, "\(node.errors)")
         #expect(node.errors.contains(" service=checkout "))
@@ -74,7 +74,7 @@ private func page(_ node: RunningNode, _ path: String) async throws -> String {
         let scratch = try Scratch()
         let first = try await RunningNode(scratch, data: "one", ["--http", "none", "--stream", "LATTICE"])
         let hasLeader = try await eventually(within: 15) { try await first.lattice("status").status == 0 }
-        #expect(hasLeader, "\(try await first.lattice("status"))")
+        if !hasLeader { Issue.record("\(try await first.lattice("status"))") }
         let second = try await RunningNode(
             scratch, data: "two", ["--http", "none", "--stream", "LATTICE", "--nats", first.natsURL])
         let said = try await second.lattice("status")
@@ -248,10 +248,10 @@ private func page(_ node: RunningNode, _ path: String) async throws -> String {
         let isAnswered = try await eventually(within: 30) {
             try await ask(#"sum by (service) (lattice_instances{health="protected"})"#).contains(#","6"]"#)
         }
-        #expect(isAnswered, "\(try await ask("lattice_instances"))")
+        if !isAnswered { Issue.record("\(try await ask("lattice_instances"))") }
         let alerts = try await eventually(within: 30) {
             try await ask(#"ALERTS{alertname="LatticeGuardActive"}"#).contains(#""alertstate":"pending""#)
         }
-        #expect(alerts, "\(try await ask("ALERTS"))")
+        if !alerts { Issue.record("\(try await ask("ALERTS"))") }
     }
 }
