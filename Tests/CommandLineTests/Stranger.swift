@@ -21,8 +21,8 @@ final class Stranger: Sendable {
         process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
-        process.standardInput =
-            if let input { try #require(FileHandle(forReadingAtPath: input)) } else { FileHandle.nullDevice }
+        let file: FileHandle? = input.map { FileHandle(forReadingAtPath: $0) } ?? FileHandle.nullDevice
+        process.standardInput = try #require(file)
         let output = try #require(FileHandle(forWritingAtPath: outputPath))
         process.standardOutput = output
         process.standardError = output
