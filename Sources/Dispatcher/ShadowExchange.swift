@@ -24,7 +24,7 @@ struct ExchangePlan: Sendable {
 }
 
 /// Carries out one plan; all of it on the pool's event loop.
-final class ShadowExchange: AnswerTaker {
+final class ShadowExchange: AnswerTaker, ConnectionTaker {
     /// Nobody waits longer, whatever is asked.
     private static let timeMaximum = TimeAmount.hours(24)
 
@@ -64,27 +64,18 @@ final class ShadowExchange: AnswerTaker {
         case .success(let address):
             self.address = address
             // What must not be sent twice is never sent into a connection that the shadow may have ended meanwhile.
-            if plan.isSafe, let idle = pool.take(address) { send(on: idle) } else { connect(to: address) }
+            pool.acquire(address, needsNew: !plan.isSafe, deadline: deadline, for: self)
         }
     }
 
-    private func connect(to address: ShadowAddress) {
-        // A deadline in the past would wait for ever.
-        let time = max(deadline - .now(), .milliseconds(1))
-        pool.connect(to: address, within: time) { connection in
-            guard self.done != nil else {
-                connection?.close()
-                return
-            }
-            guard let connection else { return self.end(.failed(AnswerFault(reason: "not_connected"), status: 0)) }
-            self.send(on: connection)
-        }
-    }
+    // MARK: The pool's words
 
-    private func send(on connection: ShadowConnection) {
+    func take(_ connection: ShadowConnection) {
         self.connection = connection
         connection.begin(ByteBuffer(bytes: plan.bytes), plan.parser, for: self)
     }
+
+    func noConnection() { end(.failed(AnswerFault(reason: "not_connected"), status: 0)) }
 
     // MARK: The connection's words
 
@@ -100,13 +91,14 @@ final class ShadowExchange: AnswerTaker {
             return end(.failed(fault, status: status))
         }
         hasRepeated = true
-        connect(to: address)
+        pool.acquire(address, needsNew: true, deadline: deadline, for: self)
     }
 
     private func end(_ outcome: ExchangeEnd) {
         guard let done else { return }
         self.done = nil
         alarm?.cancel()
+        if let address { pool.withdraw(self, address) }
         connection?.close()
         connection = nil
         done(outcome)

@@ -205,6 +205,20 @@ import Testing
         #expect(shadow.received.count <= 32)
         await shadow.end()
     }
+
+    @Test func `that cannot be made fail all that wait for one`() async throws {
+        let shadow = try await RawShadow { _ in [] }
+        await shadow.end()
+        try await withSender(hasBreaker: false) { sender in
+            await withTaskGroup(of: ShadowAnswer.self) { group in
+                for number in 0..<32 {
+                    let method = number % 2 == 0 ? "GET" : "POST"
+                    group.addTask { await sender.send(ShadowRequest(to: shadow.endpoint, method)) }
+                }
+                for await answer in group { #expect(answer.reason == "not_connected") }
+            }
+        }
+    }
 }
 
 @Suite struct `Answers that are packed` {
