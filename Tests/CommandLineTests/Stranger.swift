@@ -21,8 +21,12 @@ final class Stranger: Sendable {
         process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
-        let file: FileHandle? = input.map { FileHandle(forReadingAtPath: $0) } ?? FileHandle.nullDevice
-        process.standardInput = try #require(file)
+        if let input {
+            let file = try #require(FileHandle(forReadingAtPath: input))
+            process.standardInput = file
+        } else {
+            process.standardInput = FileHandle.nullDevice
+        }
         let output = try #require(FileHandle(forWritingAtPath: outputPath))
         process.standardOutput = output
         process.standardError = output
