@@ -51,7 +51,7 @@ struct ShadowCredentials: Sendable {
 
     /// A size as the system's attributes have it, of one type or another.
     private static func bytes(_ size: Any?) -> UInt64? {
-        size as? UInt64 ?? (size as? UInt).map(UInt64.init) ?? (size as? Int).flatMap(UInt64.init(exactly:))
+        size as? UInt64 ?? (size as? UInt).map { UInt64($0) } ?? (size as? Int).flatMap { UInt64(exactly: $0) }
     }
 
     private static func field(_ line: String) -> HeaderField? {

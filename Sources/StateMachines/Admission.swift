@@ -19,6 +19,8 @@ package struct Admission: Sendable {
     package enum Verdict: Sendable, Hashable {
         /// The machines take it.
         case admitted
+        /// This fold refuses it, and no machine sees it.
+        case refused
         /// Its id came before, at this sequence.
         case duplicate(of: SequenceNumber)
         /// Not understood; kept in the log.
@@ -71,7 +73,9 @@ package struct Admission: Sendable {
         }
         var verdict = Verdict.admitted
         switch record.event {
-        case .clock(let event): take(event, &outcome)
+        case .clock(let event):
+            take(event, &outcome)
+            if semantics.boundsClaims && !outcome.refused.isEmpty { verdict = .refused }
         case .policy(.semanticsActivated(let version, _)): verdict = activate(version, &outcome)
         case .policy(.recordSkipped(let sequence, _)):
             if skipped.contains(sequence) { outcome.accepted = 1 } else { outcome.refuse(0, .notSkippable) }

@@ -72,7 +72,7 @@ extension Outcome {
             sequence: record.sequence, recordedAt: record.recordedAt, verdict: .accepted, accepted: accepted,
             refused: refused, consequences: consequences, replaced: replaced)
         switch verdict {
-        case .admitted: if accepted == 0 && !refused.isEmpty { answer.verdict = .refused }
+        case .admitted, .refused: if accepted == 0 && !refused.isEmpty { answer.verdict = .refused }
         case .duplicate(let first):
             answer.verdict = .duplicate
             answer.firstSequence = first

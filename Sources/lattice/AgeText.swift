@@ -25,14 +25,13 @@ enum SizeText {
     private static let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
 
     static func of(_ bytes: UInt64) -> String {
-        var (value, unit) = (Double(bytes), 0)
-        while value >= 1_024, unit < units.count - 1 {
-            value /= 1_024
-            unit += 1
-        }
-        // 1,023.96 would be written as 1,024.0 of the smaller unit.
-        let tenths = (value * 10).rounded(.down) / 10
-        return unit == 0 || tenths >= 100 ? "\(Int(tenths)) \(units[unit])" : "\(tenths) \(units[unit])"
+        var unit = 0
+        while unit < units.count - 1, bytes >> (10 * UInt64(unit + 1)) > 0 { unit += 1 }
+        // In integers: a Double rounds the largest sizes up to the next unit's.
+        let shift = 10 * UInt64(unit)
+        let (whole, rest) = (bytes >> shift, bytes & ((1 << shift) - 1))
+        if unit == 0 || whole >= 100 { return "\(whole) \(units[unit])" }
+        return "\(whole).\((rest * 10) >> shift) \(units[unit])"
     }
 }
 

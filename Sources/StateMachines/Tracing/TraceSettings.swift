@@ -160,7 +160,10 @@ package struct NamedObjectives: Sendable, Hashable {
     /// Before names were bytes, one that Unicode deems equal to another took that one's place, under its spelling.
     mutating func set(_ objective: ServiceObjective?, of service: String, _ semantics: Semantics) {
         var name = ByteName(service)
-        if !semantics.namesAreBytes, let known = byName.keys.first(where: { $0.text == service }) { name = known }
+        // At most one can be equal: the others have taken its place.
+        if !semantics.namesAreBytes, let known = inOrder.first(where: { $0.name == service }) {
+            name = ByteName(known.name)
+        }
         byName[name] = objective
     }
 }
