@@ -18,7 +18,9 @@ struct LeadershipKeeper: Sendable {
     private static let patienceFenced: Int64 = 15
 
     private var ticksSeen: UInt64 = 0
-    private var tickedAt = Timestamp.zero
+    private var epochSeen: UInt64 = 0
+    /// When a tick or a claim was seen last: who has just claimed has not had its turn to tick.
+    private var heardAt = Timestamp.zero
     private var claimedEpoch: UInt64 = 0
     private var announcedEpoch: UInt64 = 0
 
@@ -33,12 +35,13 @@ struct LeadershipKeeper: Sendable {
     mutating func step(_ standing: Standing, now: Timestamp, isFenced: Bool = false) -> [Message] {
         let patience = isFenced ? Self.patienceFenced : Self.patience
         // A clock that was set back must not keep anybody from claiming until it has caught up.
-        if standing.tickCount != ticksSeen || tickedAt == .zero || now < tickedAt {
-            ticksSeen = standing.tickCount
-            tickedAt = now
+        let isNew = standing.tickCount != ticksSeen || standing.leaderEpoch != epochSeen
+        if isNew || heardAt == .zero || now < heardAt {
+            (ticksSeen, epochSeen) = (standing.tickCount, standing.leaderEpoch)
+            heardAt = now
         }
         if standing.leaderID == nodeID { return lead(standing, now) }
-        let silence = now - tickedAt
+        let silence = now - heardAt
         let isOrphaned = standing.leaderEpoch == 0 || silence > Nanoseconds(tickInterval.rawValue * patience)
         guard isOrphaned, claimedEpoch != standing.leaderEpoch &+ 1 else {
             // A claim that did not arrive is made again after another silence.

@@ -15,8 +15,10 @@ final class Child {
         process.standardInput = input
         if let output {
             _ = FileManager.default.createFile(atPath: output, contents: nil)
-            process.standardOutput = FileHandle(forWritingAtPath: output)
-            process.standardError = FileHandle(forWritingAtPath: output)
+            // One description for both: two of them would write over each other.
+            let file = FileHandle(forWritingAtPath: output)
+            process.standardOutput = file
+            process.standardError = file
         }
         try process.run()
     }
