@@ -17,7 +17,8 @@ package enum MetricHelp {
         "lattice_checkpoints_ignored":
             "Checkpoints that the start passed over because they are damaged or have another digest than they name.",
         "lattice_directives_fenced": "1 while a restored node sends nothing to shadows.",
-        "lattice_disk_full_in_seconds": "Seconds until the disk is full if the log grows as it did; NaN while nobody knows.",
+        "lattice_disk_full_in_seconds":
+            "Seconds until the disk is full if the log grows as it did; NaN while nobody knows.",
         "lattice_disk_free_bytes": "Room left on the file system of the log.",
         "lattice_disk_pressure":
             "What is refused for want of room: 0 nothing, 1 captures, 2 spans too, 3 all but registry and policy.",

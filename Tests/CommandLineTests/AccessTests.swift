@@ -161,7 +161,8 @@ private enum Somebody: String, CaseIterable {
             "added", "removed", "enabled", "disabled", "shadows_allowed", "drained", "contents_erased",
         ].map { ("mirror/\($0)", "checkout", [.boss, .single]) }
         let policies: [Telling] = [
-            "semantics_activated", "registry_configured", "guard_released", "traces_configured", "directives_resumed", "record_skipped",
+            "semantics_activated", "registry_configured", "guard_released", "traces_configured", "directives_resumed",
+            "record_skipped",
         ].flatMap { kind -> [Telling] in
             [
                 ("policy/\(kind)", "alice", [.boss]), ("policy/\(kind)", "http-token", [.single]),
