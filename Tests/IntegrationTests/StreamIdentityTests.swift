@@ -105,7 +105,7 @@ extension `A node` {
 
         @Test func `feeds a log from one source only`() async throws {
             try await Self.with { stage, client, administration in
-                let core = try await stage.node(in: "core") { $0.prefix = "other" }
+                let core = try await stage.node(in: "core")
                 await core.stop()
                 #expect(try await stage.failureOfStart(in: "core", stream: "MESH") == "stream_rolled_back")
                 let streamed = try await stage.node(in: "streamed", stream: "MESH")
