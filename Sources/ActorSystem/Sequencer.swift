@@ -110,7 +110,7 @@ actor Sequencer {
 
     private static func reason(to verdict: Admission.Verdict, at sequence: SequenceNumber) -> NodeFailure? {
         switch verdict {
-        case .admitted, .duplicate, .opaque: nil
+        case .admitted, .refused, .duplicate, .opaque: nil
         case .unsupportedSemantics(let version):
             NodeFailure(
                 "unsupported_semantics",
