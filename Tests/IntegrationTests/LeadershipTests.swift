@@ -21,8 +21,8 @@ private struct Nodes {
         }
         let moment = Moment(sequence: SequenceNumber(7), recordedAt: now, logTime: now, expiryTime: .zero)
         standing = Standing(
-            moment: moment, semanticsVersion: 2, leaderID: leader, leaderEpoch: 5, lastTickSlot: 9, tickCount: 1,
-            backwardSteps: 0, gapCount: 0, duplicateCount: 0)
+            moment: moment, semanticsVersion: 2, leaderID: leader, leaderEpoch: 5, lastTickSlot: 9,
+            backwardSteps: 0, gapCount: 0, duplicateCount: 0, tickCount: 1)
     }
 
     /// So many seconds, in each of which every node steps once, in order; the ids of those who ticked in the last one.
