@@ -13,6 +13,9 @@ final class StreamPulse: Sendable {
         var heardAt = ContinuousClock.now
         var isAsking = false
         var trouble: String?
+        /// Publications so far, and the latest one whose answer counted: answers may overtake each other.
+        var publications: UInt64 = 0
+        var answered: UInt64 = 0
     }
 
     private let stream: any StreamSource
@@ -37,14 +40,28 @@ final class StreamPulse: Sendable {
 
     /// Publishes an event of the node's own, without waiting for what the stream says of it.
     func publish(_ message: Message) {
+        let number = state.withLock { state in
+            state.publications += 1
+            return state.publications
+        }
         Task {
             do throws(BusError) {
                 let answer = try await bus.request(message, timeout: Self.answerTimeout)
+                guard isNews(number) else { return }
                 if let refusal = stream.refusal(in: answer) { return note("stream_refuses", refusal) }
                 note(nil)
             } catch {
-                note(error)
+                if isNews(number) { note(error) }
             }
+        }
+    }
+
+    /// Whether no later publication was answered before this one.
+    private func isNews(_ number: UInt64) -> Bool {
+        state.withLock { state in
+            guard number > state.answered else { return false }
+            state.answered = number
+            return true
         }
     }
 
