@@ -48,7 +48,7 @@ import Testing
             #expect(try await jaeger(node, "/api/traces?\(ids)") == all)
             #expect(try await zipkin(node, "/api/v2/traces?serviceName=many&limit=100") == all)
             let list = (1...count).map(Self.id).joined(separator: ",")
-            #expect(try await zipkin(node, "/api/v2/traceMany?traceIds=\(list)") == Set(count > 1 ? all : []))
+            #expect(try await zipkin(node, "/api/v2/traceMany?traceIds=\(list)") == all)
             let found = try await ReceiverNode.get(
                 try node.url("jaeger") + "/api/v3/traces?query.service_name=many&query.num_traces=100"
                     + "&query.start_time_min=2020-01-01T00:00:00Z&query.start_time_max=2100-01-01T00:00:00Z")
