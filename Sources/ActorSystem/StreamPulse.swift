@@ -47,7 +47,9 @@ final class StreamPulse: Sendable {
         Task {
             do throws(BusError) {
                 let answer = try await bus.request(message, timeout: Self.answerTimeout)
-                guard isNews(number) else { return }
+                // Who would begin a stream that somebody has begun is refused, and that is no trouble.
+                let isConditional = message.header("Nats-Expected-Last-Sequence") != nil
+                guard !isConditional, isNews(number) else { return }
                 if let refusal = stream.refusal(in: answer) { return note("stream_refuses", refusal) }
                 note(nil)
             } catch {

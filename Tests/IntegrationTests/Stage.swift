@@ -289,8 +289,6 @@ final class LogWords: Sendable {
     func count(of text: String) -> Int { lines.withLock { $0.count { $0.contains(text) } } }
     func forget() { lines.withLock { $0 = [] } }
 
-    func count(_ text: String) -> Int { lines.withLock { lines in lines.count { $0.contains(text) } } }
-
     var handler: any LogHandler { Handler(words: self) }
 
     private struct Handler: LogHandler {
