@@ -160,7 +160,7 @@ private final class Cluster {
 
     private func wait(for count: Int, _ acknowledged: String, _ cluster: Cluster) throws {
         let before = lines(acknowledged).count
-        let goesOn = try Tools.wait(seconds: 60) { lines(acknowledged).count >= before + count }
+        let goesOn = try Tools.wait(seconds: 240) { lines(acknowledged).count >= before + count }
         try #require(goesOn, "nothing is acknowledged: \(cluster.logs())")
     }
 
