@@ -57,7 +57,10 @@ async def publish(client, ask, output, seed, number):
 
 
 async def main(url, seed, path, ask):
-    client = await nats.connect(url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=0.05)
+    # A server that is paused takes connections and says nothing: only pings that nobody answers tell.
+    client = await nats.connect(
+        url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=0.05, connect_timeout=1, ping_interval=1,
+        max_outstanding_pings=2)
     loop = asyncio.get_running_loop()
     stopped = loop.run_in_executor(None, sys.stdin.read)
     with open(path, "a", encoding="utf-8") as output:
