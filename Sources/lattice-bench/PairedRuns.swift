@@ -68,13 +68,14 @@ struct PairedRuns {
             }
             if !asJSON { print("  pair \(pair + 1) of \(pairs): \(line(mine[pair], theirs[pair]))") }
         }
+        // A figure that one of the two does not have has no ratio.
         let comparisons = keys(mine + theirs).map { key in
             RatioEstimate(
                 key,
                 zip(mine, theirs).compactMap { mine, theirs in
                     mine[key].flatMap { mine in theirs[key].map { (mine, $0) } }
                 })
-        }
+        }.filter { $0.ratio.isFinite }
         if asJSON { return print(json(comparisons)) }
         print("\(arguments.joined(separator: " ")), this program against \(other), \(pairs) pairs in turns")
         print("  ratio above 1: this program is better, whether the figure is a rate or a time")
