@@ -19,9 +19,10 @@ struct Delivery: Sendable {
     func send(_ messages: [Message], instead: (Int, Message) -> Message? = { _, _ in nil }) {
         var failedCount = 0
         var lastError: BusError?
-        for (index, message) in messages.enumerated() {
-            guard let error = attempt(message) else { continue }
-            if error.code == .messageTooLarge, let other = instead(index, message), attempt(other) == nil { continue }
+        for (index, error) in bus.publishEach(messages) {
+            if error.code == .messageTooLarge, let other = instead(index, messages[index]), attempt(other) == nil {
+                continue
+            }
             failedCount += 1
             lastError = error
         }

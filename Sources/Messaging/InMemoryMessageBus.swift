@@ -69,10 +69,6 @@ package final class InMemoryMessageBus: MessageBus {
         asker?.resume(returning: .success(message))
     }
 
-    package func publish(contentsOf messages: [Message]) throws(BusError) {
-        for message in messages { try publish(message) }
-    }
-
     package func request(_ message: Message, timeout: Duration) async throws(BusError) -> Message {
         try check(message)
         let inbox = bus.withLock { $0.newInbox() }

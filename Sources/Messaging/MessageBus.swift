@@ -125,8 +125,11 @@ package protocol MessageBus: Sendable {
     /// Hands a message to the bus. Returning says nothing about its arrival.
     func publish(_ message: Message) throws(BusError)
 
-    /// Hands several messages to the bus with as few wake-ups and system calls as it can.
-    func publish(contentsOf messages: [Message]) throws(BusError)
+    /// Hands several messages to the bus with as few wake-ups and packets as it can. One that it does not take keeps no other
+    /// from being sent.
+    ///
+    /// - Returns: what is wrong with those that were not taken, by their place in the list.
+    func publishEach(_ messages: [Message]) -> [(index: Int, error: BusError)]
 
     /// Publishes and waits for one answer, on a reply subject of the bus' own. Cancelling the task ends the wait.
     func request(_ message: Message, timeout: Duration) async throws(BusError) -> Message
@@ -150,6 +153,24 @@ package protocol MessageBus: Sendable {
 
     /// Sends what is left, ends every subscription, closes. Idempotent.
     func close() async
+}
+
+extension MessageBus {
+    /// Hands several messages to the bus with as few wake-ups and packets as it can.
+    ///
+    /// - Throws: what is wrong with the first that the bus does not take; the others are sent.
+    package func publish(contentsOf messages: [Message]) throws(BusError) {
+        if let failure = publishEach(messages).first { throw failure.error }
+    }
+
+    package func publishEach(_ messages: [Message]) -> [(index: Int, error: BusError)] {
+        messages.enumerated().compactMap { index, message in
+            do throws(BusError) {
+                try publish(message)
+                return nil
+            } catch { return (index, error) }
+        }
+    }
 }
 
 /// A place where messages arrive. One thread at a time pulls; it may block, so it is a thread of its own and never one

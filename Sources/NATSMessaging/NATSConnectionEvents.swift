@@ -1,6 +1,7 @@
 // What libnats tells about a connection from its own threads.
 
 internal import CNATS
+internal import CNATSSupport
 internal import Logging
 internal import Messaging
 internal import Synchronization
@@ -19,6 +20,10 @@ final class NATSConnectionEvents: Sendable {
     let isClosing = Atomic(false)
     /// Set once a signature was lost, so that to connect again helps.
     let lostSignature = Atomic(false)
+    /// What the server of the connection takes in one message, in bytes; 0 where it is not known.
+    let maximumPayload = Atomic(0)
+    /// The socket of the connection; -1 where it is not known. It may have been closed since.
+    let socket = Atomic(Int32(-1))
     private let violations = Mutex(PermissionViolations())
     private let afterEnd = Mutex<(@Sendable (String) -> Void)?>(nil)
     private let configuration: NATSConfiguration
@@ -83,11 +88,16 @@ final class NATSConnectionEvents: Sendable {
     }
 
     fileprivate func disconnected() {
+        socket.store(-1, ordering: .relaxed)
         if !isClosing.load(ordering: .relaxed) { logger.warning("NATS connection lost") }
         requests.failAll(BusError(.notConnected, "request: the connection was lost"))
     }
 
-    fileprivate func reconnected() { logger.info("NATS connected", metadata: ["connection": "\(configuration)"]) }
+    fileprivate func reconnected(_ maximumPayload: Int64, _ socket: Int32) {
+        self.maximumPayload.store(Int(maximumPayload), ordering: .relaxed)
+        self.socket.store(socket, ordering: .relaxed)
+        logger.info("NATS connected", metadata: ["connection": "\(configuration)"])
+    }
 
     fileprivate func closed(_ reason: String) {
         logger.info("NATS connection closed", metadata: ["reason": "\(reason)"])
@@ -115,8 +125,9 @@ let onDisconnected: natsConnectionHandler = { _, closure in
     unsafe connectionEvents(closure)?.disconnected()
 }
 
-let onReconnected: natsConnectionHandler = { _, closure in
-    unsafe connectionEvents(closure)?.reconnected()
+let onReconnected: natsConnectionHandler = { connection, closure in
+    unsafe connectionEvents(closure)?.reconnected(
+        natsConnection_GetMaxPayload(connection), lattice_connection_socket(connection))
 }
 
 let onClosed: natsConnectionHandler = { connection, closure in

@@ -38,6 +38,9 @@ internal import Synchronization
         return bytes > 0 ? Int(bytes) : nil
     }
 
+    /// The descriptor of the socket; -1 where it is not found, as without a connection.
+    var socket: Int32 { unsafe lattice_connection_socket(pointer) }
+
     /// Whether the server that this connection is to, or was to last, is as new as this; false where libnats does not say.
     func isServer(atLeast version: NATSServerVersion) -> Bool {
         unsafe lattice_server_is_at_least(pointer, version.major, version.minor, version.update)

@@ -1,6 +1,7 @@
 // Core NATS through libnats.
 
 internal import CNATS
+internal import CNATSSupport
 internal import Dispatch
 package import Logging
 package import Messaging
@@ -116,6 +117,8 @@ package final class NATSMessageBus: MessageBus {
             throw error
         }
         limits.begin()
+        events.maximumPayload.store(handle.maximumPayload ?? 0, ordering: .relaxed)
+        events.socket.store(handle.socket, ordering: .relaxed)
     }
 
     /// libnats has closed the connection for good. What was asked on it has failed; what is subscribed goes on, on the next.
@@ -187,23 +190,25 @@ package final class NATSMessageBus: MessageBus {
     }
 
     package var state: ConnectionState {
-        connection.withLock { state in
-            guard state.isOpen else { return .closed }
-            guard let handle = state.handle else { return state.wasConnected ? .reconnecting : .connecting }
-            let now = handle.state
-            return now == .closed ? .reconnecting : now
+        let (handle, without) = connection.withLock { state -> (NATSConnectionHandle?, ConnectionState) in
+            guard state.isOpen else { return (nil, .closed) }
+            return (state.handle, state.wasConnected ? .reconnecting : .connecting)
         }
+        // libnats' own lock is held while it sends: it is waited for without holding ours.
+        guard let now = handle?.state else { return without }
+        return now == .closed ? .reconnecting : now
     }
 
     package var reconnectCount: UInt64 {
-        connection.withLock { state in state.reconnectsBefore + (state.handle?.reconnectCount ?? 0) }
+        let (handle, before) = connection.withLock { ($0.handle, $0.reconnectsBefore) }
+        return before + (handle?.reconnectCount ?? 0)
     }
 
-    package var maximumPayload: Int? { connection.withLock { $0.handle?.maximumPayload } }
+    package var maximumPayload: Int? { connection.withLock { $0.handle }?.maximumPayload }
 
     /// Whether the server is known to be as new as this; false while there is none.
     package func isServer(atLeast version: NATSServerVersion) -> Bool {
-        connection.withLock { $0.handle?.isServer(atLeast: version) ?? false }
+        connection.withLock { $0.handle }?.isServer(atLeast: version) ?? false
     }
 
     /// How often the server refused a publication or a subscription; it tells later and not the one who asked.
@@ -216,13 +221,19 @@ package final class NATSMessageBus: MessageBus {
         if let error = send(message, replyTo: message.replyTo) { throw error }
     }
 
-    package func publish(contentsOf messages: [Message]) throws(BusError) {
-        for message in messages {
-            if let error = send(message, replyTo: message.replyTo) { throw error }
+    package func publishEach(_ messages: [Message]) -> [(index: Int, error: BusError)] {
+        // A connection that sends at once makes a packet of each message, which costs the server a wake-up each.
+        let socket = configuration.sendsAtOnce && messages.count > 1 ? events.socket.load(ordering: .relaxed) : -1
+        if socket >= 0 { lattice_socket_cork(socket, true) }
+        defer { if socket >= 0 { lattice_socket_cork(socket, false) } }
+        var failures: [(index: Int, error: BusError)] = []
+        for (index, message) in messages.enumerated() {
+            if let error = send(message, replyTo: message.replyTo) { failures.append((index, error)) }
         }
+        return failures
     }
 
-    private func send(_ message: Message, replyTo: String) -> BusError? {
+    private func send(_ message: Message, replyTo: String, on known: NATSConnectionHandle? = nil) -> BusError? {
         guard SubjectSyntax.isPublishable(message.subject),
             replyTo.isEmpty || SubjectSyntax.isPublishable(replyTo)
         else { return BusError(.invalidArgument, "publish: \(message.subject) or \(replyTo) is not a subject") }
@@ -230,8 +241,9 @@ package final class NATSMessageBus: MessageBus {
             return BusError(.invalidArgument, "publish \(message.subject): a header would not arrive as it is")
         }
         do throws(BusError) {
-            let handle = try handle()
-            try limits.admit(message, replyTo: replyTo, maximumPayload: handle.maximumPayload)
+            let handle = if let known { known } else { try handle() }
+            let maximumPayload = events.maximumPayload.load(ordering: .relaxed)
+            try limits.admit(message, replyTo: replyTo, maximumPayload: maximumPayload > 0 ? maximumPayload : nil)
             let status =
                 message.headers.isEmpty
                 ? handle.publish(message.subject, replyTo: replyTo, message.payload)
@@ -247,27 +259,23 @@ package final class NATSMessageBus: MessageBus {
     }
 
     package func request(_ message: Message, timeout: Duration) async throws(BusError) -> Message {
-        switch state {
-        case .connected: break
-        case .closed: throw BusError(.closed, "request \(message.subject)")
-        default: throw BusError(.notConnected, "request \(message.subject)")
-        }
-        let inbox = try openInbox()
+        let (inbox, handle) = try openInbox(message.subject)
+        guard handle.state == .connected else { throw BusError(.notConnected, "request \(message.subject)") }
         return try await events.requests.ask(message.subject, timeout: timeout) { token in
-            send(message, replyTo: "\(inbox).\(token)")
+            send(message, replyTo: "\(inbox).\(token)", on: handle)
         }
     }
 
-    /// The subject below which answers arrive.
-    private func openInbox() throws(BusError) -> String {
+    /// The subject below which answers arrive, and the connection on which they do.
+    private func openInbox(_ asked: String) throws(BusError) -> (subject: String, handle: NATSConnectionHandle) {
         try connection.withLock { state throws(BusError) in
-            guard state.isOpen else { throw BusError(.closed, "request") }
-            guard let handle = state.handle else { throw BusError(.notConnected, "request") }
-            if let subject = state.inboxSubject, state.inbox != nil { return subject }
+            guard state.isOpen else { throw BusError(.closed, "request \(asked)") }
+            guard let handle = state.handle else { throw BusError(.notConnected, "request \(asked)") }
+            if let subject = state.inboxSubject, state.inbox != nil { return (subject, handle) }
             let subject = try newInboxSubject()
             state.inbox = try inbox(subject, on: handle)
             state.inboxSubject = subject
-            return subject
+            return (subject, handle)
         }
     }
 

@@ -67,7 +67,7 @@ struct PublishBench: AsyncParsableCommand {
             let loop = ClosedLoop(
                 bus: bus, clients: publishers, duration: .seconds(seconds),
                 makeRequest: { heartbeats[$0 % heartbeats.count] },
-                check: { String(decoding: $0.payload, as: UTF8.self).contains("accepted") })
+                check: { (try? OutcomeNotice.decode($0.payload[...]))?.acceptedCount == 1 })
             let before = try await Self.settledSync(running)
             let (latencies, perSecond) = try await loop.run()
             let sync = try await Self.settledSync(running).since(before)
@@ -91,7 +91,8 @@ extension PublishBench {
         return running.node.syncLatency
     }
 
-    /// The share of the rate that the disk alone would permit with groups of this size, one fdatasync after the other.
+    /// The share of the rate that the disk alone would permit with groups of this size, one fdatasync after the other; and
+    /// the share of the time in which an fdatasync ran.
     private static func limit(
         _ perSecond: Double, _ events: Int, _ sync: LatencyFigures
     ) -> [(String, Double)] {
@@ -99,9 +100,10 @@ extension PublishBench {
         let eventsPerGroup = Double(events) / Double(max(1, sync.count))
         let median = Double(sync.nanoseconds(percentile: 50)) / 1e9
         guard median > 0 else { return [] }
+        let busy = Double(sync.totalNanoseconds) / 1e9 * perSecond / Double(max(1, events))
         return [
             ("events_per_group", eventsPerGroup), ("fsync_p50_ms", median * 1e3),
-            ("of_fsync_limit", perSecond / (eventsPerGroup / median)),
+            ("of_fsync_limit", perSecond / (eventsPerGroup / median)), ("fsync_share", busy),
         ]
     }
 }

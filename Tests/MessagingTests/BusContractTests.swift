@@ -19,6 +19,18 @@ import Testing
     }
 
     @Test(arguments: BusKind.allCases)
+    func `sends what it takes and says what it does not take`(_ kind: BusKind) async throws {
+        try await kind.withBus { bus in
+            try await bus.flush(timeout: .seconds(2))
+            let subscription = try bus.subscribe("many", queueGroup: nil, limits: .standard)
+            let failures = bus.publishEach([text("many", "1"), text("no subject", "2"), text("many", "3")])
+            #expect(failures.map(\.index) == [1])
+            #expect(failures.first?.error.code == .invalidArgument)
+            #expect(try await received(2, from: subscription).map(\.text) == ["1", "3"])
+        }
+    }
+
+    @Test(arguments: BusKind.allCases)
     func `lets an asterisk stand for one token and an arrow for the rest`(_ kind: BusKind) async throws {
         try await kind.withBus { bus in
             let one = try bus.subscribe("events.*.created", queueGroup: nil, limits: .standard)

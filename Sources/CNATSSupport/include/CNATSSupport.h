@@ -1,5 +1,5 @@
 // What NATSMessaging needs C for: a child process that dies with this one, a message's headers as they arrived, its
-// end, and the version of a server.
+// end, the version of a server, and the socket of a connection.
 #ifndef LATTICE_CNATS_SUPPORT_H
 #define LATTICE_CNATS_SUPPORT_H
 
@@ -50,5 +50,15 @@ void lattice_message_free(natsMsg *message);
 
 /// Whether the server of this connection says that it is of this version or newer; false where libnats does not tell.
 bool lattice_server_is_at_least(natsConnection *connection, int major, int minor, int update);
+
+/// The socket of a connection, found by its local address among the descriptors of this process; -1 where it is not found.
+///
+/// libnats does not hand it out. The connection may have closed it by the time it is used, and the number may be another's:
+/// use it only for `lattice_socket_cork`, which does no harm to another.
+int lattice_connection_socket(natsConnection *connection);
+
+/// Holds back what is written to a TCP socket until it is full packets or until it is called again with false. The kernel
+/// lets go of it by itself after 200 ms. Does nothing to what is not a TCP socket.
+void lattice_socket_cork(int descriptor, bool is_corked);
 
 #endif
