@@ -81,7 +81,7 @@ let package = Package(
             swiftSettings: strict),
         // The shell: intake, writer, hosts, answers.
         .target(
-            name: "ActorSystem",
+            name: "NodeRuntime",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", logging, metrics, lifecycle,
                 collections,
@@ -94,19 +94,14 @@ let package = Package(
                 lifecycle, .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
             ],
             swiftSettings: strict),
+        // Formats of spans that others defined, read and written: OTLP, Jaeger, Zipkin.
+        .target(name: "TraceFormats", dependencies: ["EventModel", "MeshRules", protobuf], swiftSettings: strict),
+        // What a node answers on: health, metrics, queries and events over HTTP; OTLP over HTTP and gRPC; Zipkin; Jaeger.
         .target(
-            name: "HTTPFace",
+            name: "Endpoints",
             dependencies: [
-                "EventModel", "Messaging", "Listeners", logging,
-                .product(name: "CoreMetrics", package: "swift-metrics"), lifecycle, hummingbird, hummingbirdCore,
-                nioCore, httpTypes,
-            ],
-            swiftSettings: strict),
-        // Faces for what sends spans: OTLP over HTTP and gRPC, Zipkin; and the translation, which `import` uses too.
-        .target(
-            name: "Receivers",
-            dependencies: [
-                "EventModel", "MeshRules", "Messaging", "Listeners", logging, metrics, lifecycle, protobuf, hummingbird,
+                "EventModel", "MeshRules", "Messaging", "TraceFormats", "Listeners", logging, metrics,
+                .product(name: "CoreMetrics", package: "swift-metrics"), lifecycle, protobuf, hummingbird,
                 hummingbirdCore, nioCore, nioPosix, nioHTTP1, nioHTTP2, nioHPACK, nioSSL, httpTypes,
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
@@ -137,26 +132,20 @@ let package = Package(
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 httpTypes, hummingbird,
             ], swiftSettings: strict),
-        // Faces for what reads spans: Jaeger's query API.
-        .target(
-            name: "QueryAPI",
-            dependencies: [
-                "EventModel", "Messaging", "Listeners", logging, lifecycle, protobuf, hummingbird, hummingbirdCore,
-                nioCore, httpTypes,
-            ], swiftSettings: strict),
         .executableTarget(
             name: "lattice",
             dependencies: [
-                "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "HTTPFace", "Listeners", "Receivers", "QueryAPI", "Dispatcher", "LatticeClient", "Gateway", yams,
+                "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "NodeRuntime",
+                "Endpoints", "TraceFormats", "Listeners", "Dispatcher", "LatticeClient", "Gateway", yams,
                 arguments,
                 logging, metrics, lifecycle, signals, protobuf, nioCore, nioSSL,
             ], swiftSettings: strict),
         .executableTarget(
             name: "lattice-bench",
             dependencies: [
-                "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "ActorSystem",
-                "Receivers", "Dispatcher", arguments, logging, lifecycle, nioCore, nioPosix, nioHTTP1, nioHTTP2,
+                "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "NodeRuntime",
+                "Endpoints", "TraceFormats", "Dispatcher", arguments, logging, lifecycle, nioCore, nioPosix, nioHTTP1,
+                nioHTTP2,
                 nioHPACK,
                 httpClient,
             ], swiftSettings: strict),
@@ -184,22 +173,25 @@ let package = Package(
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
         .testTarget(
-            name: "ReceiversTests",
+            name: "TraceFormatsTests",
+            dependencies: ["TraceFormats", "EventModel", "MeshRules", "TestFixtures", protobuf], swiftSettings: strict),
+        .testTarget(
+            name: "EndpointsTests",
             dependencies: [
-                "Receivers", "EventModel", "Listeners", "MeshRules", "Messaging", "NATSMessaging", "TestFixtures",
-                logging, protobuf, lifecycle, nioCore, nioPosix, nioHTTP2, nioHPACK, nioSSL,
+                "Endpoints", "TraceFormats", "EventModel", "Listeners", "MeshRules", "Messaging", "NATSMessaging",
+                "TestFixtures", logging, protobuf, lifecycle, nioCore, nioPosix, nioHTTP2, nioHPACK, nioSSL,
             ], swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "ActorSystem", "NATSMessaging", "Messaging", "EventModel", "EventStore", "MeshRules", "StateMachines",
+                "NodeRuntime", "NATSMessaging", "Messaging", "EventModel", "EventStore", "MeshRules", "StateMachines",
                 "Dispatcher", logging,
-            ], exclude: ["shadow.py"],
+            ], exclude: ["Support/shadow.py"],
             swiftSettings: strict),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "LatticeClient", "MeshRules", "EventModel", "ActorSystem", "EventStore", "Dispatcher",
+                "Gateway", "LatticeClient", "MeshRules", "EventModel", "NodeRuntime", "EventStore", "Dispatcher",
                 "Messaging", "NATSMessaging", "TestFixtures", logging, nioCore, nioPosix, nioHTTP1, nioSSL,
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
             ], swiftSettings: strict),
@@ -209,14 +201,14 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "lattice", "HTTPFace", "Listeners", "NATSMessaging", "TestFixtures", "EventModel", logging,
+                "lattice", "Endpoints", "Listeners", "NATSMessaging", "TestFixtures", "EventModel", logging,
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
-            exclude: ["export.py", "zipkin_export.py"], swiftSettings: strict),
+            exclude: ["Endpoints/export.py", "Endpoints/zipkin_export.py"], swiftSettings: strict),
         .testTarget(
             name: "LatticeClientTests",
             dependencies: [
-                "LatticeClient", "ActorSystem", "NATSMessaging", "Messaging", "EventModel", "EventStore", "MeshRules",
+                "LatticeClient", "NodeRuntime", "NATSMessaging", "Messaging", "EventModel", "EventStore", "MeshRules",
                 "TestFixtures", logging, lifecycle, tracing, instrumentation,
             ], swiftSettings: strict),
         .testTarget(

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes Sources/EventModel/Generated from schemas/lattice/v1/*.proto and Sources/Receivers/Generated from
+# Writes Sources/EventModel/Generated from schemas/lattice/v1/*.proto and Sources/TraceFormats/Generated from
 # schemas/opentelemetry; with --check only says whether they are current.
 #
 # Usage: schemas/generate.sh [--check]
@@ -68,10 +68,10 @@ plugin=$(find_plugin)
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 generate_into "$fresh/EventModel" Package $(cd "$root/schemas" && ls lattice/v1/*.proto)
-generate_into "$fresh/Receivers" Internal $(cd "$root/schemas" && find opentelemetry -name '*.proto' | sort)
+generate_into "$fresh/TraceFormats" Internal $(cd "$root/schemas" && find opentelemetry -name '*.proto' | sort)
 write_sums >"$fresh/sums"
 
-for target in EventModel Receivers; do
+for target in EventModel TraceFormats; do
     generated=$root/Sources/$target/Generated
     if [ "$mode" = check ]; then
         diff -ru "$generated" "$fresh/$target" >&2 ||

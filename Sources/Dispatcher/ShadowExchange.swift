@@ -24,7 +24,7 @@ struct ExchangePlan: Sendable {
 }
 
 /// Carries out one plan; all of it on the pool's event loop.
-final class ShadowExchange: AnswerTaker, ConnectionTaker {
+final class ShadowExchange: AnswerTaker, ShadowConnectionTaker {
     /// Nobody waits longer, whatever is asked.
     private static let timeMaximum = TimeAmount.hours(24)
 

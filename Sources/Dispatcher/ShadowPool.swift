@@ -4,7 +4,7 @@ import NIOCore
 import NIOPosix
 
 /// Who waits for a connection; it hears one of the two, once.
-protocol ConnectionTaker: AnyObject {
+protocol ShadowConnectionTaker: AnyObject {
     func take(_ connection: ShadowConnection)
     func noConnection()
 }
@@ -22,7 +22,7 @@ final class ShadowPool {
     }
 
     private struct Waiter {
-        let taker: any ConnectionTaker
+        let taker: any ShadowConnectionTaker
         /// Whether only a new connection will do.
         let needsNew: Bool
         let deadline: NIODeadline
@@ -49,7 +49,8 @@ final class ShadowPool {
     }
 
     /// Hands over a connection as soon as there is one: an idle one, one that another exchange gives back, a new one.
-    func acquire(_ address: ShadowAddress, needsNew: Bool, deadline: NIODeadline, for taker: any ConnectionTaker) {
+    func acquire(_ address: ShadowAddress, needsNew: Bool, deadline: NIODeadline, for taker: any ShadowConnectionTaker)
+    {
         if isClosed { return taker.noConnection() }
         if !needsNew, let connection = popIdle(address) { return taker.take(connection) }
         places[address, default: Place()].waiting.append(
@@ -58,7 +59,7 @@ final class ShadowPool {
     }
 
     /// Who waited wants none any more.
-    func withdraw(_ taker: any ConnectionTaker, _ address: ShadowAddress) {
+    func withdraw(_ taker: any ShadowConnectionTaker, _ address: ShadowAddress) {
         places[address]?.waiting.removeAll { $0.taker === taker }
         tidy(address)
     }

@@ -109,7 +109,7 @@ package final class Gateway: Sendable {
     }
 
     /// Brings the gauges up to date, before they are read.
-    func writeGauges(_ mesh: MeshSide?) {
+    func writeGauges(_ mesh: MeshLink?) {
         let figures = shared.figures
         for cluster in shared.allClusters {
             figures.ejected(cluster.service, cluster.view.targets.values.count { $0.standing.isEjected })

@@ -23,7 +23,7 @@ struct ConnectionContext: RequestContext {
 /// Judges requests, and hands on those that pass.
 struct GuardedResponder<Inner: HTTPResponder>: HTTPResponder where Inner.Context == BasicRequestContext {
     let inner: Inner
-    let routes: RouteTable
+    let routes: ListenerRoutes
     let hosts: HostRule
 
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
@@ -40,10 +40,10 @@ struct GuardedResponder<Inner: HTTPResponder>: HTTPResponder where Inner.Context
         switch hosts.judge(host, local: context.local) {
         case .served: break
         case .malformed:
-            return Refusal.response(
+            return AccessRefusal.response(
                 .badRequest, "bad_request", "a request has one Host, and that is a name or an address")
         case .foreign(let name):
-            return Refusal.response(
+            return AccessRefusal.response(
                 HTTPResponse.Status(code: 421, reasonPhrase: "Misdirected Request"), "misdirected_request",
                 "`\(name)` is not served here. If it is a name of this listener, allow it: --http-host for a node, "
                     + "--admin-host for a gateway")
@@ -51,10 +51,10 @@ struct GuardedResponder<Inner: HTTPResponder>: HTTPResponder where Inner.Context
         if let origin = request.headers[HTTPField.Name("Origin")!], request.method != .get, request.method != .head,
             !hosts.admits(origin: origin, host: host)
         {
-            return Refusal.response(.forbidden, "forbidden", "pages of another origin may not write here")
+            return AccessRefusal.response(.forbidden, "forbidden", "pages of another origin may not write here")
         }
         guard let target = RequestTarget.plain(request.head.path ?? "/") else {
-            return Refusal.response(.badRequest, "bad_request", "the path is not encoded as RFC 3986 says")
+            return AccessRefusal.response(.badRequest, "bad_request", "the path is not encoded as RFC 3986 says")
         }
         return try await route(request, target, context.inner)
     }
@@ -64,9 +64,9 @@ struct GuardedResponder<Inner: HTTPResponder>: HTTPResponder where Inner.Context
         head.path = target
         let path = Request(head: head, body: request.body).uri.path
         let methods = routes.methods(of: path)
-        if methods.isEmpty { return Refusal.response(.notFound, "not_found", "there is no \(path)") }
+        if methods.isEmpty { return AccessRefusal.response(.notFound, "not_found", "there is no \(path)") }
         guard methods.contains(request.method) else {
-            var response = Refusal.response(
+            var response = AccessRefusal.response(
                 .methodNotAllowed, "method_not_allowed", "\(path) has no such method")
             response.headers[.allow] = methods.map(\.rawValue).joined(separator: ", ")
             return response
@@ -121,7 +121,7 @@ enum RequestTarget {
 }
 
 /// Answers to what no route gets to see.
-enum Refusal {
+enum AccessRefusal {
     static func response(_ status: HTTPResponse.Status, _ code: String, _ message: String) -> Response {
         // Of what clients send only hosts and paths stand in these messages, and they have been read already: what JSON
         // would have to escape is left out.

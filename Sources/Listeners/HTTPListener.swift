@@ -36,7 +36,7 @@ package enum HTTPListener {
         onListening: @escaping @Sendable (Int) async -> Void
     ) throws -> any Service {
         let responder = GuardedResponder(
-            inner: router.buildResponder(), routes: RouteTable(router.routes.map { ($0.path, $0.method) }),
+            inner: router.buildResponder(), routes: ListenerRoutes(router.routes.map { ($0.path, $0.method) }),
             hosts: HostRule(bound: host, further: bounds.hosts))
         return Application(
             responder: responder, server: try ListenerTLS.server(tls, idle: bounds.idle),
@@ -48,7 +48,7 @@ package enum HTTPListener {
 }
 
 /// Which methods each path of a listener has.
-struct RouteTable: Sendable {
+struct ListenerRoutes: Sendable {
     private let routes: [(path: RouterPath, method: HTTPRequest.Method)]
 
     init(_ routes: [(RouterPath, HTTPRequest.Method)]) { self.routes = routes.map { (path: $0, method: $1) } }

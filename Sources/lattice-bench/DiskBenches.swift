@@ -1,6 +1,6 @@
 // The log by itself, replay from it, start-up with it, memory of a node.
 
-import ActorSystem
+import NodeRuntime
 import ArgumentParser
 import EventModel
 import EventStore

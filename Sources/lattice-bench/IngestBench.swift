@@ -1,6 +1,6 @@
 // Durable ingest: heartbeats from a publisher through NATS, the log and its fsync into the registry.
 
-import ActorSystem
+import NodeRuntime
 import ArgumentParser
 import EventModel
 import Messaging

@@ -1,6 +1,6 @@
 // What mirrors cost: the decision on a request, the comparison of two answers, durable captures.
 
-import ActorSystem
+import NodeRuntime
 import ArgumentParser
 import EventModel
 import Messaging

@@ -1,6 +1,6 @@
 // Spans over OTLP/HTTP: exporters on a few connections, each request answered after the log was fsynced.
 
-import ActorSystem
+import NodeRuntime
 import ArgumentParser
 import EventModel
 import Logging
@@ -8,7 +8,7 @@ import Messaging
 import NATSMessaging
 import NIOCore
 import NIOPosix
-import Receivers
+import Endpoints
 import ServiceLifecycle
 
 /// `otlp --batch 100`.
@@ -113,10 +113,10 @@ struct OTLPBench: AsyncParsableCommand {
     ) throws -> any Service {
         let configuration = ReceiverConfiguration(host: "127.0.0.1", port: 0)
         if grpc {
-            return try OTLPGRPCFace(configuration, delivery: delivery, budget: ReceiverBudget())
+            return try OTLPGRPCEndpoint(configuration, delivery: delivery, budget: ReceiverBudget())
                 .service(logger: logger, onListening: onListening)
         }
-        return try OTLPHTTPFace(configuration, delivery: delivery, budget: ReceiverBudget())
+        return try OTLPHTTPEndpoint(configuration, delivery: delivery, budget: ReceiverBudget())
             .service(logger: logger, onListening: onListening)
     }
 }

@@ -1,6 +1,6 @@
 // Acknowledged publishes and queries: latency and rate as a client sees them.
 
-import ActorSystem
+import NodeRuntime
 import ArgumentParser
 import EventModel
 import EventStore

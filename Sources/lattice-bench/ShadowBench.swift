@@ -1,6 +1,6 @@
 // What a bad shadow costs production: the same requests with such a shadow and with none, run in turn.
 
-import ActorSystem
+import NodeRuntime
 import ArgumentParser
 import Dispatcher
 import EventModel

@@ -1,6 +1,6 @@
 // Where a benchmark happens: a directory of its own, a nats-server, connections, a node.
 
-import ActorSystem
+import NodeRuntime
 import EventModel
 import EventStore
 import Foundation
@@ -100,6 +100,6 @@ struct BenchError: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-extension WallClock {
-    static let system = WallClock { PosixStorage().now() }
+extension NodeClock {
+    static let system = NodeClock { PosixStorage().now() }
 }

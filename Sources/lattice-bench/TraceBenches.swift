@@ -1,6 +1,6 @@
 // Tracing: durable ingest of spans, replay of them, and the two questions that have a target.
 
-import ActorSystem
+import NodeRuntime
 import ArgumentParser
 import EventModel
 import EventStore
@@ -67,12 +67,12 @@ struct SpansBench: AsyncParsableCommand {
 }
 
 /// What a question about a node full of spans costs.
-struct TraceQuestionStage {
+struct TraceQueryStage {
     let stage: Stage
     let running: RunningNode
     let bus: NATSMessageBus
 
-    static func open(_ common: CommonOptions, spans: [Message]) async throws -> TraceQuestionStage {
+    static func open(_ common: CommonOptions, spans: [Message]) async throws -> TraceQueryStage {
         let stage = try await Stage.open(common)
         let running = try await stage.startNode()
         let bus = try await stage.connect("asker", atOnce: true)
@@ -82,7 +82,7 @@ struct TraceQuestionStage {
             guard let last = chunk.last else { continue }
             _ = try await bus.request(last, timeout: .seconds(30))
         }
-        return TraceQuestionStage(stage: stage, running: running, bus: bus)
+        return TraceQueryStage(stage: stage, running: running, bus: bus)
     }
 
     /// Asks one after the other.
@@ -117,7 +117,7 @@ struct CriticalPathBench: AsyncParsableCommand {
         var report = Report("critical-path", common)
         report.condition("spans", "\(spans), a random tree")
         for _ in 0..<common.runs {
-            let stage = try await TraceQuestionStage.open(common, spans: Self.trace(spans))
+            let stage = try await TraceQueryStage.open(common, spans: Self.trace(spans))
             var query = TraceQuery()
             query.traceID = TraceID(high: 1, low: 1)
             let payload = query.encode()
@@ -176,7 +176,7 @@ struct SearchBench: AsyncParsableCommand {
         report.condition("spans", "\(spans), traces of 8")
         for _ in 0..<common.runs {
             let messages = (0..<spans / 64).map { mesh.message($0) }
-            let stage = try await TraceQuestionStage.open(common, spans: messages)
+            let stage = try await TraceQueryStage.open(common, spans: messages)
             let sample = try await stage.measure(questions) { index in
                 var query = TraceQuery()
                 query.serviceName = "service-\(index % 8)"

@@ -1,6 +1,6 @@
 // The past of a long log: a state at an arbitrary point, a bisection, a difference, steps back.
 
-import ActorSystem
+import NodeRuntime
 import ArgumentParser
 import EventModel
 import EventStore

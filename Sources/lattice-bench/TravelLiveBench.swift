@@ -1,6 +1,6 @@
 // Journeys into the past beside live ingest: how much of the offered rate a node keeps.
 
-import ActorSystem
+import NodeRuntime
 import ArgumentParser
 import EventModel
 import Messaging

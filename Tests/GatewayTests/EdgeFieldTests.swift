@@ -57,14 +57,14 @@ import Testing
         for good in [
             "shop", "shop.example", "shop.example.", "Shop:80", "127.0.0.1:8080", "[::1]", "[::1]:80", "a_b", "shop:",
         ] {
-            #expect(RequestJudge.isAuthority(good), "\(good)")
+            #expect(RequestValidator.isAuthority(good), "\(good)")
         }
         for bad in [
             "", ":80", ":", "::", "shop:80:90", "shop:a", "shop:123456", "[::1", "::1]", "[]", "[shop]", "[::1]x",
             "a b",
             "a@b", "a/b", "a?b", "a#b", "a\u{7F}", "ä", "a,b", "[::1]:80:", "a%b",
         ] {
-            #expect(!RequestJudge.isAuthority(bad), "\(bad)")
+            #expect(!RequestValidator.isAuthority(bad), "\(bad)")
         }
     }
 
@@ -81,7 +81,7 @@ import Testing
         #expect(try await client.ask("GET * HTTP/1.1\r\nhost: shop.example\r\n\r\n").status == 400)
         #expect(
             edge.gateway.shared.currentRoutes().0.route(host: "shop.example", path: "/")?.rule.host == "shop.example")
-        let judged = try RequestJudge.judge(
+        let judged = try RequestValidator.judge(
             HTTPRequestHead(version: .http1_1, method: .GET, uri: "/", headers: ["host": "Shop.Example.:80"]))
         #expect(judged.host == "Shop.Example")
         let old = try await RawClient.connect(edge.port)

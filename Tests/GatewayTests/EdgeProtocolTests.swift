@@ -123,7 +123,7 @@ private enum Curl {
         await service.stop()
     }
 
-    @Test func `services are spoken to over TLS, and only to those whose certificate fits`() async throws {
+    @Test func `services are pending to over TLS, and only to those whose certificate fits`() async throws {
         let certificates = try Certificates()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let context = try NIOSSLContext(configuration: try certificates.listener("named"))

@@ -1,6 +1,6 @@
 // A real nats-server, a node with a dispatcher, services over HTTP and a gateway that knows them from the registry.
 
-import ActorSystem
+import NodeRuntime
 import Dispatcher
 import EventModel
 import Foundation
@@ -22,7 +22,7 @@ final class MeshStage {
     private var nodeBuses: [NATSMessageBus] = []
     let client: NATSMessageBus
     let gateway: Gateway
-    let mesh: MeshSide
+    let mesh: MeshLink
     private let meshTask: Task<Void, Never>
     private let shadows: HTTPShadowSender
 
@@ -34,7 +34,7 @@ final class MeshStage {
         try FileManager.default.createDirectory(atPath: directory + "/nats", withIntermediateDirectories: true)
         let server = try await EmbeddedNATSServer.start(EmbeddedNATSServer.Options(directory: directory + "/nats"))
         let client = try await connect(server, "client")
-        let mesh = MeshSide(
+        let mesh = MeshLink(
             MeshConnection(bus: try await connect(server, "gateway"), logger: Edge.quiet), gatewayID: "edge-1",
             now: Edge.now, logger: Edge.quiet)
         var rule = RouteRule(service: service)
@@ -52,7 +52,7 @@ final class MeshStage {
 
     private init(
         _ directory: String, _ server: EmbeddedNATSServer, _ client: NATSMessageBus, _ gateway: Gateway,
-        _ mesh: MeshSide
+        _ mesh: MeshLink
     ) {
         self.directory = directory
         self.server = server
@@ -78,7 +78,7 @@ final class MeshStage {
         node = try await Node.start(
             configuration,
             NodeEnvironment(
-                intakeBus: nodeBuses[0], answerBus: nodeBuses[1], clock: WallClock { Edge.now() }, logger: Edge.quiet,
+                intakeBus: nodeBuses[0], answerBus: nodeBuses[1], clock: NodeClock { Edge.now() }, logger: Edge.quiet,
                 shadows: shadows))
     }
 

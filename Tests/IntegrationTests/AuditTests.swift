@@ -1,6 +1,6 @@
 // Who reads captured contents, and who changes what, is in the log, and the trail tells it for ever.
 
-import ActorSystem
+import NodeRuntime
 import EventModel
 import EventStore
 import Foundation

@@ -1,6 +1,6 @@
 // What makes no sense: it is told to whoever sent it and to whoever watches, counted, and never stops the node.
 
-import ActorSystem
+import NodeRuntime
 import EventModel
 import Foundation
 import Messaging

@@ -1,6 +1,6 @@
 // Copies on their way to real HTTP shadows, good and bad, and what the log says of them.
 
-import ActorSystem
+import NodeRuntime
 import Dispatcher
 import EventModel
 import EventStore

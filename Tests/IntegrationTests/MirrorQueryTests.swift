@@ -1,6 +1,6 @@
 // Questions about mirrors over NATS, and contents that are sealed, read back, and erased.
 
-import ActorSystem
+import NodeRuntime
 import EventModel
 import EventStore
 import Foundation

@@ -1,6 +1,6 @@
 // What an operator hears and sees of a node: the guard, evictions, rejections, its life; and nothing from recovery.
 
-import ActorSystem
+import NodeRuntime
 import EventModel
 import EventStore
 import Foundation

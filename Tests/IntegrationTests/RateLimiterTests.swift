@@ -3,7 +3,7 @@
 import EventModel
 import Testing
 
-@testable import ActorSystem
+@testable import NodeRuntime
 
 /// A limiter that an expectation may change.
 private final class Limiter {

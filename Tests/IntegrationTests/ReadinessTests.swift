@@ -1,6 +1,6 @@
 // The words in which a node says why it is not ready.
 
-import ActorSystem
+import NodeRuntime
 import Messaging
 import Testing
 

@@ -1,6 +1,6 @@
 // Every question about traces over NATS, in both encodings, now and in the past, and what a wrong question is told.
 
-import ActorSystem
+import NodeRuntime
 import EventModel
 import Foundation
 import Messaging

@@ -1,6 +1,6 @@
 // A process tells the registry that it serves, whatever happens to NATS, to the node and to its successor.
 
-import ActorSystem
+import NodeRuntime
 import EventModel
 import Messaging
 import NATSMessaging

@@ -1,6 +1,6 @@
 // Where the SDK's stories happen: a nats-server of their own, a node in this process, connections of users.
 
-import ActorSystem
+import NodeRuntime
 import EventModel
 import EventStore
 import Foundation

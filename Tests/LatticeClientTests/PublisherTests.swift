@@ -1,6 +1,6 @@
 // Spans and observations in batches: what arrives, what is dropped, and what happens while nobody takes them.
 
-import ActorSystem
+import NodeRuntime
 import Dispatch
 import EventModel
 import MeshRules

@@ -1,6 +1,6 @@
 // Typed questions: now, in the past, after a write of one's own; and each failure by its name.
 
-import ActorSystem
+import NodeRuntime
 import EventModel
 import Messaging
 import NATSMessaging

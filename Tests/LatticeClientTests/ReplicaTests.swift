@@ -1,6 +1,6 @@
 // The local copy of the registry: what it knows, how it hears of changes, and what it says when it can not know.
 
-import ActorSystem
+import NodeRuntime
 import EventModel
 import Messaging
 import Testing

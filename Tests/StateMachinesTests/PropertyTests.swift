@@ -11,7 +11,7 @@ import Testing
 
     /// Registry and admission through their checkpoints.
     private func restored(_ state: MeshState, indexKey: UInt64 = 7) -> MeshState? {
-        guard let admission = Admission(checkpoint: state.admission.encodeCheckpoint()),
+        guard let admission = RecordFilter(checkpoint: state.admission.encodeCheckpoint()),
             let registry = ServiceRegistry(checkpoint: state.registry.encodeCheckpoint(), indexKey: indexKey),
             let mirror = TrafficMirror(checkpoint: state.mirror.encodeCheckpoint()),
             let tracing = TraceCollector(checkpoint: state.tracing.encodeCheckpoint())
@@ -193,7 +193,7 @@ import Testing
             let bytes = state.registry.encodeCheckpoint()
             let restored = ServiceRegistry(checkpoint: bytes)
             #expect(restored?.encodeCheckpoint() == bytes, "seed \(seed)")
-            #expect(Admission(checkpoint: state.admission.encodeCheckpoint()) != nil, "seed \(seed)")
+            #expect(RecordFilter(checkpoint: state.admission.encodeCheckpoint()) != nil, "seed \(seed)")
         }
     }
 
@@ -205,7 +205,7 @@ import Testing
         return (state.registry.encodeCheckpoint(), state.admission.encodeCheckpoint(), history.records(20))
     }
 
-    private func goOn(_ registry: ServiceRegistry, _ admission: Admission, _ records: [EventRecord]) {
+    private func goOn(_ registry: ServiceRegistry, _ admission: RecordFilter, _ records: [EventRecord]) {
         var state = MeshState(
             admission: admission, registry: registry, mirror: TrafficMirror(), tracing: TraceCollector())
         for record in records { state.apply(record) }
@@ -224,7 +224,7 @@ import Testing
                     registry[Int(dice.next(below: UInt64(registry.count)))] ^= 1 << UInt8(dice.next(below: 8))
                     admission[Int(dice.next(below: UInt64(admission.count)))] ^= 1 << UInt8(dice.next(below: 8))
                 }
-                guard let first = Admission(checkpoint: admission) ?? Admission(checkpoint: sample.admission),
+                guard let first = RecordFilter(checkpoint: admission) ?? RecordFilter(checkpoint: sample.admission),
                     let second = ServiceRegistry(checkpoint: registry)
                 else { continue }
                 goOn(second, first, sample.rest)
@@ -237,11 +237,11 @@ import Testing
         for count in 0..<sample.registry.count {
             _ = ServiceRegistry(checkpoint: Array(sample.registry[..<count]))
         }
-        for count in 0..<sample.admission.count { _ = Admission(checkpoint: Array(sample.admission[..<count])) }
+        for count in 0..<sample.admission.count { _ = RecordFilter(checkpoint: Array(sample.admission[..<count])) }
         var dice = SplitMix64(state: 1)
         for length in 0..<2_000 {
             let bytes = (0..<length % 64).map { _ in UInt8(truncatingIfNeeded: dice.next()) }
-            _ = (ServiceRegistry(checkpoint: bytes), Admission(checkpoint: bytes))
+            _ = (ServiceRegistry(checkpoint: bytes), RecordFilter(checkpoint: bytes))
         }
     }
 
@@ -304,7 +304,7 @@ import Testing
         var writer = WireWriter()
         writer.field(7, UInt64.max)
         for number in 9...11 { writer.field(number, UInt64.max) }
-        guard let admission = Admission(checkpoint: writer.bytes) else {
+        guard let admission = RecordFilter(checkpoint: writer.bytes) else {
             Issue.record("an epoch is a number")
             return
         }
@@ -325,6 +325,6 @@ import Testing
         let bytes = story.state.admission.encodeCheckpoint()
         var writer = WireWriter(copying: bytes[...])
         writer.message(16) { inner in inner.field(1, Array("m-1".utf8)) }
-        #expect(Admission(checkpoint: writer.bytes) == nil)
+        #expect(RecordFilter(checkpoint: writer.bytes) == nil)
     }
 }

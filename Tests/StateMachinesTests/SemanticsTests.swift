@@ -21,8 +21,8 @@ private struct Dice: RandomNumberGenerator {
 }
 
 /// A log of admission alone.
-private struct AdmissionLog {
-    var admission = Admission()
+private struct RecordFilterLog {
+    var admission = RecordFilter()
     private(set) var sequence: UInt64 = 0
     var now = Timestamp(nanoseconds: Story.beginning)
 
@@ -39,7 +39,7 @@ private struct AdmissionLog {
     @discardableResult
     mutating func append(
         _ event: Event, id: String = "", subject: String = "clock.tick"
-    ) -> (verdict: Admission.Verdict, outcome: Outcome) {
+    ) -> (verdict: RecordFilter.Verdict, outcome: Outcome) {
         let next = record(event, id: id, subject: subject)
         sequence += 1
         let (verdict, _, outcome) = admission.admit(next)
@@ -66,7 +66,7 @@ extension Story {
     private let tick = Event.clock(.tick(slot: 1))
 
     @Test func `in version 1 an id is one in the whole mesh`() {
-        var log = AdmissionLog(version: 1)
+        var log = RecordFilterLog(version: 1)
         log.append(tick, id: "m", subject: "registry.cart.registered")
         #expect(
             log.append(tick, id: "m", subject: "registry.checkout.registered").verdict
@@ -74,7 +74,7 @@ extension Story {
     }
 
     @Test func `in version 2 nobody can take the id of another owner or family`() {
-        var log = AdmissionLog(version: 2)
+        var log = RecordFilterLog(version: 2)
         let subjects = [
             "registry.cart.registered", "registry.checkout.registered", "trace.cart.spans", "mirror.cart.added.alice",
             "policy.alice.registry_configured", "clock.tick", "registry.cart%2Em.registered", "registry.c.registered",
@@ -90,7 +90,7 @@ extension Story {
     }
 
     @Test func `ids from before an activation count on for their two minutes`() {
-        var log = AdmissionLog(version: 1)
+        var log = RecordFilterLog(version: 1)
         log.append(tick, id: "old", subject: "registry.cart.registered")
         log.append(.policy(.semanticsActivated(version: 2, reason: "")), id: "act", subject: "policy.alice.x")
         let again = log.append(tick, id: "old", subject: "registry.cart.registered").verdict
@@ -101,17 +101,17 @@ extension Story {
         // A new id is no old one, however it is written.
         #expect(log.append(tick, id: "new", subject: "registry.cart.registered").verdict == .admitted)
         #expect(log.append(tick, id: "registry.cart.new", subject: "registry.x.y").verdict == .admitted)
-        log.now = log.now + Admission.duplicateWindow + Nanoseconds(1)
+        log.now = log.now + RecordFilter.duplicateWindow + Nanoseconds(1)
         #expect(log.append(tick, id: "old", subject: "registry.cart.registered").verdict == .admitted)
     }
 
     @Test func `a checkpoint keeps scopes and the record that brought them`() throws {
-        var log = AdmissionLog(version: 1)
+        var log = RecordFilterLog(version: 1)
         log.append(tick, id: "old", subject: "registry.cart.registered")
         log.append(.policy(.semanticsActivated(version: 2, reason: "")))
         log.append(tick, id: "m", subject: "registry.cart.registered")
         let digest = log.admission.digest()
-        log.admission = try #require(Admission(checkpoint: log.admission.encodeCheckpoint()))
+        log.admission = try #require(RecordFilter(checkpoint: log.admission.encodeCheckpoint()))
         #expect(log.admission.digest() == digest)
         #expect(log.admission.semantics == .newest && log.admission.moment.semantics == .newest)
         #expect(log.append(tick, id: "m", subject: "registry.checkout.x").verdict == .admitted)
@@ -241,7 +241,7 @@ extension Story {
 
     @Test func `a taken activation is revoked within sixty ticks, and no longer`() {
         for (ticks, isRevoked) in [(0, true), (1, true), (60, true), (61, false), (500, false)] {
-            var log = AdmissionLog(version: 1)
+            var log = RecordFilterLog(version: 1)
             log.tick(1)
             log.append(Self.activation(2))
             #expect(log.admission.isSemanticsUnsettled)
@@ -254,7 +254,7 @@ extension Story {
     }
 
     @Test func `what is no activation, and how a log begins, can not be skipped`() {
-        var log = AdmissionLog(version: 2)
+        var log = RecordFilterLog(version: 2)
         #expect(!log.admission.isSemanticsUnsettled)
         log.tick(1)
         for sequence: UInt64 in [0, 1, 2, 3, 99, .max] {
@@ -264,9 +264,9 @@ extension Story {
     }
 
     @Test func `who passed a skipped record is told so, and folds as if nobody had understood it`() {
-        var (skipping, opaque) = (AdmissionLog(version: 2), AdmissionLog(version: 2))
+        var (skipping, opaque) = (RecordFilterLog(version: 2), RecordFilterLog(version: 2))
         for reason in [UnsettledActivations.reason, "malformed"] {
-            var log = AdmissionLog(version: 2)
+            var log = RecordFilterLog(version: 2)
             log.append(.opaque(reason: reason), id: "x")
             let outcome = log.append(Self.skip(2)).outcome
             #expect(outcome.accepted == (reason == UnsettledActivations.reason ? 1 : 0))
@@ -281,7 +281,7 @@ extension Story {
 
     @Test func `a repeated skip of an activation is as good as the first`() {
         // Whoever reads ahead does not know which ids are repeats, so live nodes must not look at them either.
-        var log = AdmissionLog(version: 1)
+        var log = RecordFilterLog(version: 1)
         log.tick(1)
         log.append(.clock(.tick(slot: 1)), id: "same")
         log.append(Self.activation(2))

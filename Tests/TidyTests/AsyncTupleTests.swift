@@ -4,7 +4,7 @@ import Foundation
 import TestFixtures
 import Testing
 
-/// The compiler's fault that `Sources/ActorSystem/LatticeForge.docc/Decisions/138-no-tuples-from-async-closures.md`
+/// The compiler's fault that `Documentation/LatticeForge.docc/Decisions/138-no-tuples-from-async-closures.md`
 /// describes: a task group's child that returns `(known, await later)` hands back garbage for `known`.
 @Suite struct `Tuples of asynchronous closures` {
     @Test func `no child of a task group and no task returns a tuple`() {

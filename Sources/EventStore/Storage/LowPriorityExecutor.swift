@@ -16,7 +16,7 @@ package final class LowPriorityExecutor: TaskExecutor {
 
     private let niceness: Int32
     private let state = Mutex(State())
-    private let bell = DispatchSemaphore(value: 0)
+    private let wakeup = DispatchSemaphore(value: 0)
 
     /// - Parameter niceness: 0 is ordinary, 19 the least (setpriority(2)).
     package init(niceness: Int32) { self.niceness = niceness }
@@ -28,7 +28,7 @@ package final class LowPriorityExecutor: TaskExecutor {
             defer { (state.isWaiting, state.isRunning) = (false, true) }
             return (state.isWaiting, !state.isRunning)
         }
-        if rings { bell.signal() }
+        if rings { wakeup.signal() }
         if starts { LowPriorityThread.run(niceness: niceness) { self.work() } }
     }
 
@@ -36,7 +36,7 @@ package final class LowPriorityExecutor: TaskExecutor {
         while true {
             let jobs = takeAll()
             for job in jobs { unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
-            if jobs.isEmpty, bell.wait(timeout: .now() + .seconds(1)) == .timedOut, isAtEnd() { return }
+            if jobs.isEmpty, wakeup.wait(timeout: .now() + .seconds(1)) == .timedOut, isAtEnd() { return }
         }
     }
 

@@ -59,7 +59,7 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
     private let parallel: @Sendable (Key) -> Int
     private let encode: Encode
     private let state = Mutex(State())
-    private let bell = Bell()
+    private let wakeup = Wakeup()
 
     init(
         _ connection: MeshConnection, _ limits: PublisherLimits, parallel: @escaping @Sendable (Key) -> Int,
@@ -91,7 +91,7 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
             if rings { state.isIdle = false }
             return (true, rings)
         }
-        if rings { bell.ring() }
+        if rings { wakeup.ring() }
         return isTaken
     }
 
@@ -115,14 +115,14 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {
                 // Rings that come before this task wakes are one, so that a ring says only that it is time to look.
-                await bell.wait(atMost: state.withLock { pause(&$0) })
+                await wakeup.wait(atMost: state.withLock { pause(&$0) })
                 guard state.withLock({ begin(&$0) }) else { continue }
                 for parcel in takeReady() { group.addTask { await self.deliver(parcel) } }
             }
         }
     }
 
-    /// How long there is nothing to do unless the bell rings. What waits first begins an interval.
+    /// How long there is nothing to do unless the wakeup rings. What waits first begins an interval.
     private func pause(_ state: inout State) -> Duration {
         state.isIdle = !state.hasWaiting
         if state.isIdle {
@@ -150,7 +150,7 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
     /// Sends what waits without waiting for company; ``run()`` does it.
     func hurry() {
         state.withLock { $0.isHurried = true }
-        bell.ring()
+        wakeup.ring()
     }
 
     /// What may go now, encoded outside the lock that those who hand over need.
@@ -284,7 +284,7 @@ final class BatchPublisher<Key: Hashable & Sendable, Element: Sendable>: Sendabl
             }
             return lane.elements.count >= limits.batch || !lane.returned.isEmpty
         }
-        if hasMore { bell.ring() }
+        if hasMore { wakeup.ring() }
     }
 
     /// Publishes what waits and returns when the node has said of all of it what became of it.

@@ -41,7 +41,7 @@ public final class RegistryReplica: Service {
     private let connection: MeshConnection
     private let options: Options
     private let state = Mutex(State())
-    private let bell = Bell()
+    private let wakeup = Wakeup()
 
     /// A replica that follows nothing yet.
     public init(_ connection: MeshConnection, options: Options = Options()) {
@@ -59,7 +59,7 @@ public final class RegistryReplica: Service {
             if let followed = state.services[service] { return (followed.view, false) }
             return (nil, add(service, to: &state))
         }
-        if isNew { bell.ring() }
+        if isNew { wakeup.ring() }
         return view
     }
 
@@ -68,7 +68,7 @@ public final class RegistryReplica: Service {
         let isNew = state.withLock { state in
             services.filter { state.services[$0] == nil && add($0, to: &state) }.isEmpty == false
         }
-        if isNew { bell.ring() }
+        if isNew { wakeup.ring() }
     }
 
     private func add(_ service: String, to state: inout State) -> Bool {
@@ -117,7 +117,7 @@ public final class RegistryReplica: Service {
         continuation.onTermination = { [weak self] _ in
             self?.state.withLock { $0.services[service]?.unwatch(id) }
         }
-        bell.ring()
+        wakeup.ring()
         return stream
     }
 
@@ -160,7 +160,7 @@ public final class RegistryReplica: Service {
                 observe(&watch)
                 let (due, next) = takeDue()
                 for question in due { group.addTask { await self.ask(question.service, question.minimum) } }
-                await bell.wait(atMost: min(next, .milliseconds(250)))
+                await wakeup.wait(atMost: min(next, .milliseconds(250)))
             }
             group.cancelAll()
         }
@@ -219,7 +219,7 @@ public final class RegistryReplica: Service {
                 state.services[service]?.fail(error, at: now, delay: retryDelay)
             }
         }
-        bell.ring()
+        wakeup.ring()
     }
 
     /// Doubles with each failure, less a random half, so that a mesh does not ask in step.
@@ -246,7 +246,7 @@ public final class RegistryReplica: Service {
             }
             return isFollowed
         }
-        if isFollowed { bell.ring() }
+        if isFollowed { wakeup.ring() }
     }
 }
 

@@ -88,7 +88,7 @@ public final class ServiceAnnouncement: Service {
     private let options: Options
     private let load: (@Sendable () -> Int)?
     private let shared: Mutex<Shared>
-    private let bell = Bell()
+    private let wakeup = Wakeup()
 
     /// An announcement that has not been made yet.
     ///
@@ -130,7 +130,7 @@ public final class ServiceAnnouncement: Service {
             change(&shared.registration)
             shared.isChanged = true
         }
-        bell.ring()
+        wakeup.ring()
     }
 
     private func become(_ state: State) {
@@ -167,14 +167,14 @@ public final class ServiceAnnouncement: Service {
             switch outcome {
             case .done:
                 failures = 0
-                await bell.wait(atMost: options.heartbeatInterval)
+                await wakeup.wait(atMost: options.heartbeatInterval)
             case .again: failures = 0
             case .later:
                 failures += 1
-                await bell.wait(atMost: pause(failures))
+                await wakeup.wait(atMost: pause(failures))
             case .never:
                 // Only a change of the registration can help.
-                await bell.wait(atMost: options.heartbeatInterval)
+                await wakeup.wait(atMost: options.heartbeatInterval)
             }
         }
     }

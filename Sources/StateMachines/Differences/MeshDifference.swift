@@ -58,7 +58,7 @@ package struct MeshDifference: Sendable, Hashable {
     /// Operations with calls before, and none between the points.
     package var operationsSilent: [SpanMetric] = []
     /// Traces that were judged out of the ordinary between the points, the furthest over its limit first.
-    package var anomalousTraces: [TraceSummary] = []
+    package var anomalousTraces: [FoundTrace] = []
 
     /// Compares two states of one log.
     ///

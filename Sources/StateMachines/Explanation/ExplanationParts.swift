@@ -78,7 +78,7 @@ enum HealthyRule {
         var facts: TraceFacts
     }
 
-    static func named(_ id: TraceID, beside trace: TraceSummary, in state: MeshState) -> Found? {
+    static func named(_ id: TraceID, beside trace: FoundTrace, in state: MeshState) -> Found? {
         guard let facts = state.tracing.facts(of: id), let summary = state.tracing.summary(of: id) else { return nil }
         return Found(
             healthy: TraceExplanation.Healthy(
@@ -87,7 +87,7 @@ enum HealthyRule {
             facts: facts)
     }
 
-    static func choose(beside trace: TraceSummary, in state: MeshState) -> Found? {
+    static func choose(beside trace: FoundTrace, in state: MeshState) -> Found? {
         guard trace.hasRoot else { return nil }
         for isEarlier in [true, false] {
             let candidates = candidates(beside: trace, isEarlier: isEarlier, in: state)
@@ -112,9 +112,9 @@ enum HealthyRule {
     }
 
     private static func candidates(
-        beside trace: TraceSummary, isEarlier: Bool, in state: MeshState
-    ) -> [TraceSummary] {
-        var search = TraceSearch()
+        beside trace: FoundTrace, isEarlier: Bool, in state: MeshState
+    ) -> [FoundTrace] {
+        var search = TraceCriteria()
         search.serviceName = trace.root.serviceName
         search.operationName = trace.root.operationName
         search.hasError = false

@@ -114,7 +114,7 @@ package struct TraceExplanation: Sendable {
     }
 
     package var asOf: AsOf
-    package var summary: TraceSummary
+    package var summary: FoundTrace
     package var window: Window
     package var hops: [Hop] = []
     package var facts: [MeshFact] = []

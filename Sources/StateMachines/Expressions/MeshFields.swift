@@ -197,7 +197,7 @@ extension MeshFields {
 
     private static func trace(
         _ name: String, _ type: ExpressionType, _ summary: String,
-        _ read: @escaping @Sendable (TraceSummary) -> ExpressionValue
+        _ read: @escaping @Sendable (FoundTrace) -> ExpressionValue
     ) -> MeshField { field(name, type, summary) { if case .trace(let row) = $0 { read(row) } else { .nothing } } }
 
     private static func operation(

@@ -60,7 +60,7 @@ enum MeshRow: Sendable {
     case mesh(MeshState)
     case service(MeshService)
     case instance(InstanceSnapshot, isProtected: Bool)
-    case trace(TraceSummary)
+    case trace(FoundTrace)
     case operation(SpanMetric)
     case dependency(DependencyEdge)
     case mirror(MirrorStatistics)
@@ -90,7 +90,7 @@ extension MeshState {
         case .services: return services(withFigures: withFigures).map { .service($0) }
         case .instances: return registry.everyInstance.map { .instance($0.snapshot, isProtected: $0.isProtected) }
         case .traces:
-            var search = TraceSearch()
+            var search = TraceCriteria()
             search.limit = .max
             return tracing.search(search).map { .trace($0) }
         case .operations: return tracing.series().spanMetrics.map { .operation($0) }

@@ -24,7 +24,7 @@ package struct TrafficMirror: StateMachine {
     package internal(set) var leaderID = ""
     package internal(set) var leaderEpoch: UInt64 = 0
     /// On core NATS: the leader came back and has not claimed anew, and what waited is marked already. Over a stream: it has
-    /// spoken since its claim, and may have sent what waits (decision 135).
+    /// pending since its claim, and may have sent what waits (decision 135).
     var hasLeaderResumed = false
     /// What became of directives whose mirror is gone.
     package internal(set) var ledger = MirrorLedger()
@@ -118,7 +118,7 @@ package struct TrafficMirror: StateMachine {
             redispatch()
         case .intakeGap: break
         case .leadershipClaimed(let nodeID, let epoch):
-            // As Admission judges it: a claim that was refused changes nothing here.
+            // As RecordFilter judges it: a claim that was refused changes nothing here.
             guard epoch > leaderEpoch, epoch - leaderEpoch == 1 else { return }
             let isMarked = hasLeaderResumed && nodeID == leaderID
             leaderID = nodeID

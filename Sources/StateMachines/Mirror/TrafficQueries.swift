@@ -47,7 +47,7 @@ package struct JudgedDifference: Sendable, Hashable {
 }
 
 /// What is to be done in the world because of the log; done by whoever leads, and settled by events.
-package struct Outbox: Sendable, Hashable {
+package struct DueDirectives: Sendable, Hashable {
     /// In order of cause, then mirror id.
     package var directives: [ShadowDirective]
 
@@ -60,7 +60,7 @@ extension TrafficMirror {
     ///
     /// A disabled mirror still sends what waits; one whose shadow is no longer allowed does not.
     /// - Complexity: linear in what waits, at most `limit` of each mirror.
-    package func outbox(after position: EventPosition? = nil, limit: Int = 1_000) -> Outbox {
+    package func outbox(after position: EventPosition? = nil, limit: Int = 1_000) -> DueDirectives {
         var found: [ShadowDirective] = []
         for row in mirrors where row.isAllowed {
             var rest = limit
@@ -73,7 +73,7 @@ extension TrafficMirror {
             }
         }
         found.sort { $0.cause == $1.cause ? $0.id.mirrorID.precedesInBytes($1.id.mirrorID) : $0.cause < $1.cause }
-        return Outbox(directives: Array(found.prefix(limit)))
+        return DueDirectives(directives: Array(found.prefix(limit)))
     }
 
     /// What waits for one mirror's shadow, the oldest first.

@@ -28,7 +28,7 @@ package enum TraceReply: Sendable {
     case trace(TracePage)
     case spans([CollectedSpan], omitted: Int)
     /// A page of summaries and the token of the next one; empty: it was the last.
-    case traces([TraceSummary], nextPageToken: String)
+    case traces([FoundTrace], nextPageToken: String)
     case operations([OperationSummary], older: OlderSpans = OlderSpans())
     case percentiles(PercentileReport, older: OlderSpans = OlderSpans())
     case latencyBreakdown(TraceID, [LatencyBreakdown])
@@ -185,7 +185,7 @@ package struct TracePage: Sendable {
     }
 }
 
-extension TraceSummary {
+extension FoundTrace {
     fileprivate func write(_ writer: inout WireWriter) {
         writer.field(1, traceID.bytes)
         writer.field(2, root.key.spanID.bytes)

@@ -3,7 +3,7 @@
 package import EventModel
 
 /// One line of a list of traces.
-package struct TraceSummary: Sendable, Hashable {
+package struct FoundTrace: Sendable, Hashable {
     /// What one service has in a trace.
     package struct Share: Sendable, Hashable {
         package var serviceName: String
@@ -29,22 +29,22 @@ package struct TraceSummary: Sendable, Hashable {
     package var fitting: [SpanFacts] = []
 
     /// Its place in the order of answers: where the next page begins.
-    package var place: TraceSearch.Place { TraceSearch.Place(start: startTime, traceID: traceID) }
+    package var place: TraceCriteria.Place { TraceCriteria.Place(start: startTime, traceID: traceID) }
 
     /// Order of answers; merges the lists of several parts.
-    package static func precedes(_ left: TraceSummary, _ right: TraceSummary) -> Bool {
-        TraceSearch.Place.precedes(left.place, right.place)
+    package static func precedes(_ left: FoundTrace, _ right: FoundTrace) -> Bool {
+        TraceCriteria.Place.precedes(left.place, right.place)
     }
 
     /// Order of `anomalies`: the furthest over its limit first.
-    package static func isMoreAnomalous(_ left: TraceSummary, _ right: TraceSummary) -> Bool {
+    package static func isMoreAnomalous(_ left: FoundTrace, _ right: FoundTrace) -> Bool {
         let (one, other) = (left.verdict?.excess ?? .zero, right.verdict?.excess ?? .zero)
         return one != other ? one > other : precedes(left, right)
     }
 }
 
 /// What a search looks for; nil and zero ask for nothing.
-package struct TraceSearch: Sendable, Hashable {
+package struct TraceCriteria: Sendable, Hashable {
     /// Of one span…
     package var serviceName: String?
     /// …and of the same span.
@@ -88,20 +88,20 @@ package struct TraceSearch: Sendable, Hashable {
 /// The first so many places of those that were offered.
 private struct FirstPlaces {
     private let limit: Int
-    private(set) var places: [TraceSearch.Place] = []
+    private(set) var places: [TraceCriteria.Place] = []
 
     init(limit: Int) { self.limit = limit }
 
-    func accepts(_ place: TraceSearch.Place) -> Bool {
+    func accepts(_ place: TraceCriteria.Place) -> Bool {
         guard places.count == limit, let last = places.last else { return limit > 0 }
-        return TraceSearch.Place.precedes(place, last)
+        return TraceCriteria.Place.precedes(place, last)
     }
 
-    mutating func add(_ place: TraceSearch.Place) {
+    mutating func add(_ place: TraceCriteria.Place) {
         var (low, high) = (0, places.count)
         while low < high {
             let middle = (low + high) / 2
-            if TraceSearch.Place.precedes(places[middle], place) { low = middle + 1 } else { high = middle }
+            if TraceCriteria.Place.precedes(places[middle], place) { low = middle + 1 } else { high = middle }
         }
         places.insert(place, at: low)
         if places.count > limit { places.removeLast() }
@@ -113,7 +113,7 @@ extension TraceCollector {
     /// latest first. The next page begins behind the last one's `place`, so that nothing is skipped or repeated.
     ///
     /// - Complexity: O(traces), and O(spans) where a service or an operation is asked for.
-    package func search(_ search: TraceSearch) -> [TraceSummary] {
+    package func search(_ search: TraceCriteria) -> [FoundTrace] {
         guard let names = SearchNames(search, names) else { return [] }
         return first(search.limit) { row in Self.fits(row, search) && names.fit(row) }.map { row in
             var summary = summary(row)
@@ -124,8 +124,8 @@ extension TraceCollector {
         }
     }
 
-    private static func fits(_ row: TraceRow, _ search: TraceSearch) -> Bool {
-        if let after = search.after, !TraceSearch.Place.precedes(after, row.place) { return false }
+    private static func fits(_ row: TraceRow, _ search: TraceCriteria) -> Bool {
+        if let after = search.after, !TraceCriteria.Place.precedes(after, row.place) { return false }
         if let from = search.from, row.start < from.rawValue { return false }
         if let to = search.to, row.start > to.rawValue { return false }
         if row.duration < search.minimumDuration.rawValue { return false }
@@ -145,22 +145,22 @@ extension TraceCollector {
         return first.places.compactMap { trace($0.traceID) }
     }
 
-    func summary(_ row: TraceRow) -> TraceSummary {
+    func summary(_ row: TraceRow) -> FoundTrace {
         let root = row.root
         let first = row.rows.indices.min { left, right in
             (row.rows[left].start, row.rows[left].spanID) < (row.rows[right].start, row.rows[right].spanID)
         }
         let shown = row.rows[root ?? first ?? 0]
-        return TraceSummary(
+        return FoundTrace(
             traceID: row.id, root: facts(shown, row.id), hasRoot: root != nil,
             startTime: Timestamp(nanoseconds: row.start), duration: Nanoseconds(row.duration),
             spanCount: row.rows.count, errorCount: Int(row.errorCount), services: shares(row), verdict: row.verdict)
     }
 
-    private func shares(_ row: TraceRow) -> [TraceSummary.Share] {
-        var shares: [UInt16: TraceSummary.Share] = [:]
+    private func shares(_ row: TraceRow) -> [FoundTrace.Share] {
+        var shares: [UInt16: FoundTrace.Share] = [:]
         for span in row.rows {
-            let empty = TraceSummary.Share(serviceName: names.nodes[Int(span.service)])
+            let empty = FoundTrace.Share(serviceName: names.nodes[Int(span.service)])
             shares[span.service, default: empty].spanCount += 1
             shares[span.service, default: empty].errorCount += span.isError ? 1 : 0
         }
@@ -168,25 +168,25 @@ extension TraceCollector {
     }
 
     /// One line about a trace.
-    package func summary(of traceID: TraceID) -> TraceSummary? { trace(traceID).map(summary) }
+    package func summary(of traceID: TraceID) -> FoundTrace? { trace(traceID).map(summary) }
 
     /// Traces that have spans but no root (Task 3, `incomplete_traces`), the latest first.
-    package func incompleteTraces(limit: Int = 1_000, after: TraceSearch.Place? = nil) -> [TraceSummary] {
+    package func incompleteTraces(limit: Int = 1_000, after: TraceCriteria.Place? = nil) -> [FoundTrace] {
         first(limit) { row in
-            if let after, !TraceSearch.Place.precedes(after, row.place) { return false }
+            if let after, !TraceCriteria.Place.precedes(after, row.place) { return false }
             return row.root == nil
         }.map(summary)
     }
 
     /// Traces that were judged to be out of the ordinary (Task 3, `anomalous_traces`), the furthest over its limit first.
-    package func anomalousTraces(limit: Int) -> [TraceSummary] {
+    package func anomalousTraces(limit: Int) -> [FoundTrace] {
         var found: [TraceRow] = []
         for partition in partitions {
             for case let row? in partition.traces where row.verdict?.isAnomalous ?? false { found.append(row) }
         }
         found.sort { left, right in
             let (one, other) = (left.verdict?.excess ?? .zero, right.verdict?.excess ?? .zero)
-            return one != other ? one > other : TraceSearch.Place.precedes(left.place, right.place)
+            return one != other ? one > other : TraceCriteria.Place.precedes(left.place, right.place)
         }
         return found.prefix(limit).map(summary)
     }
@@ -195,7 +195,7 @@ extension TraceCollector {
     package func slowSpans(
         threshold: Nanoseconds, serviceName: String? = nil, operationName: String? = nil, limit: Int
     ) -> [SpanFacts] {
-        var search = TraceSearch()
+        var search = TraceCriteria()
         (search.serviceName, search.operationName) = (serviceName, operationName)
         guard let names = SearchNames(search, names) else { return [] }
         var found: [(row: SpanRow, traceID: TraceID)] = []
@@ -230,7 +230,7 @@ extension SpanFacts {
 
 extension TraceRow {
     /// Its place in the order of answers.
-    var place: TraceSearch.Place { TraceSearch.Place(start: Timestamp(nanoseconds: start), traceID: id) }
+    var place: TraceCriteria.Place { TraceCriteria.Place(start: Timestamp(nanoseconds: start), traceID: id) }
     /// From the earliest start to the latest end.
     var duration: Int64 { end.subtractingReportingOverflow(start).overflow ? .max : end - start }
 }
@@ -245,7 +245,7 @@ private struct SearchNames {
     private var durations = 0...Int64.max
 
     /// Nil: nothing can fit.
-    init?(_ search: TraceSearch, _ names: NameTable) {
+    init?(_ search: TraceCriteria, _ names: NameTable) {
         if let name = search.serviceName {
             guard let node = names.node(named: name) else { return nil }
             service = node

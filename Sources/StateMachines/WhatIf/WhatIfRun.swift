@@ -5,7 +5,7 @@ package import EventModel
 /// Takes records and keeps what the two sides decide otherwise. Nothing of it can be published or written.
 package struct WhatIfRun: Sendable {
     private let settings: WhatIfSettings
-    private var admission: Admission
+    private var admission: RecordFilter
     private var registry: ServiceRegistry
     private var forkedRegistry: ServiceRegistry
     private var mirror: TrafficMirror
@@ -39,7 +39,7 @@ package struct WhatIfRun: Sendable {
 
     /// Takes one record; the verdict on it is the same on both sides.
     @discardableResult
-    package mutating func take(_ record: EventRecord) -> Admission.Verdict {
+    package mutating func take(_ record: EventRecord) -> RecordFilter.Verdict {
         let (verdict, moment, _) = admission.admit(record)
         let admitted = AdmittedRecord(record: record, moment: moment, verdict: verdict)
         recordCount += 1

@@ -113,7 +113,7 @@ struct MirrorHistory {
     private static let seeds = UInt64(1)...100
 
     private struct Fold {
-        var admission = Admission()
+        var admission = RecordFilter()
         var state = TrafficMirror()
 
         @discardableResult

@@ -8,7 +8,7 @@ import Testing
 
 /// The log as a test writes it, and the mirrors that follow.
 struct MirrorStory {
-    private(set) var admission = Admission()
+    private(set) var admission = RecordFilter()
     private(set) var state = TrafficMirror()
     private(set) var sequence: UInt64 = 0
     var now = Timestamp(nanoseconds: Story.beginning)

@@ -26,7 +26,7 @@ import Testing
             breakdowns = trees.map { TraceAnalysis.latencyBreakdown($0) }
             metrics = collector.series().spanMetrics
             graph = collector.series().dependencyGraph
-            found = collector.search(TraceSearch()).map(\.traceID)
+            found = collector.search(TraceCriteria()).map(\.traceID)
             incomplete = collector.incompleteTraces().map(\.traceID)
             slow = collector.slowSpans(threshold: .zero, limit: 50).map(\.key)
         }

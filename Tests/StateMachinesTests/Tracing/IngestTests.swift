@@ -99,7 +99,7 @@ import Testing
         let collector = TraceCollector()
         let id = TraceID(high: 0, low: 1)
         #expect(collector.facts(of: id) == nil && collector.spans(of: id).isEmpty && collector.summary(of: id) == nil)
-        #expect(collector.search(TraceSearch()).isEmpty && collector.incompleteTraces().isEmpty)
+        #expect(collector.search(TraceCriteria()).isEmpty && collector.incompleteTraces().isEmpty)
         #expect(collector.anomalousTraces(limit: 9).isEmpty && collector.slowSpans(threshold: .zero, limit: 9).isEmpty)
         #expect(collector.series().spanMetrics.isEmpty && collector.series().dependencyGraph == DependencyGraph())
     }

@@ -363,7 +363,7 @@ import Testing
         story.pass(11)
         #expect(story.collector.anomalousTraces(limit: 5).map(\.traceID.low) == [2, 3, 1])
         #expect(story.collector.anomalousTraces(limit: 2).count == 2)
-        let parts = story.parts.flatMap { $0.anomalousTraces(limit: 5) }.sorted(by: TraceSummary.isMoreAnomalous)
+        let parts = story.parts.flatMap { $0.anomalousTraces(limit: 5) }.sorted(by: FoundTrace.isMoreAnomalous)
         #expect(parts.map(\.traceID.low) == [2, 3, 1])
     }
 

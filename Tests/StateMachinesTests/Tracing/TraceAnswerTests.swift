@@ -70,7 +70,7 @@ import Testing
     }
 
     @Test func `lists of traces`() {
-        let text = json(.traces(collector().search(TraceSearch()), nextPageToken: "t"), .tracesAnswer)
+        let text = json(.traces(collector().search(TraceCriteria()), nextPageToken: "t"), .tracesAnswer)
         #expect(text.contains(#""next_page_token":"t""#) && text.contains(#""has_root":true"#))
         #expect(text.contains(#"{"service_name":"cart","span_count":3,"error_count":1}"#))
         #expect(text.contains(#""verdict":{"error":true"#))

@@ -173,12 +173,12 @@ private let one = TraceID(high: 0, low: 1)
         return story
     }
 
-    private func ids(_ story: CollectorStory, _ change: (inout TraceSearch) -> Void) -> [UInt64] {
-        var search = TraceSearch()
+    private func ids(_ story: CollectorStory, _ change: (inout TraceCriteria) -> Void) -> [UInt64] {
+        var search = TraceCriteria()
         search.limit = 1_000
         change(&search)
         let whole = story.collector.search(search)
-        let parts = story.parts.flatMap { $0.search(search) }.sorted(by: TraceSummary.precedes)
+        let parts = story.parts.flatMap { $0.search(search) }.sorted(by: FoundTrace.precedes)
         #expect(Array(parts.prefix(search.limit)) == whole)
         return whole.map(\.traceID.low)
     }
@@ -219,7 +219,7 @@ private let one = TraceID(high: 0, low: 1)
     @Test(arguments: [1, 3, 7, 39, 40, 41]) func `pages neither skip nor repeat`(_ limit: Int) {
         let story = story()
         var found: [UInt64] = []
-        var search = TraceSearch()
+        var search = TraceCriteria()
         search.limit = limit
         while true {
             let page = story.collector.search(search)
@@ -233,7 +233,7 @@ private let one = TraceID(high: 0, low: 1)
 
     @Test func `traces that came meanwhile are before the next page, not in it`() {
         var story = story()
-        var search = TraceSearch()
+        var search = TraceCriteria()
         search.limit = 10
         search.after = story.collector.search(search).last?.place
         story.receives([spanMs(1, 99_000, 99_001, trace: 77)])
@@ -243,7 +243,7 @@ private let one = TraceID(high: 0, low: 1)
     @Test func `traces of one moment are told apart by their ids`() {
         var story = CollectorStory()
         for trace in [5, 3, 9, 1, 7] { story.receives([spanMs(1, 0, 10, trace: UInt64(trace))]) }
-        var search = TraceSearch()
+        var search = TraceCriteria()
         search.limit = 2
         let first = story.collector.search(search)
         search.after = first.last?.place
@@ -260,7 +260,7 @@ private let one = TraceID(high: 0, low: 1)
     }
 
     @Test func `the spans that fit are named for whoever reads their tags`() {
-        var search = TraceSearch()
+        var search = TraceCriteria()
         (search.serviceName, search.wantsFitting, search.limit) = ("cart", true, 1)
         #expect(story().collector.search(search).first?.fitting.map(\.serviceName) == ["cart"])
     }

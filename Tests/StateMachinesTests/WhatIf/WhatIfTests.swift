@@ -195,7 +195,7 @@ private struct Told {
         var settings = TraceSettings()
         settings.anomalyFactor = factor
         settings.anomalyThreshold = threshold
-        var admission = Admission()
+        var admission = RecordFilter()
         var collector = TraceCollector(settings)
         for record in told.records {
             let (verdict, moment, _) = admission.admit(record)

@@ -1,0 +1,262 @@
+// The HTTP face of a node: health, metrics, queries and events, as a customer of the bus like any other.
+
+import EventModel
+import HTTPTypes
+import Hummingbird
+package import Listeners
+package import Logging
+package import Messaging
+import NIOCore
+package import ServiceLifecycle
+
+/// What the HTTP face is told.
+package struct AdminEndpointConfiguration: Sendable {
+    package var host: String
+    /// 0: any free one.
+    package var port: Int
+    package var prefix: String
+    /// Who may do what. Without any token the routes that change state, and those to contents, are closed.
+    package var access = AccessPolicy.open
+    /// Without it the listener speaks plain HTTP.
+    package var tls: ListenerTLS?
+    package var bounds = ListenerBounds()
+    package var timeout = Duration.seconds(5)
+
+    package init(host: String, port: Int, prefix: String) {
+        self.host = host
+        self.port = port
+        self.prefix = prefix
+    }
+}
+
+/// Routes and what they ask.
+package struct AdminEndpoint: Sendable {
+    private let configuration: AdminEndpointConfiguration
+    private let bus: any MessageBus
+    private let unreadiness: @Sendable () -> [String]
+    private let metrics: PrometheusMetrics
+    private let outcome: PublishWithOutcome
+    private static let bodyBytes = 1 << 20
+
+    package init(
+        _ configuration: AdminEndpointConfiguration, bus: any MessageBus, metrics: PrometheusMetrics,
+        unreadiness: @escaping @Sendable () -> [String], outcome: @escaping PublishWithOutcome
+    ) {
+        self.outcome = outcome
+        self.configuration = configuration
+        self.bus = bus
+        self.metrics = metrics
+        self.unreadiness = unreadiness
+    }
+
+    /// The listener as a service; `onListening` is told the port. Throws what TLS refuses.
+    package func service(
+        logger: Logger, onListening: @escaping @Sendable (Int) async -> Void
+    ) throws -> any Service {
+        try HTTPListener.service(
+            router(), host: configuration.host, port: configuration.port, tls: configuration.tls,
+            bounds: configuration.bounds, logger: logger, onListening: onListening)
+    }
+
+    private func router() -> Router<BasicRequestContext> {
+        let router = Router()
+        router.add(middleware: FailuresAsJSON())
+        router.get("healthz") { _, _ in Self.text("ok\n") }
+        router.get("readyz") { _, _ in
+            let reasons = unreadiness()
+            if reasons.isEmpty { return Self.json(Array(#"{"ready":true}"#.utf8)) }
+            let words = reasons.map { #""\#(Self.escaped($0))""# }.joined(separator: ",")
+            return Self.json(Array(#"{"ready":false,"reasons":[\#(words)]}"#.utf8), .serviceUnavailable)
+        }
+        let viewers = router.group().add(
+            middleware: RoleGate(configuration.access, .viewer) { Self.failure($0.code, $0.message, $0.status) })
+        viewers.get("metrics") { _, _ in
+            Self.text(metrics.textWithProcess(), type: "text/plain; version=0.0.4; charset=utf-8")
+        }
+        viewers.get("sd/prometheus") { _, _ in await discovery() }
+        router.post("v1/queries/:machine/:query") { request, context in
+            try await query(request, context) { try await body(request) }
+        }
+        router.get("v1/queries/:machine/:query") { request, context in
+            try await query(request, context) { Self.fields(request) }
+        }
+        router.post("v1/events/:family/:owner/:kind") { request, context in try await publish(request, context) }
+        return router
+    }
+
+    // MARK: Queries
+
+    /// Asks the node for those who may ask: the node knows this face only, and would answer it anything.
+    private func query(
+        _ request: Request, _ context: BasicRequestContext, _ question: () async throws -> [UInt8]
+    ) async throws -> Response {
+        let access = configuration.access
+        let caller = access.caller(request)
+        let (machine, query) = (try context.parameters.require("machine"), try context.parameters.require("query"))
+        guard let name = QueryName(machine: machine, query: query) else {
+            // Who may look at nothing is told nothing, not even which queries there are.
+            if let objection = access.objection(to: caller, asking: QueryRole.viewer) { return refusal(objection) }
+            return Self.failure("unknown_query", "no such query", .notFound)
+        }
+        if let objection = access.objection(to: caller, asking: name) { return refusal(objection) }
+        var subject = "\(configuration.prefix).queries.\(name)"
+        if name.handsOutContents {
+            // The node records who reads: the token's name, which nobody can choose in a URL or a body.
+            guard case .holder(let token) = caller else { return refusal(.missingToken) }
+            subject += ".\(SubjectToken.escape(token.name))"
+        }
+        return try await ask(subject, try await question())
+    }
+
+    private func refusal(_ objection: AccessObjection) -> Response {
+        guard configuration.access.hasTokens else {
+            return Self.failure("forbidden", Self.withoutTokens, .forbidden)
+        }
+        return objection.marking(Self.failure(objection.code, objection.message, objection.status))
+    }
+
+    private static let withoutTokens =
+        "that takes a token, and this node was started without --http-tokens-file and --http-token-file"
+
+    private func ask(_ subject: String, _ body: [UInt8]) async throws -> Response {
+        do throws(BusError) {
+            let (payload, code) = try await answer(subject, body)
+            return Self.json(payload, .init(code: code))
+        } catch {
+            return Self.failure(error)
+        }
+    }
+
+    private func answer(_ subject: String, _ body: [UInt8]) async throws(BusError) -> (payload: [UInt8], code: Int) {
+        let question = Message(
+            subject: subject, headers: [MessageHeader("Content-Type", "application/json")],
+            payload: body.isEmpty ? Array("{}".utf8) : body)
+        let answer = try await bus.request(question, timeout: configuration.timeout)
+        return (answer.payload, answer.header("Nats-Service-Error-Code").flatMap { Int($0) } ?? 200)
+    }
+
+    /// `?service_name=x&region=y` as a JSON object of texts.
+    private static func fields(_ request: Request) -> [UInt8] {
+        let members = request.uri.queryParameters.map { #""\#(escaped(String($0.key)))":\#(value(String($0.value)))"# }
+        return Array("{\(members.joined(separator: ","))}".utf8)
+    }
+
+    private static func value(_ text: String) -> String {
+        text == "true" || text == "false" ? text : #""\#(escaped(text))""#
+    }
+
+    /// Healthy instances as Prometheus' http_sd wants them: the full list each time.
+    private func discovery() async -> Response {
+        do throws(BusError) {
+            let queries = "\(configuration.prefix).queries.registry"
+            let (payload, code) = try await answer("\(queries).services", [])
+            // An empty list would make Prometheus forget every target; a failure leaves them as they are.
+            guard code == 200, let names = Self.decode(ServiceNames.self, payload) else {
+                return Self.failure("unavailable", "the services are not known now", .serviceUnavailable)
+            }
+            var groups: [TargetGroup] = []
+            for service in names.services ?? [] {
+                let body = Array(#"{"service_name":"\#(Self.escaped(service.service_name))"}"#.utf8)
+                let resolved = try await answer("\(queries).resolve", body).payload
+                groups += (Self.decode(ResolvedInstances.self, resolved)?.instances ?? []).map { TargetGroup($0) }
+            }
+            return Self.json(Self.encode(groups))
+        } catch {
+            return Self.failure(error)
+        }
+    }
+
+    // MARK: Events
+
+    private func publish(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let token: AccessToken
+        switch configuration.access.caller(request) {
+        case .nobody: return refusal(.missingToken)
+        case .stranger: return refusal(.unknownToken)
+        case .holder(let holder): token = holder
+        }
+        let owner = try context.parameters.require("owner").removingPercentEncodingOnce
+        let subject: String
+        switch EventPermission(
+            token, family: try context.parameters.require("family"), owner: owner,
+            kind: try context.parameters.require("kind"))
+        {
+        case .granted(let granted) where !owner.isEmpty: subject = granted
+        case .granted, .unknownType: return Self.failure("unknown_event_type", "no such kind of event", .badRequest)
+        case .refused(let reason): return Self.failure("forbidden", reason, .forbidden)
+        }
+        let isProtobuf = request.headers[.contentType]?.contains("protobuf") ?? false
+        let type = isProtobuf ? "application/protobuf" : "application/json"
+        var headers = [MessageHeader("Content-Type", type)]
+        if let id = request.headers[HTTPField.Name("Nats-Msg-Id")!] { headers.append(MessageHeader("Nats-Msg-Id", id)) }
+        let message = Message(
+            subject: "\(configuration.prefix).events.\(subject)", headers: headers,
+            payload: try await body(request))
+        return try await publishedOutcome(of: message)
+    }
+
+    /// The outcome as JSON, in whichever encoding the event was sent.
+    private func publishedOutcome(of message: Message) async throws -> Response {
+        do throws(BusError) {
+            let answer = try await outcome(message, configuration.timeout)
+            let isText = answer.payload.first == UInt8(ascii: "{")
+            let payload =
+                isText ? answer.payload : try? JSONTranscoder.json(fromBinary: answer.payload, kind: .outcomeAnswer)
+            guard let payload, let verdict = Self.decode(Verdict.self, payload)?.outcome else {
+                return Self.failure("internal", "the outcome is not understood", .badGateway)
+            }
+            switch verdict {
+            case "accepted", "duplicate": return Self.json(payload)
+            case "refused": return Self.json(payload, .conflict)
+            default: return Self.json(payload, .badRequest)
+            }
+        } catch {
+            return Self.failure(error)
+        }
+    }
+
+    // MARK: In and out
+
+    private func body(_ request: Request) async throws -> [UInt8] {
+        let buffer = try await request.body.collect(upTo: Self.bodyBytes)
+        return Array(buffer.readableBytesView)
+    }
+
+    static func text(_ text: String, type: String = "text/plain; charset=utf-8") -> Response {
+        Response(
+            status: .ok, headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(string: text)))
+    }
+
+    static func json(_ bytes: [UInt8], _ status: HTTPResponse.Status = .ok) -> Response {
+        Response(
+            status: status, headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: ByteBuffer(bytes: JSONVisible.escaped(bytes))))
+    }
+
+    static func failure(_ code: String, _ message: String, _ status: HTTPResponse.Status) -> Response {
+        json(Array(#"{"code":"\#(escaped(code))","message":"\#(escaped(message))"}"#.utf8), status)
+    }
+
+    private static func failure(_ error: BusError) -> Response {
+        switch error.code {
+        case .timeout: failure("timeout", "no answer in time", .gatewayTimeout)
+        case .noResponders: failure("unavailable", "no node answers", .serviceUnavailable)
+        default: failure(error.code.rawValue, error.message, .badGateway)
+        }
+    }
+
+    static func escaped(_ text: String) -> String {
+        var result = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case _ where scalar.value < 0x20:
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,79 @@
+// Rooms: a folder is a concept that one can look over, a type's name has one meaning, and what is cited is there.
+
+import Foundation
+import Testing
+
+@Suite struct `Rooms` {
+    private static let folderMaximum = 25
+
+    @Test func `no folder holds more than 25 Swift files`() {
+        var counts: [String: Int] = [:]
+        for file in SourceTree.swift {
+            counts[file.path.split(separator: "/").dropLast().joined(separator: "/"), default: 0] += 1
+        }
+        let findings = counts.filter { $0.value > Self.folderMaximum }.map {
+            Finding(path: $0.key, line: 1, message: "\($0.value) files; give its concepts folders")
+        }
+        expectNone(findings, "Folders of more than \(Self.folderMaximum) files:")
+    }
+
+    @Test func `a type's name has one meaning`() throws {
+        let declaration =
+            /^(?:package |public |internal )?(?:final |indirect )*(?:struct|enum|class|actor|protocol|typealias) (\w+)/
+        // The SDK hands out the vocabulary under its own names.
+        let vocabulary = "Sources/LatticeClient/Vocabulary.swift"
+        var places: [String: [Finding]] = [:]
+        for file in SourceTree.sources where file.path != vocabulary {
+            for (offset, line) in file.codeLines.enumerated() {
+                guard let match = line.prefixMatch(of: declaration) else { continue }
+                let finding = Finding(
+                    path: file.path, line: offset + 1, message: "`\(match.1)` is declared elsewhere, too")
+                places[String(match.1), default: []].append(finding)
+            }
+        }
+        // Public types of the SDK that answer what the core computes.
+        let shared: Set = ["TraceSearch", "TraceSummary", "CapturedExchange"]
+        let findings = places.filter { $0.value.count > 1 && !shared.contains($0.key) }.values.flatMap(\.self)
+        expectNone(findings, "Names with more than one meaning:")
+    }
+
+    @Test func `every page that is cited is in the repository`() {
+        let pages = Set(SourceTree.paths().filter { $0.hasSuffix(".md") }.compactMap { $0.split(separator: "/").last })
+        var findings: [Finding] = []
+        for file in SourceTree.texts where Self.cites(file.path) {
+            for (number, line) in file.lines where !line.contains("://") {
+                for match in line.matches(of: /\b([A-Za-z0-9-]+\.md)\b/) where !pages.contains(match.1) {
+                    findings.append(Finding(path: file.path, line: number, message: "there is no page `\(match.1)`"))
+                }
+            }
+        }
+        expectNone(findings, "Pages that are cited and not there:")
+    }
+
+    @Test func `every decision that is cited has its record`() {
+        let folder = "Documentation/LatticeForge.docc/Decisions/"
+        let records = Set(
+            SourceTree.paths(below: String(folder.dropLast())).compactMap { path in
+                path.dropFirst(folder.count).prefix { $0.isNumber }.isEmpty
+                    ? nil : Int(path.dropFirst(folder.count).prefix(3))
+            })
+        var findings: [Finding] = []
+        for file in SourceTree.texts where Self.cites(file.path) {
+            for (number, line) in file.lines {
+                for match in line.matches(of: /[Dd]ecisions? (\d+)(?:(?:,| and| to) (\d+))?/) {
+                    for cited in [match.1, match.2 ?? match.1].compactMap({ Int($0) }) where !records.contains(cited) {
+                        findings.append(
+                            Finding(path: file.path, line: number, message: "there is no record of decision \(cited)"))
+                    }
+                }
+            }
+        }
+        expectNone(findings, "Decisions that are cited and not recorded:")
+    }
+
+    /// What was written for readers of this repository; the changelog tells of what was.
+    private static func cites(_ path: String) -> Bool {
+        !path.hasPrefix("schemas/opentelemetry/") && !path.contains("/Generated/") && path != "CHANGELOG.md"
+            && path != "Tests/TidyTests/RoomTests.swift"
+    }
+}
