@@ -2,7 +2,7 @@
 
 internal import Synchronization
 
-/// A wakeup for one waiting task: a ring that comes while nobody waits is not lost, several are one.
+/// A wake-up for one waiting task: a call that comes while nobody waits is not lost, several are one.
 final class Wakeup: Sendable {
     private struct State {
         var isRung = false

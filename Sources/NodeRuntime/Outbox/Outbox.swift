@@ -14,7 +14,7 @@ final class Outbox: Sendable {
     /// Random, and this life's alone: what a node that leads is known by to itself.
     let lifeMark = "-" + OwnMessageID.random()
 
-    /// Who must lead for records to be pending of; nil where the node orders by itself.
+    /// Who must lead for records to be told of; nil where the node orders by itself.
     let leaderID: String?
 
     init(nodeID: String, _ configuration: NodeConfiguration, _ environment: NodeEnvironment) {

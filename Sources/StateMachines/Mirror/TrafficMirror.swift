@@ -24,7 +24,7 @@ package struct TrafficMirror: StateMachine {
     package internal(set) var leaderID = ""
     package internal(set) var leaderEpoch: UInt64 = 0
     /// On core NATS: the leader came back and has not claimed anew, and what waited is marked already. Over a stream: it has
-    /// pending since its claim, and may have sent what waits (decision 135).
+    /// spoken since its claim, and may have sent what waits (decision 135).
     var hasLeaderResumed = false
     /// What became of directives whose mirror is gone.
     package internal(set) var ledger = MirrorLedger()

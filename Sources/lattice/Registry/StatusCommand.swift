@@ -70,7 +70,7 @@ struct StatusCommand: AsyncParsableCommand {
 /// Asks all nodes of a prefix how they are: by the micro protocol, which each of them answers for itself.
 private struct NodeFinder {
     private let client: NodeClient
-    /// When nobody has pending for so long, all have.
+    /// When nobody has spoken for so long, all have.
     private static let silence = Duration.milliseconds(400)
 
     init(_ client: NodeClient) { self.client = client }

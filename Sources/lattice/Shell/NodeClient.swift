@@ -46,7 +46,7 @@ struct NodeClient: Sendable {
         if let id { headers.append(MessageHeader("Nats-Msg-Id", id)) }
         let message = Message(subject: "\(prefix).events.\(event)", headers: headers, payload: payload)
         let answer = try await outcome(of: message).payload
-        // A stream's word on a repeat is no node's, which speaks as it is pending to.
+        // A stream's word on a repeat is no node's, which speaks as it is spoken to.
         if payload.first == UInt8(ascii: "{"), answer.first != UInt8(ascii: "{"),
             let text = try? JSONTranscoder.json(fromBinary: answer, kind: .outcomeAnswer)
         {

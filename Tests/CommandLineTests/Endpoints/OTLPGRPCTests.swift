@@ -1,4 +1,4 @@
-// OTLP over gRPC, pending by other people's clients to a running node: grpcio, OpenTelemetry's exporter, curl, h2load.
+// OTLP over gRPC, spoken by other people's clients to a running node: grpcio, OpenTelemetry's exporter, curl, h2load.
 
 import Foundation
 import TestFixtures

@@ -1,4 +1,4 @@
-// Several nodes on one JetStream stream: the same log and state, one replies, and a stop where the stream is another.
+// Several nodes on one JetStream stream: the same log and state, one voice, and a stop where the stream is another.
 
 import NodeRuntime
 import EventModel
