@@ -43,6 +43,8 @@ let package = Package(
         .executable(name: "lattice-bench", targets: ["lattice-bench"]),
         // The SDK; EventModel is the vocabulary of its answers.
         .library(name: "LatticeClient", targets: ["LatticeClient", "EventModel"]),
+        // A mesh inside a test's own process, for services that use the SDK.
+        .library(name: "LatticeClientTesting", targets: ["LatticeClientTesting"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -121,6 +123,10 @@ let package = Package(
                 "EventModel", "MeshRules", "Messaging", "NATSMessaging", logging, metrics, lifecycle, tracing,
                 instrumentation,
             ], swiftSettings: strict),
+        .target(
+            name: "LatticeClientTesting",
+            dependencies: ["LatticeClient", "EventModel", "EventStore", "Messaging", "NodeRuntime", logging],
+            swiftSettings: strict),
         // The HTTP edge in front of the services of a mesh.
         .target(
             name: "Gateway",
@@ -159,59 +165,61 @@ let package = Package(
             ], swiftSettings: strict),
         // Tests.
         .target(
-            name: "TestFixtures", dependencies: ["EventModel", "EventStore", "MeshRules"], path: "Tests/TestFixtures",
+            name: "TestKit", dependencies: ["EventModel", "EventStore", "MeshRules"], path: "Tests/TestKit",
             swiftSettings: strict),
-        .testTarget(name: "EventModelTests", dependencies: ["EventModel", protobuf], swiftSettings: strict),
         .testTarget(
-            name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel"],
+            name: "EventModelTests", dependencies: ["EventModel", "TestKit", protobuf], swiftSettings: strict),
+        .testTarget(
+            name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel", "TestKit"],
             swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
         .testTarget(
             name: "DispatcherTests",
-            dependencies: ["Dispatcher", "EventModel", "MeshRules", "TestFixtures", nioCore, nioPosix],
+            dependencies: ["Dispatcher", "EventModel", "MeshRules", "TestKit", nioCore, nioPosix],
             swiftSettings: strict),
         .testTarget(
-            name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestFixtures"], swiftSettings: strict),
+            name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "TraceFormatsTests",
-            dependencies: ["TraceFormats", "EventModel", "MeshRules", "TestFixtures", protobuf], swiftSettings: strict),
+            dependencies: ["TraceFormats", "EventModel", "MeshRules", "TestKit", protobuf], swiftSettings: strict),
         .testTarget(
             name: "EndpointsTests",
             dependencies: [
                 "Endpoints", "TraceFormats", "EventModel", "Listeners", "MeshRules", "Messaging", "NATSMessaging",
-                "TestFixtures", logging, protobuf, lifecycle, nioCore, nioPosix, nioHTTP2, nioHPACK, nioSSL,
+                "TestKit", logging, protobuf, lifecycle, nioCore, nioPosix, nioHTTP2, nioHPACK, nioSSL,
             ], swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
                 "NodeRuntime", "NATSMessaging", "Messaging", "EventModel", "EventStore", "MeshRules", "StateMachines",
-                "Dispatcher", logging,
+                "Dispatcher", "TestKit", logging,
             ], exclude: ["Support/shadow.py"],
             swiftSettings: strict),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
                 "Gateway", "LatticeClient", "MeshRules", "EventModel", "NodeRuntime", "EventStore", "Dispatcher",
-                "Messaging", "NATSMessaging", "TestFixtures", logging, nioCore, nioPosix, nioHTTP1, nioSSL,
+                "Messaging", "NATSMessaging", "TestKit", logging, nioCore, nioPosix, nioHTTP1, nioSSL,
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
             ], swiftSettings: strict),
         .testTarget(
-            name: "KillTests", dependencies: ["TestFixtures"], exclude: ["publisher.py", "slow_shadow.py"],
+            name: "KillTests", dependencies: ["TestKit"], exclude: ["publisher.py", "slow_shadow.py"],
             swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "lattice", "Endpoints", "Listeners", "NATSMessaging", "TestFixtures", "EventModel", logging,
+                "lattice", "Endpoints", "Listeners", "NATSMessaging", "TestKit", "EventModel", logging,
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             exclude: ["Endpoints/export.py", "Endpoints/zipkin_export.py"], swiftSettings: strict),
         .testTarget(
             name: "LatticeClientTests",
             dependencies: [
-                "LatticeClient", "NodeRuntime", "NATSMessaging", "Messaging", "EventModel", "EventStore", "MeshRules",
-                "TestFixtures", logging, lifecycle, tracing, instrumentation,
+                "LatticeClient", "LatticeClientTesting", "NodeRuntime", "NATSMessaging", "Messaging", "EventModel",
+                "EventStore", "MeshRules",
+                "TestKit", logging, lifecycle, tracing, instrumentation,
             ], swiftSettings: strict),
         .testTarget(
-            name: "TidyTests", dependencies: ["TestFixtures"], exclude: ["AsyncTuple"], swiftSettings: strict),
+            name: "TidyTests", dependencies: ["TestKit"], exclude: ["AsyncTuple"], swiftSettings: strict),
     ]
 )

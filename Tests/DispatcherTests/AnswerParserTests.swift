@@ -1,6 +1,7 @@
 // The parser of answers by itself: what is one answer, what is none, and that no bytes do harm.
 
 import EventModel
+import TestKit
 import Testing
 
 @testable import Dispatcher
@@ -203,24 +204,12 @@ struct AnswerExample: Sendable, CustomTestStringConvertible {
         #expect(parser.answer.headers[1].value == "a b")
     }
 
-    /// A generator whose run can be repeated.
-    private struct Seeded: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ (mixed >> 31)
-        }
-    }
-
     private static let spices: [[UInt8]] = [
         "\r\n", "\n", "\r", "\0", " ", "\t", ":", ",", ";", "0", "-", "ffffffffffffffff", "HTTP/1.1 ", "000", "chunked",
         "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", "\r\n\r\n", "\u{FF}",
     ].map { Array($0.utf8) }
 
-    private static func mutated(_ bytes: [UInt8], _ random: inout Seeded) -> [UInt8] {
+    private static func mutated(_ bytes: [UInt8], _ random: inout SeededGenerator) -> [UInt8] {
         var bytes = bytes
         for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
             let place = Int.random(in: 0..<bytes.count, using: &random)
@@ -236,7 +225,7 @@ struct AnswerExample: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: 0..<40) func `no bytes do harm, in whatever pieces they come`(_ seed: UInt64) {
-        var random = Seeded(state: seed)
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<200 {
             let example = AnswerExample.all.randomElement(using: &random) ?? AnswerExample.all[0]
             let bytes = Self.mutated(Array(example.text.utf8), &random)

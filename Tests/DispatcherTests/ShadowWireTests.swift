@@ -4,7 +4,7 @@ import EventModel
 import Foundation
 import MeshRules
 import Synchronization
-import TestFixtures
+import TestKit
 import Testing
 
 @testable import Dispatcher

@@ -5,7 +5,7 @@ import Foundation
 import Glibc
 import NIOCore
 import NIOPosix
-import TestFixtures
+import TestKit
 import Testing
 
 @testable import Dispatcher

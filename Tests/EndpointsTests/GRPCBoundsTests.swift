@@ -3,6 +3,7 @@
 import EventModel
 import Foundation
 @testable import Endpoints
+import TestKit
 import Testing
 
 @Suite struct `Bounds of the listener for OTLP over gRPC` {
@@ -26,7 +27,7 @@ import Testing
             }
             #expect(stage.budget.usedBytes <= budget && stage.budget.usedBytes > budget / 2)
             for client in clients { await client.close() }
-            try await eventually("nothing is kept") { stage.budget.usedBytes == 0 }
+            try await waitFor("nothing is kept") { stage.budget.usedBytes == 0 }
             #expect(try await stage.answersGoodCall())
         }
     }
@@ -51,9 +52,9 @@ import Testing
             let client = try await RawHTTP2Client.greeting(stage.port)
             await client.send(HTTP2Bytes.headers(1, HTTP2Bytes.fields()))
             await client.send(HTTP2Bytes.data(1, HTTP2Bytes.message([1, 2, 3], length: 50_000)))
-            try await eventually("bytes are kept") { stage.budget.usedBytes > 50_000 }
+            try await waitFor("bytes are kept") { stage.budget.usedBytes > 50_000 }
             await client.send(HTTP2Bytes.frame(HTTP2Bytes.Kind.reset, stream: 1, [0, 0, 0, 8]))
-            try await eventually("nothing is kept") { stage.budget.usedBytes == 0 }
+            try await waitFor("nothing is kept") { stage.budget.usedBytes == 0 }
             #expect(try await client.call(3, body: Self.good).status == 0)
         }
     }
@@ -77,7 +78,7 @@ import Testing
             let fields = HTTP2Bytes.fields([("grpc-encoding", "deflate")])
             let packed = HTTP2Bytes.message(zlib(OTLPBytes.request(noteBytes: 3_000)), flag: 1)
             #expect(try await client.call(1, fields, body: packed).status == 0)
-            try await eventually("nothing is kept") { stage.budget.usedBytes == 0 }
+            try await waitFor("nothing is kept") { stage.budget.usedBytes == 0 }
         }
         try await GRPCStage.with(budget: 40_000) { stage in
             let client = try await RawHTTP2Client.greeting(stage.port)
@@ -85,7 +86,7 @@ import Testing
             let packed = HTTP2Bytes.message(zlib(OTLPBytes.request(noteBytes: 3_000)), flag: 1)
             let answer = try await client.call(1, fields, body: packed)
             #expect(answer.status == 8 && answer.details != nil, "unpacked it would not fit: \(answer)")
-            try await eventually("nothing is kept") { stage.budget.usedBytes == 0 }
+            try await waitFor("nothing is kept") { stage.budget.usedBytes == 0 }
         }
     }
 
@@ -95,12 +96,12 @@ import Testing
         try await GRPCStage.with(limits: limits) { stage in
             let first = try await RawHTTP2Client.greeting(stage.port)
             let second = try await RawHTTP2Client.greeting(stage.port)
-            try await eventually("both are greeted") { first.settingsCount == 1 && second.settingsCount == 1 }
+            try await waitFor("both are greeted") { first.settingsCount == 1 && second.settingsCount == 1 }
             let third = try await RawHTTP2Client.greeting(stage.port)
             try await third.closed()
             #expect(third.settingsCount == 0)
             await first.close()
-            try await eventually("another one is let in") {
+            try await waitFor("another one is let in") {
                 let next = try await RawHTTP2Client.greeting(stage.port)
                 let isAnswered = try await next.call(body: Self.good).status == 0
                 await next.close()
@@ -150,7 +151,7 @@ import Testing
             await client.send(HTTP2Bytes.data(1, HTTP2Bytes.message([1], length: 5)))
             let answer = try await client.answer()
             #expect(answer.status == 4, "\(answer)")
-            try await eventually("nothing is kept") { stage.budget.usedBytes == 0 }
+            try await waitFor("nothing is kept") { stage.budget.usedBytes == 0 }
             #expect(try await client.call(3, body: Self.good).status == 0)
         }
     }

@@ -3,6 +3,7 @@
 import EventModel
 import Foundation
 @testable import Endpoints
+import TestKit
 import Testing
 
 @Suite struct `Hostile peers of the listener for OTLP over gRPC` {
@@ -54,7 +55,7 @@ import Testing
                 }
             }
             #expect(try await stage.answersGoodCall())
-            try await eventually("nothing is kept") { stage.budget.usedBytes == 0 }
+            try await waitFor("nothing is kept") { stage.budget.usedBytes == 0 }
         }
     }
 
@@ -159,7 +160,7 @@ import Testing
             if ends { try await client.closed() }
             #expect(try await stage.answersGoodCall(), "\(name)")
             await client.close()
-            try await eventually("nothing is kept of \(name)") { stage.budget.usedBytes == 0 }
+            try await waitFor("nothing is kept of \(name)") { stage.budget.usedBytes == 0 }
         }
     }
 
@@ -170,7 +171,7 @@ import Testing
                 await client.send(HTTP2Bytes.frame(Kind.ping, [UInt8](repeating: 2, count: 8)))
                 #expect(try await client.call(stream, body: Self.good).status == 0)
             }
-            try await eventually("all are answered") { client.acknowledgedPings == 300 }
+            try await waitFor("all are answered") { client.acknowledgedPings == 300 }
             #expect(!client.isClosed)
         }
     }
@@ -192,16 +193,16 @@ import Testing
                 await client.close()
             }
             #expect(try await stage.answersGoodCall())
-            try await eventually("nothing is kept") { stage.budget.usedBytes == 0 }
+            try await waitFor("nothing is kept") { stage.budget.usedBytes == 0 }
         }
     }
 }
 
 /// Connections that are right for a while and then are not.
 struct GRPCNoise {
-    private var numbers: SeededNumbers
+    private var numbers: SeededGenerator
 
-    init(seed: UInt64) { numbers = SeededNumbers(seed: seed) }
+    init(seed: UInt64) { numbers = SeededGenerator(seed: seed) }
 
     /// What is sent, in pieces.
     mutating func connection(good: [UInt8]) -> [[UInt8]] {

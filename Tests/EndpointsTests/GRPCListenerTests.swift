@@ -5,8 +5,9 @@ import Foundation
 import Listeners
 @testable import Endpoints
 import SwiftProtobuf
-import TestFixtures
+import TestKit
 import Testing
+@testable import TraceFormats
 
 @Suite struct `The listener for OTLP over gRPC` {
     private static let good = HTTP2Bytes.message(OTLPBytes.request())
@@ -22,7 +23,7 @@ import Testing
             }
             let empty = try await client.call(21, body: HTTP2Bytes.message([]))
             #expect(empty.status == 0, "a request without spans is a request: \(empty)")
-            try await eventually("nothing is kept") { stage.budget.usedBytes == 0 }
+            try await waitFor("nothing is kept") { stage.budget.usedBytes == 0 }
         }
     }
 
@@ -83,7 +84,7 @@ import Testing
             #expect(answer.acceptEncoding == "identity,gzip,deflate")
             #expect(answer.reset == nil || answer.reset == 0, "\(answer)")
             #expect(try await client.call(3, body: Self.good).status == 0, "the connection is sound")
-            try await eventually("nothing is kept") { stage.budget.usedBytes == 0 }
+            try await waitFor("nothing is kept") { stage.budget.usedBytes == 0 }
         }
     }
 
@@ -113,11 +114,11 @@ import Testing
                 HTTP2Bytes.headers(1, HTTP2Bytes.fields()) + HTTP2Bytes.data(1, [0, 0, 0x40, 0, 1, 7, 7]))
             let answer = try await client.answer()
             #expect(answer.status == 8 && answer.details == nil && answer.isEnded, "\(answer)")
-            try await eventually("a reset without an error") { client.soFar(1).reset == 0 }
+            try await waitFor("a reset without an error") { client.soFar(1).reset == 0 }
             // What was on its way still harms nobody.
             await client.send(HTTP2Bytes.data(1, [1, 2, 3]) + HTTP2Bytes.data(1, [4], ends: true))
             #expect(try await client.call(3, body: Self.good).status == 0)
-            try await eventually("nothing is kept") { stage.budget.usedBytes == 0 }
+            try await waitFor("nothing is kept") { stage.budget.usedBytes == 0 }
         }
     }
 
@@ -146,7 +147,7 @@ import Testing
             #expect(try await client.answer(3).status == 4, "without a message, too")
             #expect(stage.budget.usedBytes > 0, "the work goes on")
             stage.release()
-            try await eventually("nothing is kept") { stage.budget.usedBytes == 0 }
+            try await waitFor("nothing is kept") { stage.budget.usedBytes == 0 }
             let next = try await client.call(5, HTTP2Bytes.fields([("grpc-timeout", "20S")]), body: Self.good)
             #expect(next.status == 0, "\(next)")
         }
@@ -175,11 +176,11 @@ import Testing
             let busy = try await RawHTTP2Client.greeting(stage.port)
             let idle = try await RawHTTP2Client.greeting(stage.port)
             await busy.send(HTTP2Bytes.headers(1, HTTP2Bytes.fields()) + HTTP2Bytes.data(1, Self.good, ends: true))
-            try await eventually("the node is asked") { stage.askedCount == 1 }
-            try await eventually("the other one is greeted") { idle.settingsCount == 1 }
+            try await waitFor("the node is asked") { stage.askedCount == 1 }
+            try await waitFor("the other one is greeted") { idle.settingsCount == 1 }
             await stage.beginToStop()
             try await idle.closed()
-            try await eventually("a farewell") { busy.goAways.last == 0 && busy.goAways.count == 2 }
+            try await waitFor("a farewell") { busy.goAways.last == 0 && busy.goAways.count == 2 }
             #expect(!busy.isClosed && idle.goAways.allSatisfy { $0 == 0 })
             stage.release()
             #expect(try await busy.answer().status == 0)

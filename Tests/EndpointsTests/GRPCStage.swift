@@ -8,6 +8,7 @@ import Messaging
 @testable import Endpoints
 import ServiceLifecycle
 import Synchronization
+import TestKit
 
 /// What a node says of spans.
 enum NodeMood: Sendable {

@@ -6,6 +6,7 @@ import NIOHPACK
 import NIOPosix
 import NIOSSL
 import Synchronization
+import TestKit
 
 /// Bytes of HTTP/2, right or wrong.
 enum HTTP2Bytes {
@@ -223,7 +224,7 @@ final class RawHTTP2Client: Sendable {
 
     /// Waits until a stream is ended or reset, or the connection closed.
     func answer(_ stream: Int = 1) async throws -> RawAnswer {
-        try await eventually("an answer on stream \(stream)") {
+        try await waitFor("an answer on stream \(stream)") {
             let answer = soFar(stream)
             return answer.isEnded || answer.reset != nil || isClosed
         }
@@ -239,23 +240,6 @@ final class RawHTTP2Client: Sendable {
     }
 
     func closed() async throws {
-        try await eventually("the connection is closed") { isClosed }
+        try await waitFor("the connection is closed") { isClosed }
     }
-}
-
-/// It did not happen in time.
-struct NotInTime: Error, CustomStringConvertible {
-    var description: String
-}
-
-/// Waits for something that must happen, at most 20 s.
-func eventually(
-    _ what: String, within limit: Duration = .seconds(20), _ condition: () async throws -> Bool
-) async throws {
-    let end = ContinuousClock.now + limit
-    while ContinuousClock.now < end {
-        if try await condition() { return }
-        try await Task.sleep(for: .milliseconds(5))
-    }
-    throw NotInTime(description: "\(what) did not come true within \(limit)")
 }

@@ -3,24 +3,25 @@
 import EventModel
 import Foundation
 import SwiftProtobuf
+import TestKit
 import Testing
 
 @Suite struct `JSON transcoder on random input` {
     @Test(arguments: EventType.allCases)
     func `random events survive the way through JSON`(_ type: EventType) throws {
-        var random = SplitMix64(seed: 0x5EED_0005 + UInt64(type.rawValue))
+        var random = SeededGenerator(seed: 0x5EED_0005 + UInt64(type.rawValue))
         for _ in 0..<40 { try JSONComparison.roundTrip(type, &random) }
     }
 
     @Test(arguments: EventType.allCases)
     func `mutated JSON is refused or taken, and what is taken has one form`(_ type: EventType) throws {
-        var random = SplitMix64(seed: 0x5EED_0006 + UInt64(type.rawValue))
+        var random = SeededGenerator(seed: 0x5EED_0006 + UInt64(type.rawValue))
         for _ in 0..<300 { try JSONComparison.mutation(type, &random) }
     }
 
     @Test(arguments: GoldenExample.all)
     func `mutated examples never crash`(_ example: GoldenExample) throws {
-        var random = SplitMix64(seed: 0x5EED_0007)
+        var random = SeededGenerator(seed: 0x5EED_0007)
         for _ in 0..<40 {
             _ = try? GoldenExample.binary(random.mutatedJSON(example.json), example.kind)
             _ = try? GoldenExample.json(random.mutated(example.bytes, with: example.bytes), example.kind)
@@ -31,7 +32,7 @@ import Testing
 /// One step of a comparison, for the tests above and for the long run.
 enum JSONComparison {
     /// A random event into JSON and back.
-    static func roundTrip(_ type: EventType, _ random: inout SplitMix64) throws {
+    static func roundTrip(_ type: EventType, _ random: inout SeededGenerator) throws {
         let message = random.message(type)
         let bytes: [UInt8] = try message.serializedBytes()
         let json = try JSONTranscoder.json(fromBinary: bytes, type: type)
@@ -43,7 +44,7 @@ enum JSONComparison {
     }
 
     /// A random event as JSON, mutated: whatever is taken must come back as it was taken.
-    static func mutation(_ type: EventType, _ random: inout SplitMix64) throws {
+    static func mutation(_ type: EventType, _ random: inout SeededGenerator) throws {
         let bytes: [UInt8] = try random.message(type).serializedBytes()
         let json = random.mutatedJSON(try JSONTranscoder.json(fromBinary: bytes, type: type))
         guard let taken = try? JSONTranscoder.binary(fromJSON: json, type: type) else { return }
@@ -59,7 +60,7 @@ extension [UInt8] {
     }
 }
 
-extension SplitMix64 {
+extension SeededGenerator {
     private static let tokens: [String] = [
         "{", "}", "[", "]", ":", ",", "\"", "null", "true", "NaN", "-Infinity", "1e400", "-0", "0.1", "1.5e3",
         "\\u0000",

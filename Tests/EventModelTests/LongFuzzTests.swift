@@ -2,6 +2,7 @@
 
 import EventModel
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct `Long fuzz run` {
@@ -14,7 +15,7 @@ import Testing
         var seed = Self.seed ?? UInt64(Date().timeIntervalSince1970)
         var rounds = 0
         while Date() < end {
-            var random = SplitMix64(seed: seed)
+            var random = SeededGenerator(seed: seed)
             for type in EventType.allCases {
                 do {
                     try CodecComparison.roundTrip(type, &random)

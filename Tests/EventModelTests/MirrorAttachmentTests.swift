@@ -2,6 +2,7 @@
 
 import EventModel
 import SwiftProtobuf
+import TestKit
 import Testing
 
 @Suite struct `Attachments of the mirror` {
@@ -50,7 +51,7 @@ import Testing
     }
 
     @Test func `damaged attachments are refused or read, never more than that`() {
-        var random = SplitMix64(seed: 0x5EED_0011)
+        var random = SeededGenerator(seed: 0x5EED_0011)
         let (one, other) = (MirrorAttachment.encode(Self.captured), MirrorAttachment.encode(Self.compared))
         for _ in 0..<3_000 {
             let bytes = random.mutated(one, with: other)

@@ -3,6 +3,7 @@
 import EventModel
 import Foundation
 import SwiftProtobuf
+import TestKit
 
 /// Reads events of the mirror family by the generated code.
 enum MirrorOracle {
@@ -115,7 +116,7 @@ enum MirrorOracle {
     }
 }
 
-extension SplitMix64 {
+extension SeededGenerator {
     /// A random event of the mirror family, every default left unsaid.
     mutating func mirrorMessage(_ type: EventType) -> any SwiftProtobuf.Message {
         switch type {

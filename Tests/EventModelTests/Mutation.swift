@@ -1,6 +1,7 @@
 // Ways in which bytes go wrong.
 
-extension SplitMix64 {
+import TestKit
+extension SeededGenerator {
     /// The bytes with one to four things done to them.
     mutating func mutated(_ bytes: [UInt8], with other: [UInt8]) -> [UInt8] {
         var result = bytes

@@ -3,8 +3,9 @@
 import EventModel
 import Foundation
 import SwiftProtobuf
+import TestKit
 
-extension SplitMix64 {
+extension SeededGenerator {
     /// A random event that the hand-written codec must take, with every default left unsaid.
     mutating func message(_ type: EventType) -> any SwiftProtobuf.Message {
         if type.family == .mirror { return mirrorMessage(type) }
@@ -153,7 +154,7 @@ extension SplitMix64 {
 
     // MARK: Elements
 
-    mutating func batch<Element>(_ element: (inout SplitMix64) -> Element) -> [Element] {
+    mutating func batch<Element>(_ element: (inout SeededGenerator) -> Element) -> [Element] {
         (0...below(4)).map { _ in element(&self) }
     }
 

@@ -3,6 +3,7 @@
 import EventModel
 import Foundation
 import SwiftProtobuf
+import TestKit
 
 /// Generated spans into values.
 enum SpanOracle {
@@ -59,7 +60,7 @@ enum SpanOracle {
     }
 }
 
-extension SplitMix64 {
+extension SeededGenerator {
     /// A random batch that the hand-written codec must take.
     mutating func spansReceived() -> Lattice_V1_SpansReceived {
         Lattice_V1_SpansReceived.with {

@@ -1,6 +1,7 @@
 // Names as tokens of a subject: there and back, and one form only.
 
 import EventModel
+import TestKit
 import Testing
 
 @Suite struct `Subject tokens` {
@@ -44,7 +45,7 @@ import Testing
     }
 
     @Test func `random names survive, and a token names its service and no other`() {
-        var random = SplitMix64(seed: 0x5EED_0008)
+        var random = SeededGenerator(seed: 0x5EED_0008)
         for _ in 0..<500 {
             let name = random.text(atMost: 64, allowsEmpty: false)
             let token = SubjectToken.escape(name)

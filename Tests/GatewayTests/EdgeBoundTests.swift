@@ -1,6 +1,7 @@
 // Connections that do nothing, or only what costs: bounded and timed, whatever they speak.
 
 import EventModel
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -30,7 +31,7 @@ import Testing
             ("half a preface", begin), ("a preface", prefaceOnly), ("settings", settings), ("a block", openBlock),
             ("idle", used), ("a body that does not come", busy),
         ] {
-            try await eventually(name) { client.isClosed }
+            try await waitFor(name) { client.isClosed }
         }
         #expect(used.goAway == 0)
         #expect(busy.answer(stream).status == 408)
@@ -52,9 +53,9 @@ import Testing
         let small = client.newStream()
         await client.send(FrameClient.headers(small, FrameClient.head("GET", "/small"), ends: true))
         for stream in streams + [small] {
-            try await eventually { client.answer(stream).reset != nil || client.isClosed }
+            try await waitFor { client.answer(stream).reset != nil || client.isClosed }
         }
-        try await eventually { client.isClosed }
+        try await waitFor { client.isClosed }
         #expect(await edge.gateway.connectionCount == 0)
         await edge.close()
         await service.stop()
@@ -77,9 +78,9 @@ import Testing
             for stream in streams { #expect(try await client.over(stream).status == 200) }
         }
         let beyond = try await RawClient.connect(edge.port)
-        try await eventually { beyond.isClosed }
+        try await waitFor { beyond.isClosed }
         await silent.close()
-        try await eventually { (try? await edge.get("/", "x-id: b\r\n").status) == 200 }
+        try await waitFor { (try? await edge.get("/", "x-id: b\r\n").status) == 200 }
         await edge.close()
         await service.stop()
     }
@@ -92,13 +93,13 @@ import Testing
         #expect(try await idle.get("/", [("x-id", "a")]).status == 200)
         let stream = busy.newStream()
         await busy.send(FrameClient.headers(stream, FrameClient.head("POST", "/", [("x-id", "b")]), ends: false))
-        try await eventually { service.hasBegun("b") }
+        try await waitFor { service.hasBegun("b") }
         async let stopping: Void = edge.gateway.stop(patience: .seconds(20))
-        try await eventually { idle.isClosed && silent.isClosed && busy.goAway != nil }
+        try await waitFor { idle.isClosed && silent.isClosed && busy.goAway != nil }
         #expect(idle.goAway == 0 && busy.goAway == 0 && !busy.isClosed)
         await busy.send(FrameClient.data(stream, "the rest", ends: true))
         #expect(try await busy.over(stream).body == "id=b;")
-        try await eventually { busy.isClosed }
+        try await waitFor { busy.isClosed }
         await stopping
         await service.stop()
     }
@@ -129,7 +130,7 @@ import Testing
         let begin = client.text.count
         await client.send(
             "GET / HTTP/1.1\r\nhost: shop\r\nx-id: p1\r\n\(ahead)\r\nGET / HTTP/1.1\r\nhost: shop\r\nx-id: p2\r\n\r\n")
-        try await eventually { client.text.dropFirst(begin).contains("id=p2;") }
+        try await waitFor { client.text.dropFirst(begin).contains("id=p2;") }
         #expect(client.text.dropFirst(begin).contains("id=p1;"))
         #expect(service.requests.allSatisfy { $0.field("upgrade") == nil || $0.field("upgrade") == "websocket" })
         #expect(service.requests.allSatisfy { $0.field("http2-settings") == nil } && service.faults == [])

@@ -1,6 +1,7 @@
 // Which fields pass an edge, in every spelling of their names, and which hosts are hosts.
 
 import NIOHTTP1
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -86,7 +87,7 @@ import Testing
         #expect(judged.host == "Shop.Example")
         let old = try await RawClient.connect(edge.port)
         await old.send("GET /health HTTP/1.0\r\n\r\n")
-        try await eventually { old.isClosed }
+        try await waitFor { old.isClosed }
         #expect(old.text.status == 200 && service.heard.last?.header("host") == "shop")
         let via = (0..<10).map { _ in "1.1 lattice" }.joined(separator: ", ")
         #expect(try await edge.get("/", "via: \(via)\r\n").status == 508)

@@ -6,7 +6,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import NIOSSL
-import TestFixtures
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -117,7 +117,7 @@ private enum Curl {
         // Who speaks no TLS loses the connection, and others are unharmed.
         let plain = try await RawClient.connect(edge.port)
         await plain.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n")
-        try await eventually { plain.isClosed }
+        try await waitFor { plain.isClosed }
         #expect(try await Curl.get(trust + [url]).status == 200)
         await edge.close()
         await service.stop()

@@ -4,6 +4,7 @@ import NIOCore
 import NIOHPACK
 import NIOPosix
 import Synchronization
+import TestKit
 
 /// What came on one stream.
 struct StreamAnswer: Sendable {
@@ -188,7 +189,7 @@ final class FrameClient: Sendable {
     /// Waits until a stream is over.
     @discardableResult
     func over(_ stream: UInt32) async throws -> StreamAnswer {
-        try await eventually("stream \(stream) ends") { answer(stream).isOver || isClosed }
+        try await waitFor("stream \(stream) ends") { answer(stream).isOver || isClosed }
         return answer(stream)
     }
 

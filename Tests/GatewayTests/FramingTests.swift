@@ -3,6 +3,7 @@
 
 import EventModel
 import Synchronization
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -113,7 +114,7 @@ private struct Shaped: CustomStringConvertible {
             let stream = client.newStream()
             for frames in shaped.frames(stream) {
                 await client.send(frames)
-                if shaped.shape == .late { try await eventually { service.hasBegun(shaped.id) } }
+                if shaped.shape == .late { try await waitFor { service.hasBegun(shaped.id) } }
             }
             let answer = try await client.over(stream)
             #expect(answer.reset == nil || answer.reset == 0, "\(shaped): \(answer)")
@@ -123,7 +124,7 @@ private struct Shaped: CustomStringConvertible {
         let parts = shaped.parts
         for part in parts.dropLast() {
             await client.send(part)
-            try await eventually { service.hasBegun(shaped.id) }
+            try await waitFor { service.hasBegun(shaped.id) }
         }
         let answer = try await client.ask(parts.last ?? "", until: shaped.method == "HEAD" ? "\r\n\r\n" : nil)
         await client.close()
@@ -225,17 +226,17 @@ private struct Shaped: CustomStringConvertible {
                 await client.send(
                     FrameClient.headers(stream, FrameClient.head("POST", "/gone", [("x-id", id)]), ends: false)
                         + FrameClient.data(stream, "begin", ends: false))
-                try await eventually { service.hasBegun(id) }
+                try await waitFor { service.hasBegun(id) }
                 await client.reset(stream)
-                try await eventually("the instance sees the end") { service.cut.count == before + 1 }
+                try await waitFor("the instance sees the end") { service.cut.count == before + 1 }
                 #expect(try await client.get("/", [("x-id", "after")]).body == "id=after;")
                 await client.close()
             } else {
                 let client = try await RawClient.connect(edge.port)
                 await client.send("POST /gone HTTP/1.1\r\nhost: shop\r\nx-id: \(id)\r\ncontent-length: 99\r\n\r\nbegin")
-                try await eventually { service.hasBegun(id) }
+                try await waitFor { service.hasBegun(id) }
                 await client.close()
-                try await eventually("the instance sees the end") { service.cut.count == before + 1 }
+                try await waitFor("the instance sees the end") { service.cut.count == before + 1 }
             }
             #expect(try await edge.get("/", "x-id: next\r\n").answerBody == "id=next;")
         }
@@ -250,9 +251,9 @@ private struct Shaped: CustomStringConvertible {
         let client = try await RawClient.connect(edge.port)
         await client.send(
             "POST / HTTP/1.1\r\nhost: shop\r\nx-id: a\r\nx-do: hang-up\r\ncontent-length: 9000\r\n\r\n" + "begin")
-        try await eventually { client.text.status != 0 || client.isClosed }
+        try await waitFor { client.text.status != 0 || client.isClosed }
         #expect(client.text.status == 502)
-        try await eventually { client.isClosed }
+        try await waitFor { client.isClosed }
         for number in 0..<5 {
             #expect(try await edge.get("/", "x-id: n\(number)\r\n").answerBody == "id=n\(number);")
         }
@@ -271,7 +272,7 @@ private struct Shaped: CustomStringConvertible {
             await old.send("POST / HTTP/1.1\r\nhost: shop\r\n\(early)content-length: 900000\r\n\r\nbegin")
             // It goes on sending, as long as it can.
             for _ in 0..<20 { await old.send(String(repeating: "x", count: 30_000)) }
-            try await eventually { old.isClosed }
+            try await waitFor { old.isClosed }
             #expect(old.text.status == 200 && old.text.answerBody == "id=early;")
             let client = try await FrameClient.connect(edge.port)
             let stream = client.newStream()
@@ -282,7 +283,7 @@ private struct Shaped: CustomStringConvertible {
             let answer = try await client.over(stream)
             for _ in 0..<3 { await client.send(FrameClient.data(stream, "more", ends: false)) }
             #expect(answer.status == 200 && answer.body == "id=early;" && answer.isEnded)
-            try await eventually { client.answer(stream).reset != nil }
+            try await waitFor { client.answer(stream).reset != nil }
             #expect(client.answer(stream).reset == 0, "no error (RFC 9113, 8.1)")
             #expect(try await client.get("/", [("x-id", "next")]).body == "id=next;")
             await client.close()
@@ -307,7 +308,7 @@ private struct Shaped: CustomStringConvertible {
             let head = FrameClient.head("POST", "/", [("x-id", "early"), ("x-do", "early")])
             await client.send(FrameClient.headers(stream, head, ends: false))
         }
-        for stream in streams { try await eventually { client.answer(stream).reset == 0 } }
+        for stream in streams { try await waitFor { client.answer(stream).reset == 0 } }
         for stream in streams {
             #expect(client.answer(stream).status == 200 && client.answer(stream).isEnded)
             await client.send(FrameClient.data(stream, "x", ends: true))
@@ -325,14 +326,14 @@ private struct Shaped: CustomStringConvertible {
         let client = try await RawClient.connect(edge.port)
         await client.send(
             "POST / HTTP/1.1\r\nhost: shop\r\nx-id: c\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
-        try await eventually { client.text.hasPrefix("HTTP/1.1 100 ") }
+        try await waitFor { client.text.hasPrefix("HTTP/1.1 100 ") }
         await client.send("hello")
-        try await eventually { client.text.contains("id=c;") }
+        try await waitFor { client.text.contains("id=c;") }
         let heard = try #require(service.requests("c").first)
         #expect(heard.body == "hello" && heard.framing == .length(5))
         let old = try await RawClient.connect(edge.port)
         await old.send("POST / HTTP/1.0\r\nx-id: d\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\nhello")
-        try await eventually { old.isClosed }
+        try await waitFor { old.isClosed }
         #expect(old.text.status == 200, "HTTP/1.0 knows no 100")
         await edge.close()
         await service.stop()

@@ -2,6 +2,7 @@
 
 import EventModel
 import Foundation
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -60,7 +61,7 @@ import Testing
         for (name, request) in Self.smuggling {
             let client = try await RawClient.connect(edge.port)
             await client.send(request + "GET /smuggled HTTP/1.1\r\nhost: shop\r\n\r\n")
-            try await eventually(name) { client.isClosed }
+            try await waitFor(name) { client.isClosed }
             #expect(client.text.isEmpty || client.text.status == 400, "\(name): \(client.text.prefix(60))")
             #expect(client.text.components(separatedBy: "HTTP/1.1").count <= 2, "\(name)")
             // Another client's request goes through meanwhile.
@@ -101,7 +102,7 @@ import Testing
         let other = try await RawClient.connect(edge.port)
         await other.send("POST / HTTP/1.1\r\nhost: shop\r\ntransfer-encoding: chunked\r\n\r\n")
         await other.send("7d0\r\n" + String(repeating: "a", count: 2_000) + "\r\n")
-        try await eventually { other.isClosed }
+        try await waitFor { other.isClosed }
         #expect(other.text.status == 413)
         #expect(try await edge.get("/", method: "POST", body: String(repeating: "a", count: 1_000)).status == 200)
         await edge.close()
@@ -113,7 +114,7 @@ import Testing
         let edge = try await Edge.open([service]) { $0.limits.headTimeout = .milliseconds(300) }
         let (silent, slow) = (try await RawClient.connect(edge.port), try await RawClient.connect(edge.port))
         await slow.send("GET / HTTP/1.1\r\nhost: sh")
-        try await eventually { silent.isClosed && slow.isClosed }
+        try await waitFor { silent.isClosed && slow.isClosed }
         #expect(slow.text.status == 408)
         #expect(try await edge.get().status == 200)
         await edge.close()
@@ -126,7 +127,7 @@ import Testing
         let deaf = try await RawClient.connect(edge.port)
         await deaf.stopReading()
         await deaf.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n")
-        try await eventually { service.heard.count == 1 }
+        try await waitFor { service.heard.count == 1 }
         service.temper = .answers
         for _ in 0..<5 { #expect(try await edge.get().status == 200) }
         await deaf.close()
@@ -139,13 +140,13 @@ import Testing
         let edge = try await Edge.open([service]) { $0.limits.concurrentRequests = 2 }
         let waiting = [try await RawClient.connect(edge.port), try await RawClient.connect(edge.port)]
         for client in waiting { await client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n") }
-        try await eventually { service.heard.count == 2 }
+        try await waitFor { service.heard.count == 2 }
         let answer = try await edge.get()
         #expect(answer.status == 503)
         #expect(answer.lowercased().contains("retry-after: 1"))
         for client in waiting { await client.close() }
         service.temper = .answers
-        try await eventually { try await edge.get().status == 200 }
+        try await waitFor { try await edge.get().status == 200 }
         await edge.close()
         await service.stop()
     }

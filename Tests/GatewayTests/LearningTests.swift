@@ -4,6 +4,7 @@ import EventModel
 import NIOCore
 import NIOSSL
 import Synchronization
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -90,11 +91,11 @@ import Testing
         }
         // Both bounds pass, on the gateway's own clock, while the clients have still something to say.
         let start = NIODeadline.now()
-        try await eventually { NIODeadline.now() > start + .milliseconds(700) }
+        try await waitFor { NIODeadline.now() > start + .milliseconds(700) }
         for client in clients {
             #expect(client.text.isEmpty)
             await client.send("-end-")
-            try await eventually { client.text.status != 0 }
+            try await waitFor { client.text.status != 0 }
             #expect(client.text.status == 200)
         }
         #expect(edge.notebook.changes.isEmpty)

@@ -8,6 +8,7 @@ import LatticeClient
 import Logging
 import Messaging
 import NATSMessaging
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -147,12 +148,12 @@ final class MeshStage {
 
     /// Until the gateway answers with one of these bodies.
     func answers(with bodies: String...) async throws {
-        try await eventually("an answer of \(bodies)") { bodies.contains(try await get().answerBody) }
+        try await waitFor("an answer of \(bodies)") { bodies.contains(try await get().answerBody) }
     }
 
     func addMirror(to shadow: HTTPService, more: String = "") async throws {
         // From here on only a notice tells of it in time.
-        try await eventually("the gateway has asked for mirrors") { mesh.mirrorsTrouble == nil }
+        try await waitFor("the gateway has asked for mirrors") { mesh.mirrorsTrouble == nil }
         try await tell(
             "mirror.shop.shadows_allowed",
             #"{"source_service":"shop","endpoints":["\#(shadow.endpoint)"],"allow_loopback":true}"#)
@@ -160,6 +161,6 @@ final class MeshStage {
             "mirror.shop.added",
             #"{"source_service":"shop","events":[{"mirror_id":"m","shadow_endpoint":"\#(shadow.endpoint)","mode":"full","#
                 + #""timeout_ns":"5000000000"\#(more)}]}"#)
-        try await eventually("the gateway knows the mirror") { mesh.mirrors.current().entries["shop"] != nil }
+        try await waitFor("the gateway knows the mirror") { mesh.mirrors.current().entries["shop"] != nil }
     }
 }

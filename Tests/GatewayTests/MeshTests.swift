@@ -6,6 +6,7 @@ import LatticeClient
 import MeshRules
 import Messaging
 import NATSMessaging
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -20,7 +21,7 @@ import Testing
         try await stage.register(two)
         try await stage.answers(with: "b")
         try await stage.deregister(one)
-        try await eventually { stage.gateway.shared.registryClusters.first?.view.targets.count == 1 }
+        try await waitFor { stage.gateway.shared.registryClusters.first?.view.targets.count == 1 }
         for _ in 0..<10 { #expect(try await stage.get().answerBody == "b") }
         await stage.close()
         for service in [one, two] { await service.stop() }
@@ -35,7 +36,7 @@ import Testing
         for (service, region) in zip(services, ["eu", "asia", "us"]) {
             try await stage.register(service, region: region)
         }
-        try await eventually { stage.gateway.shared.registryClusters.first?.view.targets.count == 3 }
+        try await waitFor { stage.gateway.shared.registryClusters.first?.view.targets.count == 3 }
         for _ in 0..<10 { #expect(try await stage.get().answerBody == "near") }
         await services[0].kill()
         for _ in 0..<10 { #expect(try await stage.get().answerBody == "far-a") }
@@ -52,9 +53,9 @@ import Testing
         try await stage.answers(with: "a")
         await stage.stopNode()
         for _ in 0..<20 { #expect(try await stage.get().answerBody == "a") }
-        try await eventually("it says so") { !stage.mesh.replica.freshness(of: "shop").isCurrent }
+        try await waitFor("it says so") { !stage.mesh.replica.freshness(of: "shop").isCurrent }
         try await stage.startNode()
-        try await eventually("it recovers") { stage.mesh.replica.freshness(of: "shop").isCurrent }
+        try await waitFor("it recovers") { stage.mesh.replica.freshness(of: "shop").isCurrent }
         await stage.close()
         await service.stop()
     }
@@ -63,12 +64,12 @@ import Testing
         let services = [try await HTTPService.start("a"), try await HTTPService.start("b")]
         let stage = try await MeshStage.open(policy: .roundRobin)
         for service in services { try await stage.register(service) }
-        try await eventually { stage.gateway.shared.registryClusters.first?.view.targets.count == 2 }
+        try await waitFor { stage.gateway.shared.registryClusters.first?.view.targets.count == 2 }
         // What a fifth of is the budget of retries.
         for _ in 0..<40 { #expect(try await stage.get().status == 200) }
         services[0].temper = .status(503)
         for _ in 0..<20 { #expect(try await stage.get().status == 200) }
-        try await eventually("the registry knows") {
+        try await waitFor("the registry knows") {
             try await stage.ask("registry.instance", #"{"service_name":"shop","instance_id":"a"}"#)
                 .contains("ejected: status 503")
         }
@@ -82,22 +83,22 @@ import Testing
         ]
         let stage = try await MeshStage.open(policy: .roundRobin)
         for service in services.prefix(2) { try await stage.register(service) }
-        try await eventually { stage.gateway.shared.registryClusters.first?.view.targets.count == 2 }
+        try await waitFor { stage.gateway.shared.registryClusters.first?.view.targets.count == 2 }
         let known = { try await stage.ask("registry.instance", #"{"service_name":"shop","instance_id":"a"}"#) }
         let ejectA = { (service: HTTPService) in
-            try await eventually("it is used") { try await stage.get().answerBody == service.name }
+            try await waitFor("it is used") { try await stage.get().answerBody == service.name }
             service.temper = .status(503)
             for _ in 0..<40 { _ = try await stage.get() }
-            try await eventually("the registry knows") { try await known().contains("ejected: status 503") }
+            try await waitFor("the registry knows") { try await known().contains("ejected: status 503") }
         }
         try await ejectA(services[0])
         try await stage.tell(
             "registry.shop.registered",
             #"{"service_name":"shop","events":[{"instance_id":"a","endpoint":"\#(services[2].endpoint)"}]}"#)
-        try await eventually("it is withdrawn") { try await known().contains("another address") }
+        try await waitFor("it is withdrawn") { try await known().contains("another address") }
         try await ejectA(services[2])
         await stage.gateway.stop(patience: .milliseconds(100))
-        try await eventually("it is withdrawn") { try await known().contains("the gateway ends") }
+        try await waitFor("it is withdrawn") { try await known().contains("the gateway ends") }
         await stage.close()
         for service in services { await service.stop() }
     }
@@ -106,7 +107,7 @@ import Testing
         let services = [try await HTTPService.start("a"), try await HTTPService.start("b")]
         let stage = try await MeshStage.open()
         for service in services { try await stage.register(service) }
-        try await eventually { stage.gateway.shared.registryClusters.first?.view.targets.count == 2 }
+        try await waitFor { stage.gateway.shared.registryClusters.first?.view.targets.count == 2 }
         let ear = try stage.client.subscribe(
             "lattice.events.registry.shop.instance_selected", queueGroup: nil, limits: .standard)
         try await stage.client.flush(timeout: .seconds(5))
@@ -129,7 +130,7 @@ import Testing
         try await stage.register(service)
         try await stage.answers(with: "a")
         _ = try await stage.get("/item", "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n")
-        try await eventually("the collector has the trace") {
+        try await waitFor("the collector has the trace") {
             let answer = try await stage.ask("trace.trace", #"{"trace_id":"0af7651916cd43dd8448eb211c80319c"}"#)
             return answer.components(separatedBy: #""operation_name":"GET"#).count == 3
         }
@@ -151,14 +152,14 @@ import Testing
             return try decoder.decode(SLOReport.self, from: Data(answer.utf8)).services[0]
         }
         // Until the instance was known there were answers 503; each good one reached the service.
-        try await eventually("every good answer is counted") {
+        try await waitFor("every good answer is counted") {
             let now = try await report()
             return now.requests - now.errors == service.heard.count
         }
         let before = try await report().errors
         service.temper = .status(500)
         #expect(try await stage.get().status == 500)
-        try await eventually("the error is counted") { try await report().errors == before + 1 }
+        try await waitFor("the error is counted") { try await report().errors == before + 1 }
         #expect(try await report().compliant != true, "more than one of a hundred")
         await stage.close()
         await service.stop()
@@ -187,13 +188,13 @@ import Testing
         // What was taken out of a target cannot be sent as it was: such a copy is skipped.
         #expect(try await stage.get("/sign-in?token=secret&x=1").status == 200)
         #expect(try await stage.get("/item?x=1", "authorization: Bearer s3cret\r\n").status == 200)
-        try await eventually("the shadow is asked") { shadow.heard.contains { $0.target.hasPrefix("/item") } }
+        try await waitFor("the shadow is asked") { shadow.heard.contains { $0.target.hasPrefix("/item") } }
         let copy = try #require(shadow.heard.first { $0.target.hasPrefix("/item") })
         #expect(copy.target == "/item?x=1")
         #expect(!shadow.heard.contains { $0.target.hasPrefix("/sign-in") })
         #expect(copy.header("authorization") == nil)
         #expect(copy.header("x-lattice-shadow") != nil)
-        try await eventually("the answers are compared") {
+        try await waitFor("the answers are compared") {
             try await stage.ask("mirror.stats", #"{"mirror_id":"m"}"#).contains(#""equal":"#)
         }
         await stage.close()
@@ -206,13 +207,13 @@ import Testing
         let (service, shadow) = (try await HTTPService.start("a", .echo), try await HTTPService.start("a"))
         let stage = try await MeshStage.open()
         try await stage.register(service)
-        try await eventually { try await stage.get().status == 200 }
+        try await waitFor { try await stage.get().status == 200 }
         try await stage.addMirror(to: shadow)
         _ = try await stage.get("/write", method: "POST", body: "x")
         let mark = try #require(ShadowMark(key: MeshStage.key)).value(method: "GET", target: "/marked", at: Edge.now())
         _ = try await stage.get("/marked", "x-lattice-shadow: \(mark)\r\n")
         _ = try await stage.get("/forged", "x-lattice-shadow: \(mark)\r\n")
-        try await eventually("the shadow is asked") { shadow.heard.contains { $0.target == "/forged" } }
+        try await waitFor("the shadow is asked") { shadow.heard.contains { $0.target == "/forged" } }
         #expect(!shadow.heard.contains { $0.target == "/marked" || $0.target == "/write" })
         await stage.close()
         for one in [service, shadow] { await one.stop() }
@@ -222,13 +223,13 @@ import Testing
         let (service, shadow) = (try await HTTPService.start("a", .echo), try await HTTPService.start("a"))
         let stage = try await MeshStage.open()
         try await stage.register(service)
-        try await eventually { try await stage.get().status == 200 }
+        try await waitFor { try await stage.get().status == 200 }
         try await stage.addMirror(to: shadow, more: #","allow_writes":true"#)
         _ = try await stage.get(
             "/large", "content-type: text/plain\r\n", method: "POST", body: String(repeating: "a", count: 40_000))
         _ = try await stage.get("/small", "content-type: text/plain\r\n", method: "POST", body: "b")
-        try await eventually("the shadow is asked") { shadow.heard.contains { $0.target == "/small" } }
-        try await eventually("the ledger says why the other is not") {
+        try await waitFor("the shadow is asked") { shadow.heard.contains { $0.target == "/small" } }
+        try await waitFor("the ledger says why the other is not") {
             try await stage.ask("mirror.ledger", #"{"mirror_id":"m"}"#).contains("truncated")
         }
         #expect(!shadow.heard.contains { $0.target == "/large" })
@@ -245,14 +246,14 @@ import Testing
         let shadow = try await HTTPService.start("s")
         let stage = try await MeshStage.open()
         for service in services { try await stage.register(service) }
-        try await eventually { stage.gateway.shared.registryClusters.first?.view.targets.count == 3 }
+        try await waitFor { stage.gateway.shared.registryClusters.first?.view.targets.count == 3 }
         try await stage.addMirror(to: shadow)
         let port = stage.gateway.port
         let failures = await withTaskGroup(of: [String].self) { group in
             for worker in 0..<8 {
                 group.addTask { await Self.load(port, worker: worker, requests: 400) }
             }
-            try? await eventually { services.reduce(0) { $0 + $1.heard.count } > 400 }
+            try? await waitFor { services.reduce(0) { $0 + $1.heard.count } > 400 }
             await services[1].kill()
             await shadow.kill()
             await stage.stopNode()
@@ -262,7 +263,7 @@ import Testing
             return await group.reduce(into: []) { $0 += $1 }
         }
         #expect(failures.isEmpty, "\(failures.prefix(5))")
-        try await eventually("nothing that was captured is lost on its way to the node") {
+        try await waitFor("nothing that was captured is lost on its way to the node") {
             let figures = stage.mesh.events.figures
             return figures.pending == 0 && figures.dropped + figures.failed == 0
         }

@@ -1,6 +1,7 @@
 // What goes through a gateway, and what does not.
 
 import Foundation
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -62,7 +63,7 @@ import Testing
         let client = try await RawClient.connect(edge.port)
         let requests = (0..<20).map { "GET /\($0) HTTP/1.1\r\nhost: shop\r\n\r\n" }.joined()
         await client.send(requests)
-        try await eventually { client.text.components(separatedBy: "HTTP/1.1 200").count == 21 }
+        try await waitFor { client.text.components(separatedBy: "HTTP/1.1 200").count == 21 }
         #expect(service.heard.map(\.target) == (0..<20).map { "/\($0)" })
         #expect(!client.isClosed)
         await client.close()
@@ -98,7 +99,7 @@ import Testing
             await client.send("GET / HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")
             try await Task.sleep(for: .milliseconds(40))
             await client.startReading()
-            try await eventually { client.isClosed }
+            try await waitFor { client.isClosed }
             #expect((size..<size + 1_000).contains(client.byteCount), "of \(size)")
         }
         await edge.close()
@@ -110,7 +111,7 @@ import Testing
         let edge = try await Edge.open([service])
         let client = try await RawClient.connect(edge.port)
         await client.send("GET / HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")
-        try await eventually { client.isClosed }
+        try await waitFor { client.isClosed }
         #expect((20_000_000..<20_001_000).contains(client.byteCount))
         await edge.close()
         await service.stop()
@@ -121,7 +122,7 @@ import Testing
         let edge = try await Edge.open([service])
         let client = try await RawClient.connect(edge.port)
         await client.send("GET / HTTP/1.0\r\nhost: shop\r\n\r\n")
-        try await eventually { client.isClosed }
+        try await waitFor { client.isClosed }
         #expect(client.text.status == 200)
         #expect(client.text.lowercased().contains("connection: close"))
         await edge.close()

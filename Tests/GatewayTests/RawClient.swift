@@ -4,6 +4,7 @@ import Foundation
 import NIOCore
 import NIOPosix
 import Synchronization
+import TestKit
 
 /// One connection.
 final class RawClient: Sendable {
@@ -63,7 +64,7 @@ final class RawClient: Sendable {
     func ask(_ text: String, until end: String? = nil) async throws -> String {
         let begin = self.text.count
         await send(text)
-        try await eventually {
+        try await waitFor {
             let answer = String(self.text.dropFirst(begin))
             if let end { return answer.contains(end) || self.isClosed }
             return Self.isWhole(answer) || self.isClosed
@@ -81,21 +82,4 @@ final class RawClient: Sendable {
         }
         return body.hasSuffix("\r\n\r\n") && body.contains("0\r\n")
     }
-}
-
-/// It did not happen in time.
-struct NotInTime: Error, CustomStringConvertible {
-    var description: String
-}
-
-/// Waits for something that must happen, at most 20 s.
-func eventually(
-    _ what: String = "the condition", within limit: Duration = .seconds(20), _ condition: () async throws -> Bool
-) async throws {
-    let end = ContinuousClock.now + limit
-    while ContinuousClock.now < end {
-        if try await condition() { return }
-        try await Task.sleep(for: .milliseconds(5))
-    }
-    throw NotInTime(description: "\(what) did not come true within \(limit)")
 }

@@ -3,6 +3,7 @@
 import EventModel
 import LatticeClient
 import NIOCore
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -79,7 +80,7 @@ import Testing
         let change = try #require(edge.notebook.changes.first)
         #expect(change.instanceID == services[0].endpoint && !change.isHealthy)
         services[0].temper = .answers
-        try await eventually("the instance is back") {
+        try await waitFor("the instance is back") {
             edge.gateway.shared.sweepOutliers()
             return try await edge.get().answerBody == "a"
         }
@@ -99,7 +100,7 @@ import Testing
         services[0].temper = .status(503)
         for _ in 0..<30 { #expect(try await edge.get().status == 200) }
         let before = services[0].heard.count
-        try await eventually("the instance is back") {
+        try await waitFor("the instance is back") {
             edge.gateway.shared.sweepOutliers()
             return !edge.gateway.shared.allClusters.contains { $0.view.targets.keys.contains { $0.isEjected } }
         }
@@ -153,7 +154,7 @@ import Testing
         let edge = try await Edge.open(services)
         let client = try await RawClient.connect(edge.port)
         await client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n")
-        try await eventually { client.isClosed }
+        try await waitFor { client.isClosed }
         #expect(client.text.status == 200)
         #expect(client.text.answerBody == "0123456789")
         #expect(services.reduce(0) { $0 + $1.heard.count } == 1)
@@ -205,9 +206,9 @@ import Testing
         let edge = try await Edge.open([service])
         let client = try await RawClient.connect(edge.port)
         await client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n")
-        try await eventually { !client.text.isEmpty }
+        try await waitFor { !client.text.isEmpty }
         async let stopping: Void = edge.gateway.stop(patience: .seconds(20))
-        try await eventually { client.isClosed }
+        try await waitFor { client.isClosed }
         #expect(client.text.answerBody.utf8.count == 30_000_000)
         await stopping
         await #expect(throws: (any Error).self) { try await RawClient.connect(edge.port) }

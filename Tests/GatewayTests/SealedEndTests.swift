@@ -2,7 +2,7 @@
 
 import Foundation
 import NIOSSL
-import TestFixtures
+import TestKit
 import Testing
 
 @testable import Gateway

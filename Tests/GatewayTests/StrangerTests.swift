@@ -4,7 +4,7 @@ import Foundation
 import NIOCore
 import NIOPosix
 import NIOSSL
-import TestFixtures
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -28,7 +28,7 @@ private final class Stranger {
         process.standardError = FileHandle.nullDevice
         try process.run()
         let port = port
-        try await eventually("\(program) listens") {
+        try await waitFor("\(program) listens") {
             guard let client = try? await RawClient.connect(port) else { return false }
             await client.close()
             return true

@@ -2,6 +2,7 @@
 
 import EventModel
 import NIOHTTP1
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -42,7 +43,7 @@ import Testing
             await client.send(
                 FrameClient.headers(stream, FrameClient.head("POST", "/"), ends: false)
                     + FrameClient.data(stream, String(repeating: "x", count: 200), ends: false))
-            try await eventually { client.answer(stream).reset != nil }
+            try await waitFor { client.answer(stream).reset != nil }
             #expect(client.answer(stream).status == 413 && client.answer(stream).isEnded)
             #expect(client.answer(stream).reset == 0)
         }
@@ -189,7 +190,7 @@ import Testing
         #expect(!cut.isEnded && cut.reset != nil, "\(cut)")
         let old = try await RawClient.connect(edge.port)
         await old.send("GET / HTTP/1.1\r\nhost: shop\r\nx-id: c\r\nx-do: reset\r\n\r\n")
-        try await eventually { old.isClosed }
+        try await waitFor { old.isClosed }
         #expect(!old.text.hasSuffix("0\r\n\r\n"), "chunks without their end: \(old.text)")
         #expect(client.goAway == nil)
         await edge.close()

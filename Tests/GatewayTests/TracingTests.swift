@@ -2,6 +2,8 @@
 
 import EventModel
 import Foundation
+import LatticeClient
+import TestKit
 import Testing
 
 @testable import Gateway
@@ -21,7 +23,7 @@ import Testing
         #expect(context.isSampled == true)
         #expect(heard.header("tracestate") == "a=1,b=2")
         #expect(heard.header("baggage") == "user=7")
-        try await eventually { edge.notebook.spans.count == 2 }
+        try await waitFor { edge.notebook.spans.count == 2 }
         let client = try #require(edge.notebook.spans.first { $0.kind == .client })
         let server = try #require(edge.notebook.spans.first { $0.kind == .server })
         #expect(context.spanID == client.spanID)
@@ -37,7 +39,7 @@ import Testing
         let services = [try await HTTPService.start("a", .status(503)), try await HTTPService.start("b")]
         let edge = try await Edge.open(services, policy: .roundRobin)
         for _ in 0..<2 { _ = try await edge.get("/", "traceparent: \(Self.parent)\r\n") }
-        try await eventually { edge.notebook.spans.count { $0.kind == .server } == 2 }
+        try await waitFor { edge.notebook.spans.count { $0.kind == .server } == 2 }
         let clients = edge.notebook.spans.filter { $0.kind == .client }
         let attempts = services.reduce(0) { $0 + $1.heard.count }
         #expect(attempts >= 3 && clients.count == attempts)
@@ -70,7 +72,7 @@ import Testing
         let service = try await HTTPService.start("a", .status(500))
         let edge = try await Edge.open([service]) { $0.tracing.sampleBasisPoints = 0 }
         _ = try await edge.get()
-        try await eventually { edge.notebook.spans.count == 2 }
+        try await waitFor { edge.notebook.spans.count == 2 }
         #expect(edge.notebook.spans.allSatisfy { $0.status == .error })
         #expect(service.heard.first?.header("traceparent")?.hasSuffix("-02") == true)
         #expect(edge.notebook.selections.isEmpty)
@@ -87,7 +89,7 @@ import Testing
         let client = try await RawClient.connect(edge.port)
         let request = "GET / HTTP/1.1\r\nhost: shop\r\ntraceparent: \(Self.parent)\r\n\r\n"
         await client.send(String(repeating: request, count: 100))
-        try await eventually { service.heard.count == 100 }
+        try await waitFor { service.heard.count == 100 }
         let sampled = service.heard.count { $0.header("traceparent")?.hasSuffix("-01") == true }
         #expect((3...60).contains(sampled), "\(sampled) of 100")
         await client.close()
@@ -101,7 +103,7 @@ import Testing
         _ = try await edge.get("/", "traceparent: \(Self.parent)\r\ntracestate: a=1\r\n")
         #expect(service.heard.first?.header("traceparent")?.contains("0af7651916cd") == false)
         #expect(service.heard.first?.header("tracestate") == nil)
-        try await eventually { edge.notebook.spans.count == 2 }
+        try await waitFor { edge.notebook.spans.count == 2 }
         let server = try #require(edge.notebook.spans.first { $0.kind == .server })
         #expect(server.parentSpanID == nil)
         #expect(server.links.first?.traceID.description == "0af7651916cd43dd8448eb211c80319c")
@@ -112,11 +114,11 @@ import Testing
     @Test func `a tenth of the traces is sampled, the same tenth everywhere`() {
         var dice = SystemRandomNumberGenerator()
         let ids = (0..<20_000).map { _ in TraceID(high: dice.next(), low: dice.next()) }
-        let sampled = ids.count { TraceSampling.isSampled($0, basisPoints: 1_000) }
+        let sampled = ids.count { GatewaySampling.isSampled($0, basisPoints: 1_000) }
         #expect((1_700...2_300).contains(sampled))
         #expect(
             ids.allSatisfy { id in
-                TraceSampling.isSampled(id, basisPoints: 1_000) == TraceSampling.isSampled(id, basisPoints: 1_000)
+                GatewaySampling.isSampled(id, basisPoints: 1_000) == TraceSampling(basisPoints: 1_000).records(id)
             })
     }
 

@@ -8,6 +8,7 @@ import Foundation
 import Messaging
 import MeshRules
 import StateMachines
+import TestKit
 import Testing
 
 extension `A node` {

@@ -1,7 +1,7 @@
 // Three servers, a stream on all of them, three nodes: each is killed and paused under load.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 /// A cluster of nats-servers with the nodes of one stream.
@@ -160,7 +160,7 @@ private final class Cluster {
 
     private func wait(for count: Int, _ acknowledged: String, _ cluster: Cluster) throws {
         let before = lines(acknowledged).count
-        let goesOn = try Tools.wait(seconds: 240) { lines(acknowledged).count >= before + count }
+        let goesOn = try Tools.wait(seconds: 60) { lines(acknowledged).count >= before + count }
         try #require(goesOn, "nothing is acknowledged: \(cluster.logs())")
     }
 

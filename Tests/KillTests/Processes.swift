@@ -1,7 +1,7 @@
 // Real processes for tests: the built command, nats-server, a publisher in Python.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 /// A child process that ends with the test.

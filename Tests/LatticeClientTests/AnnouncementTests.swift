@@ -5,6 +5,7 @@ import EventModel
 import Messaging
 import NATSMessaging
 import ServiceLifecycle
+import TestKit
 import Testing
 import Tracing
 

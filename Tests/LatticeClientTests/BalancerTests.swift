@@ -2,6 +2,7 @@
 
 import EventModel
 import MeshRules
+import TestKit
 import Testing
 
 @testable import LatticeClient

@@ -8,6 +8,7 @@ import Logging
 import Messaging
 import NATSMessaging
 import Synchronization
+import TestKit
 import Testing
 
 @testable import LatticeClient
@@ -20,16 +21,6 @@ struct StageFailure: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }
-}
-
-/// Whether a condition came true within a bounded time.
-func eventually(within limit: Duration = .seconds(20), _ condition: () async throws -> Bool) async throws -> Bool {
-    let deadline = ContinuousClock.now + limit
-    while ContinuousClock.now < deadline {
-        if try await condition() { return true }
-        try await Task.sleep(for: .milliseconds(5))
-    }
-    return false
 }
 
 /// A server, a directory, at most one node, and what was connected.
@@ -145,7 +136,7 @@ final class MeshStage: Sendable {
         let intake = try await NATSMessageBus.connect(configuration("intake", user: user), logger: logger)
         let answers = try await NATSMessageBus.connect(configuration("answers", user: user), logger: logger)
         var environment = NodeEnvironment(
-            intakeBus: intake, answerBus: answers, clock: WallClock { PosixStorage().now() }, logger: logger)
+            intakeBus: intake, answerBus: answers, clock: NodeClock { PosixStorage().now() }, logger: logger)
         if jetStream {
             _ = try await JetStreamAdministration(intake).ensureStream(
                 StreamConfiguration(name: "LATTICE", subjects: ["lattice.events.>"]))

@@ -7,6 +7,7 @@ import MeshRules
 import Messaging
 import ServiceLifecycle
 import Synchronization
+import TestKit
 import Testing
 
 @testable import LatticeClient

@@ -4,6 +4,7 @@ import NodeRuntime
 import EventModel
 import Messaging
 import NATSMessaging
+import TestKit
 import Testing
 
 @testable import LatticeClient

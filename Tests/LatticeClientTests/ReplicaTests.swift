@@ -3,6 +3,7 @@
 import NodeRuntime
 import EventModel
 import Messaging
+import TestKit
 import Testing
 
 @testable import LatticeClient

@@ -4,6 +4,7 @@ import EventModel
 import Foundation
 import Instrumentation
 import Messaging
+import TestKit
 import Testing
 import Tracing
 

@@ -1,6 +1,7 @@
 // What every message bus must do, asked of the one in memory and of NATS.
 
 import Messaging
+import TestKit
 import Testing
 
 @Suite struct `Every message bus` {

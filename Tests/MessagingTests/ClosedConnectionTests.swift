@@ -2,6 +2,7 @@
 
 import Foundation
 import Messaging
+import TestKit
 import Testing
 
 @testable import NATSMessaging
@@ -84,7 +85,7 @@ import Testing
     }
 
     @Test func `goes on with its stream, each message once`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         // Where it stands in the file, JetStream outlives the file's being read again.
         let jetStream = "jetstream { store_dir: \"\(directory.path)/js\" }\n"
         let server = try await TestServer.start(configuration: jetStream + Self.both, in: directory)

@@ -3,7 +3,7 @@
 import Foundation
 import Messaging
 @testable import NATSMessaging
-import TestFixtures
+import TestKit
 import Testing
 
 @Suite struct `A NATS connection` {
@@ -76,7 +76,7 @@ import Testing
 
     @Test func `shows a token, a user with password, or an NKey`() async throws {
         let nkey = "authorization { users: [ { nkey: \(IdentityFixtures.publicKey) } ] }"
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         let seedFile = try directory.write("user.nk", IdentityFixtures.seed)
         let cases: [(String, NATSConfiguration.Credentials)] = [
             ("authorization { token: sesame }", .token("sesame")),
@@ -102,7 +102,7 @@ import Testing
     }
 
     @Test func `is let in with an NKey each time, though libnats loses a signature now and then`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         let seedFile = try directory.write("user.nk", IdentityFixtures.seed)
         let server = try await TestServer.start(
             configuration: "authorization { users: [ { nkey: \(IdentityFixtures.publicKey) } ] }")
@@ -128,7 +128,7 @@ import Testing
     }
 
     @Test func `trusts only the authority it was told of, and shows its own certificate`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         try await onThread { try CertificateFixtures.make(in: directory.path) }
         let path = directory.path
         let server = try await TestServer.start(

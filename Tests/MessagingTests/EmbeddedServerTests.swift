@@ -2,11 +2,12 @@
 
 import Foundation
 import NATSMessaging
+import TestKit
 import Testing
 
 @Suite struct `An embedded server` {
     @Test func `says that it is not installed`() async throws {
-        var options = EmbeddedNATSServer.Options(directory: try TemporaryDirectory().path)
+        var options = EmbeddedNATSServer.Options(directory: try Scratch().path)
         options.executable = "no-such-nats-server"
         let error = await #expect(throws: EmbeddedServerError.self) { try await EmbeddedNATSServer.start(options) }
         #expect(error == .notInstalled(executable: "no-such-nats-server"))
@@ -14,7 +15,7 @@ import Testing
     }
 
     @Test func `shows the end of its log when it does not come up`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         var options = EmbeddedNATSServer.Options(directory: directory.path)
         options.configurationFile = try directory.write("server.conf", "nonsense {")
         let error = await #expect(throws: EmbeddedServerError.self) { try await EmbeddedNATSServer.start(options) }
@@ -26,7 +27,7 @@ import Testing
     }
 
     @Test func `ends when it is told to, and with its owner`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         let server = try await EmbeddedNATSServer.start(EmbeddedNATSServer.Options(directory: directory.path))
         #expect(server.isRunning && server.port > 0 && server.url.hasSuffix(":\(server.port)"))
         await server.terminate()

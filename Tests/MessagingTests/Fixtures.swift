@@ -6,44 +6,25 @@ import Foundation
 import Logging
 import Messaging
 import NATSMessaging
+import TestKit
 import Testing
-
-/// A directory that vanishes with its owner.
-final class TemporaryDirectory: Sendable {
-    let path: String
-
-    init() throws {
-        path = FileManager.default.temporaryDirectory.path + "/lattice-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    /// Writes a file that only its owner may read, and tells its path.
-    func write(_ name: String, _ text: String) throws -> String {
-        let file = path + "/" + name
-        try text.write(toFile: file, atomically: true, encoding: .utf8)
-        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file)
-        return file
-    }
-}
 
 /// A nats-server of one test, and its directory.
 final class TestServer: Sendable {
-    let directory: TemporaryDirectory
+    let directory: Scratch
     let server: EmbeddedNATSServer
     var url: String { server.url }
 
-    private init(_ directory: TemporaryDirectory, _ server: EmbeddedNATSServer) {
+    private init(_ directory: Scratch, _ server: EmbeddedNATSServer) {
         self.directory = directory
         self.server = server
     }
 
     static func start(
-        jetStream: Bool = false, configuration: String? = nil, in directory: TemporaryDirectory? = nil,
+        jetStream: Bool = false, configuration: String? = nil, in directory: Scratch? = nil,
         port: UInt16? = nil, program: String = "nats-server"
     ) async throws -> TestServer {
-        let directory = try directory ?? TemporaryDirectory()
+        let directory = try directory ?? Scratch()
         var options = EmbeddedNATSServer.Options(directory: directory.path)
         options.executable = program
         options.port = port
@@ -132,16 +113,6 @@ func received(
         }
         return messages
     }
-}
-
-/// Whether a condition came true within ten seconds.
-func eventually(_ condition: () async throws -> Bool) async throws -> Bool {
-    let deadline = ContinuousClock.now + .seconds(10)
-    while ContinuousClock.now < deadline {
-        if try await condition() { return true }
-        try await Task.sleep(for: .milliseconds(2))
-    }
-    return false
 }
 
 /// Answers every message with its payload, until the subscription has ended.

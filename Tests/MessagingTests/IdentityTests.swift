@@ -3,7 +3,7 @@
 import EventModel
 @testable import NATSMessaging
 import Messaging
-import TestFixtures
+import TestKit
 import Testing
 
 @Suite struct `An identity with an NKey` {
@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test func `reads a seed alone, a file of credentials, and lines that end as on Windows`() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         let windows = IdentityFixtures.credentials.replacing("\n", with: "\r\n")
         // As nsc and the server's own library write it.
         let decorated =
@@ -55,7 +55,7 @@ import Testing
     }
 
     @Test func `says what is wrong with a file, and nothing of what is in it`() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         for text in ["", "---", "-----BEGIN USER NKEY SEED-----\n", "sesame", "---\nsesame\n---\n", "\u{0}\n\u{0}"] {
             let file = NATSIdentityFile(path: try directory.write("user.creds", text))
             let error = #expect(throws: BusError.self) { try file.seed() }
@@ -68,7 +68,7 @@ import Testing
 
     @Test(arguments: [false, true])
     func `comes back when its file is right again`(hasToken: Bool) async throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         let right = hasToken ? IdentityFixtures.credentials : IdentityFixtures.seed
         let file = try directory.write("user", right)
         let configuration =

@@ -3,6 +3,7 @@
 import EventModel
 import Messaging
 import NATSMessaging
+import TestKit
 import Testing
 
 @Suite struct `A stream source` {

@@ -4,7 +4,7 @@ import EventModel
 import Foundation
 import Messaging
 import NATSMessaging
-import TestFixtures
+import TestKit
 import Testing
 
 /// What one user of the shipped file may and may not do.

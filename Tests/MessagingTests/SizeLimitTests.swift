@@ -3,7 +3,7 @@
 import Foundation
 import Messaging
 import NATSMessaging
-import TestFixtures
+import TestKit
 import Testing
 
 /// A server with limits of its own.
@@ -40,7 +40,7 @@ struct LimitedServer: Sendable, CustomTestStringConvertible {
         let bus = try await server.connect { $0.sendsAtOnce = true }
         let payloadMax = limited.payloadBytes ?? 1_048_576
         var sentCount = 0
-        var dice = SplitMix(seed: 11)
+        var dice = SeededGenerator(seed: 11)
         // A mebibyte costs more than a short line.
         let kinds = payloadMax > 500_000 ? 40 : 4
         for _ in 0..<600 {
@@ -111,20 +111,5 @@ struct LimitedServer: Sendable, CustomTestStringConvertible {
         #expect(try await received(1, from: news).map(\.text) == ["still here"])
         await bus.close()
         await server.server.terminate()
-    }
-}
-
-/// Dice that fall the same way each time.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

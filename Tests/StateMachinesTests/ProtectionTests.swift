@@ -1,6 +1,7 @@
 // What can be seen of the eviction guard: who is silent, since when, and how the sums add up.
 
 import EventModel
+import TestKit
 import Testing
 
 @testable import StateMachines
@@ -68,7 +69,7 @@ import Testing
 
     @Test func `adds up after any history, and what is asked for since a record is all that changed`() {
         for seed in UInt64(0)..<20 {
-            var dice = SplitMix(seed)
+            var dice = SeededGenerator(seed: seed)
             var story = Story()
             var known: [String: ServiceTopology] = [:]
             var seen = SequenceNumber.origin
@@ -87,7 +88,7 @@ import Testing
         }
     }
 
-    private func step(_ story: inout Story, _ dice: inout SplitMix) {
+    private func step(_ story: inout Story, _ dice: inout SeededGenerator) {
         let service = "s\(dice.next() % 3)"
         let ids = (0..<(1 + dice.next() % 6)).map { "\(service)-\($0)" }
         switch dice.next() % 6 {
@@ -97,20 +98,5 @@ import Testing
         case 3: story.append(healthReported([report(ids[0], healthy: dice.next() % 2 == 0, checked: story.now)]))
         default: story.pass(Int64(5 + dice.next() % 60), evicting: nil)
         }
-    }
-}
-
-/// Numbers that look like chance and are the same each time.
-private struct SplitMix {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,24 +1,10 @@
 // What version 2 of the semantics changes, and how versions come into force and are undone.
 
 import EventModel
+import TestKit
 import Testing
 
 @testable import StateMachines
-
-/// The same numbers for the same seed (SplitMix64).
-private struct Dice: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
-    }
-}
 
 /// A log of admission alone.
 private struct RecordFilterLog {
@@ -152,7 +138,7 @@ extension Story {
 
     @Test(arguments: 0..<40 as Range<UInt64>)
     func `whatever is claimed, slots stay near the clock and every honest process is heard`(_ seed: UInt64) {
-        var dice = Dice(seed: seed)
+        var dice = SeededGenerator(seed: seed)
         var story = Story(semantics: 2)
         story.serve(["a"])
         for _ in 0..<400 {
@@ -290,7 +276,7 @@ extension Story {
 
     @Test func `reading ahead and following live decide alike, whatever comes`() {
         for seed: UInt64 in 0..<200 {
-            var dice = Dice(seed: seed)
+            var dice = SeededGenerator(seed: seed)
             var records: [EventRecord] = []
             for number: UInt64 in 1...400 {
                 let event: Event =

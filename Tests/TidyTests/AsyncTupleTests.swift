@@ -1,7 +1,7 @@
 // Asynchronous closures return structs: swiftc 6.3 with `-O` breaks tuples that are filled around an `await`.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 /// The compiler's fault that `Documentation/LatticeForge.docc/Decisions/138-no-tuples-from-async-closures.md`

@@ -86,6 +86,12 @@ private struct ImportRights {
                 "EventModel", "MeshRules", "Messaging", "NATSMessaging", "Logging", "Metrics", "Tracing",
                 "Instrumentation", "ServiceLifecycle", "Synchronization",
             ]),
+        // A node and the SDK in one process, for tests of services.
+        "LatticeClientTesting": ImportRights(
+            everywhere: [
+                "LatticeClient", "EventModel", "EventStore", "Messaging", "NodeRuntime", "Logging", "Synchronization",
+                "Foundation",
+            ]),
         "example-service": ImportRights(
             everywhere: [
                 "LatticeClient", "EventModel", "ArgumentParser", "AsyncHTTPClient", "Hummingbird", "HTTPTypes",

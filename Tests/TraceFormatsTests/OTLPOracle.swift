@@ -5,6 +5,7 @@ import EventModel
 import Foundation
 @testable import TraceFormats
 import SwiftProtobuf
+import TestKit
 
 typealias OTLPRequest = Opentelemetry_Proto_Collector_Trace_V1_ExportTraceServiceRequest
 typealias OTLPSpan = Opentelemetry_Proto_Trace_V1_Span
@@ -117,7 +118,7 @@ enum OTLPOracle {
 
 /// Requests by chance: every type of attribute, empty and missing parts, text of several scripts.
 struct OTLPMaker {
-    var numbers: SeededNumbers
+    var numbers: SeededGenerator
 
     mutating func request() -> OTLPRequest {
         var request = OTLPRequest()

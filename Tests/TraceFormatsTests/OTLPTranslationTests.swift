@@ -5,6 +5,7 @@ import Foundation
 import MeshRules
 @testable import TraceFormats
 import SwiftProtobuf
+import TestKit
 import Testing
 
 @Suite struct `OTLP in protobuf` {
@@ -14,7 +15,7 @@ import Testing
     }
 
     private func request(_ change: (inout OTLPSpan) -> Void) -> OTLPRequest {
-        var maker = OTLPMaker(numbers: SeededNumbers(seed: 7))
+        var maker = OTLPMaker(numbers: SeededGenerator(seed: 7))
         var span = OTLPSpan()
         let made = maker.span()
         span.traceID = made.traceID
@@ -42,7 +43,7 @@ import Testing
 
     @Test(arguments: 0..<64 as Range<UInt64>)
     func `what comes out is what went in, to the attribute`(seed: UInt64) throws {
-        var maker = OTLPMaker(numbers: SeededNumbers(seed: seed))
+        var maker = OTLPMaker(numbers: SeededGenerator(seed: seed))
         for _ in 0..<8 {
             let request = maker.request()
             let translated = try translate(request)
@@ -58,7 +59,7 @@ import Testing
 
     @Test(arguments: 0..<32 as Range<UInt64>)
     func `JSON says the same as protobuf`(seed: UInt64) throws {
-        var maker = OTLPMaker(numbers: SeededNumbers(seed: seed))
+        var maker = OTLPMaker(numbers: SeededGenerator(seed: seed))
         let request = maker.request()
         let json = try OTLPJSONMaker.json(request)
         let fromJSON = try OTLPTranslation.translate(try OTLPJSON.protobuf(json))
@@ -66,7 +67,7 @@ import Testing
     }
 
     @Test func `any cut or changed byte gives a translation or a refusal, never a trap`() throws {
-        var maker = OTLPMaker(numbers: SeededNumbers(seed: 99))
+        var maker = OTLPMaker(numbers: SeededGenerator(seed: 99))
         for _ in 0..<40 {
             let data: Data = try maker.request().serializedData()
             var bytes = Array(data)

@@ -69,7 +69,6 @@ package struct OTLPGRPCEndpoint: Sendable {
         let report = await delivery.deliver(translation)
         metrics.count(report)
         if let trouble = report.trouble { throw GRPCStatus(ReceiverFailure(trouble)) }
-        let response: Data? = try? OTLPAnswer.response(report.refusals).serializedData()
-        return response.map { Array($0) } ?? []
+        return OTLPResponse.success(report.refusals, false)
     }
 }

@@ -37,7 +37,8 @@ package struct OTLPHTTPEndpoint: Sendable {
             let report = await delivery.deliver(try OTLPTranslation.translate(request))
             metrics.count(report)
             if let trouble = report.trouble { return failure(ReceiverFailure(trouble), type) }
-            return ReceiverAnswer(status: 200, type: type, body: OTLPAnswer.success(report.refusals, type == Self.json))
+            return ReceiverAnswer(
+                status: 200, type: type, body: OTLPResponse.success(report.refusals, type == Self.json))
         } catch {
             return failure(.malformed("malformed: \(error.reason)"), type)
         }
@@ -55,22 +56,6 @@ package struct OTLPHTTPEndpoint: Sendable {
 
 /// The bodies that OTLP answers with.
 enum OTLPAnswer {
-    /// `ExportTraceServiceResponse`; with `partialSuccess` only where something was rejected.
-    static func response(_ refusals: SpanRefusals) -> Opentelemetry_Proto_Collector_Trace_V1_ExportTraceServiceResponse
-    {
-        var response = Opentelemetry_Proto_Collector_Trace_V1_ExportTraceServiceResponse()
-        if refusals.isEmpty { return response }
-        response.partialSuccess.rejectedSpans = Int64(refusals.total)
-        response.partialSuccess.errorMessage = refusals.summary
-        return response
-    }
-
-    static func success(_ refusals: SpanRefusals, _ isJSON: Bool) -> [UInt8] {
-        let response = response(refusals)
-        let data: Data? = isJSON ? try? response.jsonUTF8Data() : try? response.serializedData()
-        return data.map { Array($0) } ?? []
-    }
-
     /// `google.rpc.Status`: code and message.
     static func status(_ failure: ReceiverFailure, _ isJSON: Bool) -> [UInt8] {
         if isJSON {

@@ -3,7 +3,7 @@
 import EventModel
 package import Messaging
 import Metrics
-import TraceFormats
+package import TraceFormats
 
 /// Publishes an event and waits for its outcome; throws `timeout` where none came. Given from outside, since waiting on
 /// a subscription takes a thread.

@@ -97,7 +97,7 @@ package struct OTLPTracesJSON: Encodable {
 
     var resourceSpans: [ResourceSpans]
 
-    init(_ traces: [Lattice_V1_TraceAnswer]) { resourceSpans = traces.flatMap { Self.resourceSpans($0) } }
+    package init(_ traces: [Lattice_V1_TraceAnswer]) { resourceSpans = traces.flatMap { Self.resourceSpans($0) } }
 
     /// The spans of a trace by process, in the order of the answer; each change of the library begins a group.
     private static func resourceSpans(_ trace: Lattice_V1_TraceAnswer) -> [ResourceSpans] {

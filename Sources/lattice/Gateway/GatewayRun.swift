@@ -88,7 +88,7 @@ struct GatewayRun {
         let bounds = ListenerBounds(hosts: command.adminHost, openFilesMaximum: OpenFiles.raiseLimit())
         return Task {
             do {
-                let service = try face.service(
+                let service = try endpoint.service(
                     host: address.host, port: address.port, bounds: bounds, logger: quiet
                 ) { port in
                     announce(gateway, admin: "http://\(address.host):\(port)")

@@ -5,6 +5,7 @@ import EventModel
 import Foundation
 import Messaging
 import NATSMessaging
+import Endpoints
 import TraceFormats
 
 /// `lattice import`

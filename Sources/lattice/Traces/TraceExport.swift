@@ -3,6 +3,7 @@
 import ArgumentParser
 import EventModel
 import Foundation
+import Endpoints
 import TraceFormats
 import SwiftProtobuf
 

@@ -3,6 +3,7 @@
 import EventModel
 import Foundation
 import Listeners
+import TestKit
 import Testing
 
 /// Somebody who comes to the listener.

@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import Listeners
 import NIOCore
+import TestKit
 import Testing
 
 @Suite struct `Hosts of a listener` {

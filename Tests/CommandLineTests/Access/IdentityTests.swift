@@ -2,7 +2,7 @@
 
 import Foundation
 import NATSMessaging
-import TestFixtures
+import TestKit
 import Testing
 
 /// A nats-server with a configuration of the test's own.
@@ -26,7 +26,7 @@ private struct GuardedServer {
         let node = try LatticeProcess(
             ["serve", "--data", "data", "--json", "--http", "none", "--nats", url] + options, in: scratch,
             environment: environment)
-        #expect(try await eventually(within: 20) { node.output.contains("\n") || !node.isRunning })
+        #expect(try await eventually(within: .seconds(20)) { node.output.contains("\n") || !node.isRunning })
         try #require(node.isRunning, "\(node.errors)")
         let asked = try await LatticeProcess.run(
             ["query", "status", "--json", "--nats", url] + options, in: scratch, environment: environment)

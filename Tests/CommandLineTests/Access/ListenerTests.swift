@@ -1,6 +1,7 @@
 // Who can reach the HTTP listener and how: TLS, the refusal to be open, readiness with its reasons.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct `The HTTP listener` {

@@ -3,7 +3,7 @@
 import EventModel
 import Foundation
 import Listeners
-import TestFixtures
+import TestKit
 import Testing
 
 @Suite struct `Roles of queries` {

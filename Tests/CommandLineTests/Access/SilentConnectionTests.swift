@@ -3,7 +3,7 @@
 import Foundation
 import FoundationNetworking
 import Glibc
-import TestFixtures
+import TestKit
 import Testing
 
 @Suite(.serialized) struct `Silent connections` {
@@ -24,7 +24,7 @@ import Testing
         let node = try LatticeProcess(
             ["-c", "ulimit \(limit); exec \"$0\" \"$@\"", LatticeProcess.executable.path] + arguments
                 + ReceiverNode.listeners, in: scratch, program: URL(fileURLWithPath: "/bin/bash"))
-        _ = try await eventually(within: 20) { node.output.contains("\n") || !node.isRunning }
+        _ = try await eventually(within: .seconds(20)) { node.output.contains("\n") || !node.isRunning }
         return (node, try JSONObject.members(of: node.output))
     }
 
@@ -37,7 +37,7 @@ import Testing
         let holder = try LatticeProcess(
             ["python3", "-c", Self.holder, "\(count)"] + ports, in: scratch,
             program: URL(fileURLWithPath: "/usr/bin/env"))
-        let isHeld = try await eventually(within: 60) { holder.output.contains("held") || !holder.isRunning }
+        let isHeld = try await eventually(within: .seconds(60)) { holder.output.contains("held") || !holder.isRunning }
         try #require(isHeld && holder.isRunning, "\(holder.errors)")
         return holder
     }
@@ -60,7 +60,7 @@ import Testing
                 try #require(facts["nats"] as? String),
             ], in: scratch)
         #expect(told.status == 0, "\(told)")
-        let isAnswered = try await eventually(within: 120) { try await Self.isHealthy(facts) }
+        let isAnswered = try await eventually(within: .seconds(120)) { try await Self.isHealthy(facts) }
         #expect(isAnswered && holder.isRunning)
         node.send(SIGTERM)
         #expect(try await node.end().status == 0)
@@ -70,7 +70,7 @@ import Testing
         let scratch = try Scratch()
         let (node, facts) = try await Self.start(scratch, limit: "-S -n 128")
         _ = try await Self.hold(200, [try Self.port(facts, "http")], scratch)
-        let isAnswered = try await eventually(within: 20) { try await Self.isHealthy(facts) }
+        let isAnswered = try await eventually(within: .seconds(20)) { try await Self.isHealthy(facts) }
         #expect(isAnswered)
         node.send(SIGTERM)
         #expect(try await node.end().status == 0)

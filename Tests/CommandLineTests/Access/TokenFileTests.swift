@@ -2,6 +2,7 @@
 
 import Foundation
 import Listeners
+import TestKit
 import Testing
 
 private let long = String(repeating: "k", count: 32)
@@ -45,11 +46,11 @@ private let long = String(repeating: "k", count: 32)
         let node = try await RunningNode(scratch, ["--http", "127.0.0.1:0", "--http-tokens-file", file])
         #expect(try await status(node, long + "1") == 200)
         _ = try scratch.write("tokens", "grace forensic \(long)2\n")
-        let isTaken = try await eventually(within: 20) { try await status(node, long + "2") == 200 }
+        let isTaken = try await eventually(within: .seconds(20)) { try await status(node, long + "2") == 200 }
         #expect(isTaken)
         #expect(try await status(node, long + "1") == 401)
         _ = try scratch.write("tokens", "grace forensic \(long)2\nmallory operator\n")
-        let isTold = try await eventually(within: 20) { node.errors.contains("line 2") }
+        let isTold = try await eventually(within: .seconds(20)) { node.errors.contains("line 2") }
         #expect(isTold, "\(node.errors)")
         #expect(try await status(node, long + "2") == 200)
         // Whoever does not want to wait sends a signal.

@@ -2,6 +2,7 @@
 
 import Foundation
 import FoundationNetworking
+import TestKit
 import Testing
 
 /// An answer over HTTP.
@@ -108,7 +109,7 @@ private struct Answer {
 
     @Test func `waits for the outcome over a stream too`() async throws {
         let node = try await start(["--stream", "LATTICE"])
-        let leads = try await eventually(within: 15) {
+        let leads = try await eventually(within: .seconds(15)) {
             try await ask(node, "/v1/queries/node/status").body.contains(#""leader":true"#)
         }
         try #require(leads)

@@ -1,7 +1,7 @@
 // OTLP over gRPC, spoken by other people's clients to a running node: grpcio, OpenTelemetry's exporter, curl, h2load.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 @Suite struct `OTLP over gRPC` {

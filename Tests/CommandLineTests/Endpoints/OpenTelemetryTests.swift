@@ -1,6 +1,7 @@
 // OpenTelemetry's own SDK for Python exports to a running node; what it sent is what the queries return.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite(

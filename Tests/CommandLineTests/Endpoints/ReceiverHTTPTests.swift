@@ -1,7 +1,7 @@
 // What clients of HTTP/1.1 expect of the receivers beside good requests: methods, encodings, 100 Continue.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 @Suite struct `HTTP of the receivers` {

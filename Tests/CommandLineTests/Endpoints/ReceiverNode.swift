@@ -2,6 +2,7 @@
 
 import Foundation
 import FoundationNetworking
+import TestKit
 import Testing
 
 /// An answer over HTTP.

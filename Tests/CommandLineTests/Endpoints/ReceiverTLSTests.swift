@@ -1,7 +1,7 @@
 // The listeners for spans and their readers over TLS: real clients, certificates that openssl made for the test.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 @Suite struct `The listeners for spans over TLS` {

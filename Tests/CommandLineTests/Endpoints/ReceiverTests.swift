@@ -1,6 +1,7 @@
 // The receivers of a running node, used as exporters and reporters use them.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct `Receivers of spans` {

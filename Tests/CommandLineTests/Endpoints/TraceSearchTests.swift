@@ -1,7 +1,7 @@
 // Searches through Jaeger's and Zipkin's API of the release program, with any number of hits: the crash that no test saw.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 /// Each hit is fetched by a child of a task group; swiftc `-O` broke what the children handed back, and the node ended.

@@ -1,6 +1,7 @@
 // Zipkin's query API of a running node, asked as Zipkin's UI asks.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct `Zipkin's query API` {

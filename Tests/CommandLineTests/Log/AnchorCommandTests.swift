@@ -1,6 +1,7 @@
 // Keys, anchors collected beside a node, and what `lattice verify` makes of them.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct `lattice anchors` {

@@ -1,6 +1,7 @@
 // The audit trail from the command line: of a node, of a log on disk, with its place in the chain, with anchors.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite(.serialized) struct `lattice audit` {

@@ -1,6 +1,7 @@
 // A copy made beside the running node, and a node that starts from it.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct `lattice backup` {

@@ -1,6 +1,7 @@
 // What became of the files of a log is told: while it is written, when a node starts, and by `lattice verify`.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct `A node whose files are taken away` {

@@ -1,6 +1,7 @@
 // Commands that need no node: replay, verify, the log.
 
 import Foundation
+import TestKit
 import Testing
 
 /// A log that a node has left, and its digests.

@@ -1,6 +1,7 @@
 // What changed, where two logs part, and a walk through a log: `diff`, `verify --against`, `step`.
 
 import Foundation
+import TestKit
 import Testing
 
 extension StoryLog {

@@ -1,6 +1,7 @@
 // Publishing and asking, through the programs people use.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct `Publish and query` {
@@ -52,7 +53,7 @@ import Testing
 
     @Test func `a repeat that a stream swallows is answered as a duplicate too`() async throws {
         let node = try await RunningNode(try Scratch(), ["--http", "none", "--stream", "LATTICE"])
-        let leads = try await eventually(within: 15) {
+        let leads = try await eventually(within: .seconds(15)) {
             try await node.lattice("query", "status", "--json").json["leader"] as? Bool == true
         }
         try #require(leads)
@@ -167,7 +168,7 @@ import Testing
         let tail = try LatticeProcess(
             ["tail", "--service", "checkout", "--json", "--nats", node.natsURL], in: node.scratch)
         // The tail is there when it shows something: publish until it does.
-        let isSeen = try await eventually(within: 15) {
+        let isSeen = try await eventually(within: .seconds(15)) {
             try await node.register("checkout", "checkout-1")
             return tail.output.contains("\n")
         }

@@ -1,7 +1,7 @@
 // What events mean, by the command line: asked before it is activated, and a way out of what nobody has.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 @Suite struct `Semantics by the command line` {
@@ -58,7 +58,7 @@ import Testing
         let two = try await RunningNode(scratch, data: "two", place)
         let asked = try await one.lattice("publish", "activate-semantics", "--as", "bob", "--version", "22")
         #expect(asked.status == 1 && asked.errors.contains("2 of 2 nodes lack semantics 22"), "\(asked)")
-        let leads = try await eventually(within: 15) {
+        let leads = try await eventually(within: .seconds(15)) {
             try await one.lattice("query", "status", "--json").json["leader_id"] as? String != nil
         }
         try #require(leads)
@@ -84,7 +84,7 @@ import Testing
             try await RunningNode(scratch, data: "one", place), try await RunningNode(scratch, data: "two", place)
         )
         let sequence = try await first.register("checkout", "checkout-1")
-        let answers = try await eventually(within: 15) {
+        let answers = try await eventually(within: .seconds(15)) {
             try await second.lattice("query", "digest", "--at", "\(sequence)", "--json").status == 0
         }
         #expect(answers)

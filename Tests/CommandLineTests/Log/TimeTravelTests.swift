@@ -1,6 +1,7 @@
 // The past of a mesh with a known story: `lattice at` and `lattice bisect` find what is known to have happened.
 
 import Foundation
+import TestKit
 import Testing
 
 /// A node that has lived through a story, and still runs.

@@ -1,7 +1,7 @@
 // The example of the SDK as real processes: it registers, calls, traces, and says goodbye.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 /// `example-service` that listens.
@@ -14,7 +14,7 @@ private final class RunningExample: Sendable {
             arguments + ["--port", "0", "--nats", node.natsURL], in: node.scratch, environment: environment,
             program: BuiltProgram.url("example-service"))
         self.process = process
-        _ = try await eventually(within: 20) { process.output.contains("http://") || !process.isRunning }
+        _ = try await eventually(within: .seconds(20)) { process.output.contains("http://") || !process.isRunning }
         let address = process.output.components(separatedBy: "http://").last ?? ""
         try #require(process.output.contains("http://"), "it does not listen: \(process.errors)")
         url = "http://" + address.trimmingCharacters(in: .whitespacesAndNewlines)
@@ -23,7 +23,7 @@ private final class RunningExample: Sendable {
     /// Asks until the answer has this status: an instance that was just registered is not known everywhere at once.
     func get(_ path: String = "/", until status: Int = 200) async throws -> HTTPAnswer {
         var answer: HTTPAnswer?
-        _ = try await eventually(within: 20) {
+        _ = try await eventually(within: .seconds(20)) {
             answer = try await ReceiverNode.get(url + path)
             return answer?.status == status
         }
@@ -41,7 +41,7 @@ private final class RunningExample: Sendable {
         let members = try answer.json
         #expect(members["service"] as? String == "web" && members["version"] as? String == "7")
         #expect(members["path"] as? String == "/shop" && members["next"] as? [String: Int] == ["cart": 200])
-        let isTraced = try await eventually(within: 20) {
+        let isTraced = try await eventually(within: .seconds(20)) {
             let found = try await node.query("search", ["service_name": "cart"])
             let trace = (found["traces"] as? [[String: Any]])?.first { $0["service_name"] as? String == "web" }
             return trace?["span_count"] as? Int == 3

@@ -1,7 +1,7 @@
 // The mesh as processes behind a gateway, under load, while one after the other is killed, stopped and brought back.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 /// nats-server, a node, a gateway, services and a shadow; everything can be killed.
@@ -35,7 +35,7 @@ private final class Chaos {
                 "--json", "--sample", "100", "--log-level", "error",
             ], in: scratch)
         self.gateway = gateway
-        _ = try await eventually(within: 20) { gateway.output.contains("\n") || !gateway.isRunning }
+        _ = try await eventually(within: .seconds(20)) { gateway.output.contains("\n") || !gateway.isRunning }
         let facts = try JSONObject.members(of: gateway.output)
         gatewayURL = try #require(facts["listen"] as? String)
         adminURL = try #require(facts["admin"] as? String)
@@ -45,7 +45,7 @@ private final class Chaos {
     /// Where the server listens that was told to take any port.
     private static func port(_ scratch: Scratch) async throws -> String {
         var url = ""
-        _ = try await eventually(within: 10) {
+        _ = try await eventually(within: .seconds(10)) {
             let names = try FileManager.default.contentsOfDirectory(atPath: scratch.directory)
             guard let name = names.first(where: { $0.hasSuffix(".ports") }) else { return false }
             let text = Scratch.text(scratch.path(name))
@@ -73,7 +73,7 @@ private final class Chaos {
     }
 
     private func waitForNode() async throws {
-        let isReady = try await eventually(within: 30) {
+        let isReady = try await eventually(within: .seconds(30)) {
             try await lattice("query", "status", "--json").status == 0
         }
         try #require(isReady, "\(node.errors)")
@@ -90,7 +90,7 @@ private final class Chaos {
                 "1s",
             ] + options,
             in: scratch, program: BuiltProgram.url("example-service"))
-        _ = try await eventually(within: 20) { process.output.contains("http://") || !process.isRunning }
+        _ = try await eventually(within: .seconds(20)) { process.output.contains("http://") || !process.isRunning }
         let address = process.output.components(separatedBy: "http://").last ?? ""
         try #require(process.output.contains("http://"), "it does not listen: \(process.errors)")
         return (process, address.trimmingCharacters(in: .whitespacesAndNewlines))
@@ -171,7 +171,10 @@ private final class Clients {
         let chaos = try await Chaos()
         var carts: [LatticeProcess] = []
         for id in ["cart-1", "cart-2", "cart-3"] { carts.append(try await chaos.service(id).process) }
-        #expect(try await eventually(within: 20) { try await chaos.instances() == ["cart-1", "cart-2", "cart-3"] })
+        #expect(
+            try await eventually(within: .seconds(20)) {
+                try await chaos.instances() == ["cart-1", "cart-2", "cart-3"]
+            })
         let shadow = try await mirror(chaos)
         let clients = Clients(chaos.scratch, chaos.gatewayURL)
         try await disturb(chaos, clients, carts, shadow)
@@ -200,7 +203,7 @@ private final class Clients {
             mode: full
             """)
         #expect(try await chaos.lattice("mirror", "add", file).status == 0)
-        let isMirroring = try await eventually(within: 20) {
+        let isMirroring = try await eventually(within: .seconds(20)) {
             _ = try await ReceiverNode.get(chaos.gatewayURL + "/")
             return try await chaos.captured() > 0
         }
@@ -238,12 +241,12 @@ private final class Clients {
 
     /// By itself: a new instance is found, a dead one is evicted, what was captured is recorded.
     private func expectRecovery(_ chaos: Chaos) async throws {
-        let isFound = try await eventually(within: 40) {
+        let isFound = try await eventually(within: .seconds(40)) {
             try await chaos.instances() == ["cart-1", "cart-3", "cart-4"]
         }
         let known = try await chaos.instances()
         #expect(isFound, "\(known)")
-        let isTold = try await eventually(within: 40) {
+        let isTold = try await eventually(within: .seconds(40)) {
             let status = try await chaos.status()
             let events = status["events"] as? [String: Any] ?? [:]
             return events["waiting"] as? Int == 0 && status["nats"] as? String == "connected"

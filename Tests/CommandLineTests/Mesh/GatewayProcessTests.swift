@@ -1,7 +1,7 @@
 // `lattice gateway` as a process: its file, its signals, its end.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 @Suite struct `The gateway as a process` {
@@ -40,7 +40,7 @@ import Testing
         let process = try LatticeProcess(
             ["gateway", "--config", file, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--json"] + options,
             in: scratch)
-        _ = try await eventually(within: 20) { process.output.contains("\n") || !process.isRunning }
+        _ = try await eventually(within: .seconds(20)) { process.output.contains("\n") || !process.isRunning }
         let facts = try JSONObject.members(of: process.output)
         return (process, try #require(facts["listen"] as? String), try #require(facts["admin"] as? String))
     }
@@ -80,14 +80,14 @@ import Testing
         #expect(try await ReceiverNode.get(gateway.listen + "/two").status == 404)
         _ = try scratch.write("gateway.yaml", routes("/two"))
         gateway.process.send(SIGHUP)
-        #expect(try await eventually(within: 10) { try await paths().contains("/two") })
+        #expect(try await eventually(within: .seconds(10)) { try await paths().contains("/two") })
         #expect(try await ReceiverNode.get(gateway.listen + "/two").status == 502)
         _ = try scratch.write("gateway.yaml", "routes: 5")
         gateway.process.send(SIGHUP)
-        #expect(try await eventually(within: 10) { gateway.process.errors.contains("routes: is no list") })
+        #expect(try await eventually(within: .seconds(10)) { gateway.process.errors.contains("routes: is no list") })
         #expect(try await paths().contains("/two"))
         _ = try scratch.write("gateway.yaml", routes("/three"))
-        #expect(try await eventually(within: 10) { try await paths().contains("/three") }, "without a signal")
+        #expect(try await eventually(within: .seconds(10)) { try await paths().contains("/three") }, "without a signal")
         gateway.process.send(SIGTERM)
         #expect(try await gateway.process.end().status == 0)
     }

@@ -1,6 +1,7 @@
 // The program with shadows that answer with anything, and what of a request a shadow gets to see.
 
 import Foundation
+import TestKit
 import Testing
 
 /// A shadow that answers each request with the next of some bytes, ends the connection, and keeps what it received.

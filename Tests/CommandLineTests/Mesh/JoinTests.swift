@@ -1,7 +1,7 @@
 // What the documentation shows in Python is run against a node, as it stands there.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 /// The Python of a page, block by block.

@@ -1,6 +1,7 @@
 // Mirrors from the command line: specifications, tables, replays, files, erasure.
 
 import Foundation
+import TestKit
 import Testing
 
 /// A small HTTP server in a process of its own; its answers hold `price`, which the test chooses.

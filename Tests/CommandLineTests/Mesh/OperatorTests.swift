@@ -3,7 +3,7 @@
 import Foundation
 import FoundationNetworking
 import Endpoints
-import TestFixtures
+import TestKit
 import Testing
 
 /// A node on which four of six instances of `checkout` fell silent at once.
@@ -11,7 +11,7 @@ private func nodeWithGuard(_ options: [String] = []) async throws -> RunningNode
     let node = try await RunningNode(
         try Scratch(), ["--http", "127.0.0.1:0", "--stale-after", "500ms", "--disk-pressure", "none"] + options)
     for index in 1...6 { try await node.register("checkout", "checkout-\(index)") }
-    let isHeld = try await eventually(within: 20) {
+    let isHeld = try await eventually(within: .seconds(20)) {
         try await node.lattice("query", "status", "--json").json["guarded_services"] as? Int == 1
     }
     try #require(isHeld, "the guard holds")
@@ -73,7 +73,7 @@ private func page(_ node: RunningNode, _ path: String) async throws -> String {
     @Test func `status asks every node over a stream, and those only that are there`() async throws {
         let scratch = try Scratch()
         let first = try await RunningNode(scratch, data: "one", ["--http", "none", "--stream", "LATTICE"])
-        let hasLeader = try await eventually(within: 15) { try await first.lattice("status").status == 0 }
+        let hasLeader = try await eventually(within: .seconds(15)) { try await first.lattice("status").status == 0 }
         if !hasLeader { Issue.record("\(try await first.lattice("status"))") }
         let second = try await RunningNode(
             scratch, data: "two", ["--http", "none", "--stream", "LATTICE", "--nats", first.natsURL])
@@ -235,7 +235,7 @@ private func page(_ node: RunningNode, _ path: String) async throws -> String {
         defer { prometheus.kill() }
         // It chooses the port, and says which.
         let listens = #/"Listening on" address=(127\.0\.0\.1:\d+)/#
-        let isListening = try await eventually(within: 30) { prometheus.output.contains(listens) }
+        let isListening = try await eventually(within: .seconds(30)) { prometheus.output.contains(listens) }
         try #require(isListening, "\(prometheus.output)")
         let address = try #require(prometheus.output.firstMatch(of: listens)).output.1
         func ask(_ query: String) async throws -> String {
@@ -245,11 +245,11 @@ private func page(_ node: RunningNode, _ path: String) async throws -> String {
             guard let (data, _) = try? await URLSession.shared.data(for: request) else { return "" }
             return String(decoding: data, as: UTF8.self)
         }
-        let isAnswered = try await eventually(within: 30) {
+        let isAnswered = try await eventually(within: .seconds(30)) {
             try await ask(#"sum by (service) (lattice_instances{health="protected"})"#).contains(#","6"]"#)
         }
         if !isAnswered { Issue.record("\(try await ask("lattice_instances"))") }
-        let alerts = try await eventually(within: 30) {
+        let alerts = try await eventually(within: .seconds(30)) {
             try await ask(#"ALERTS{alertname="LatticeGuardActive"}"#).contains(#""alertstate":"pending""#)
         }
         if !alerts { Issue.record("\(try await ask("ALERTS"))") }

@@ -1,7 +1,7 @@
 // The story of the shop as the README tells it, and what a tired reader of it does wrong.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 @Suite struct `The story in the README` {

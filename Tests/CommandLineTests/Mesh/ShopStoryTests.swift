@@ -2,7 +2,7 @@
 
 import EventModel
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 /// The story's log on disk; made once, since every command only reads it.

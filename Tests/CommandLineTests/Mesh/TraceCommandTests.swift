@@ -1,6 +1,7 @@
 // The commands about traces, as people type them.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct `The commands about traces` {

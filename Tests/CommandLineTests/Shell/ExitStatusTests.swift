@@ -1,6 +1,7 @@
 // The statuses of Operations.md that no other test sees: 1 for hands that may not, 6, and 7 for a later format.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct `Exit statuses` {
@@ -8,7 +9,7 @@ import Testing
         let scratch = try Scratch()
         let options = ["--http", "none", "--stream", "LATTICE"]
         let node = try await RunningNode(scratch, options)
-        let leads = try await eventually(within: 15) {
+        let leads = try await eventually(within: .seconds(15)) {
             try await node.lattice("query", "status", "--json").json["leader"] as? Bool == true
         }
         try #require(leads)

@@ -1,7 +1,7 @@
 // The manual page that is made from the help of every command.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 @Suite struct `The manual page` {

@@ -1,6 +1,7 @@
 // Starting, stopping, and what a start refuses.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct `lattice serve` {
@@ -115,7 +116,7 @@ import Testing
         let scratch = try Scratch()
         let options = ["--http", "none", "--stream", "LATTICE"]
         let first = try await RunningNode(scratch, options)
-        let leads = try await eventually(within: 15) {
+        let leads = try await eventually(within: .seconds(15)) {
             try await first.lattice("query", "status", "--json").json["leader"] as? Bool == true
         }
         try #require(leads)

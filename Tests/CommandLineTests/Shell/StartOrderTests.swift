@@ -2,7 +2,7 @@
 
 import Foundation
 import NATSMessaging
-import TestFixtures
+import TestKit
 import Testing
 
 /// A nats-server that comes, goes and changes while others live by it; always on one port.
@@ -54,7 +54,7 @@ private final class Harbour {
         let process = try LatticeProcess(
             ["serve", "--data", "data", "--json", "--http", http, "--nats", harbour.url] + options,
             in: harbour.scratch)
-        let lives = try await eventually(within: 20) { await Self.status(http, "/healthz") == 200 }
+        let lives = try await eventually(within: .seconds(20)) { await Self.status(http, "/healthz") == 200 }
         try #require(lives, "no listener while it waits: \(process.errors)")
         return (process, "http://" + http)
     }
@@ -86,7 +86,7 @@ private final class Harbour {
         #expect(Self.count("waiting for NATS", in: node.errors) == 1, "\(node.errors)")
         #expect(try await register(harbour).status == 3, "a short command does not wait")
         try await harbour.open()
-        #expect(try await eventually(within: 20) { await Self.status(http, "/readyz") == 200 })
+        #expect(try await eventually(within: .seconds(20)) { await Self.status(http, "/readyz") == 200 })
         #expect(try await register(harbour).status == 0)
         #expect(Self.count("waiting for NATS", in: node.errors) == 1, "\(node.errors)")
         node.send(SIGTERM)
@@ -112,7 +112,8 @@ private final class Harbour {
         #expect(node.isRunning && Self.count("waiting to start", in: node.errors) == 1, "\(node.errors)")
         await harbour.close()
         try await harbour.open(jetStream: true)
-        #expect(try await eventually(within: 30) { await Self.status(http, "/readyz") == 200 }, "\(node.errors)")
+        #expect(
+            try await eventually(within: .seconds(30)) { await Self.status(http, "/readyz") == 200 }, "\(node.errors)")
         #expect(try await register(harbour).status == 0)
         node.send(SIGTERM)
         #expect(try await node.end().status == 0)
@@ -136,7 +137,9 @@ private final class Harbour {
             ["--name", "cart", "--port", "0", "--heartbeat", "200ms", "--nats", harbour.url], in: harbour.scratch,
             program: BuiltProgram.url("example-service"))
         #expect(
-            try await eventually(within: 20) { gateway.output.contains("\n") && service.output.contains("http://") })
+            try await eventually(within: .seconds(20)) {
+                gateway.output.contains("\n") && service.output.contains("http://")
+            })
         let facts = try JSONObject.members(of: gateway.output)
         let (listen, admin) = (try #require(facts["listen"] as? String), try #require(facts["admin"] as? String))
         #expect(await Self.status(admin, "/healthz") == 200)
@@ -144,8 +147,9 @@ private final class Harbour {
         #expect(Self.count("waiting for NATS", in: gateway.errors) == 1, "\(gateway.errors)")
         try await harbour.open()
         let (node, _) = try await startNode(harbour, ["--allow-loopback"])
-        #expect(try await eventually(within: 30) { await Self.status(admin, "/readyz") == 200 })
-        #expect(try await eventually(within: 30) { await Self.status(listen, "/") == 200 }, "\(service.errors)")
+        #expect(try await eventually(within: .seconds(30)) { await Self.status(admin, "/readyz") == 200 })
+        #expect(
+            try await eventually(within: .seconds(30)) { await Self.status(listen, "/") == 200 }, "\(service.errors)")
         for process in [gateway, service, node] {
             process.send(SIGTERM)
             #expect(try await process.end().status == 0)
@@ -178,13 +182,16 @@ private final class Harbour {
         let tail = try LatticeProcess(
             ["tail", "--json", "--nats", harbour.url, "--user", "mesh"], in: harbour.scratch, environment: password)
         let everybody = [node, gateway, service, tail]
-        #expect(try await eventually(within: 20) { gateway.output.contains("\n") && tail.output.contains("heartbeat") })
+        #expect(
+            try await eventually(within: .seconds(20)) {
+                gateway.output.contains("\n") && tail.output.contains("heartbeat")
+            })
         let facts = try JSONObject.members(of: gateway.output)
         let listen = try #require(facts["listen"] as? String)
-        #expect(try await eventually(within: 30) { await Self.status(listen, "/") == 200 })
+        #expect(try await eventually(within: .seconds(30)) { await Self.status(listen, "/") == 200 })
 
         try harbour.reload(Self.users("asker"))
-        let areOut = try await eventually(within: 40) {
+        let areOut = try await eventually(within: .seconds(40)) {
             everybody.allSatisfy { $0.errors.contains("waiting for NATS") }
         }
         let words = everybody.map { $0.errors.suffix(400) }.joined(separator: "\n")
@@ -194,12 +201,12 @@ private final class Harbour {
         #expect(await Self.status(listen, "/") == 200, "the gateway goes on with what it knows")
 
         try harbour.reload(Self.users("mesh", "asker"))
-        #expect(try await eventually(within: 30) { await Self.status(http, "/readyz") == 200 })
+        #expect(try await eventually(within: .seconds(30)) { await Self.status(http, "/readyz") == 200 })
         #expect(try await register(harbour, asker).status == 0)
-        let isHeard = try await eventually(within: 30) { tail.output.contains(#""instance_id":"a""#) }
+        let isHeard = try await eventually(within: .seconds(30)) { tail.output.contains(#""instance_id":"a""#) }
         #expect(isHeard, "\(tail.output.suffix(500)) \(tail.errors)")
         let beats = Self.count("heartbeat", in: tail.output)
-        #expect(try await eventually(within: 30) { Self.count("heartbeat", in: tail.output) > beats + 2 })
+        #expect(try await eventually(within: .seconds(30)) { Self.count("heartbeat", in: tail.output) > beats + 2 })
         for process in everybody { process.send(SIGTERM) }
         for process in everybody { _ = try await process.end() }
         await harbour.close()

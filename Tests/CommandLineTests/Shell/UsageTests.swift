@@ -1,6 +1,7 @@
 // Mistakes on the command line: a hint and status 2.
 
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct `The command line` {

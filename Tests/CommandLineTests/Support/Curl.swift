@@ -1,7 +1,7 @@
 // curl, as people have it: what no library of ours would send.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 /// A request as curl sends it.

@@ -1,7 +1,7 @@
 // The built `lattice`, run as people run it.
 
 import Foundation
-import TestFixtures
+import TestKit
 import Testing
 
 /// What a command that ended has left.
@@ -88,7 +88,7 @@ final class LatticeProcess: Sendable {
 
     /// Waits for the end; kills it and fails after `seconds`.
     func end(within seconds: Double = 20) async throws -> Ended {
-        let hasEnded = try await eventually(within: seconds) { !self.process.isRunning }
+        let hasEnded = try await eventually(within: .seconds(seconds)) { !self.process.isRunning }
         if !hasEnded { send(SIGKILL) }
         try #require(hasEnded, "still running; it said: \(output) \(errors)")
         return Ended(status: process.terminationStatus, output: output, errors: errors)
@@ -100,37 +100,4 @@ final class LatticeProcess: Sendable {
     ) async throws -> Ended {
         try await LatticeProcess(arguments, in: scratch, environment: environment).end()
     }
-}
-
-/// A directory of the test's own.
-final class Scratch: Sendable {
-    let directory: String
-
-    init() throws {
-        directory = FileManager.default.temporaryDirectory.appendingPathComponent("lattice-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: directory) }
-
-    func path(_ name: String) -> String { directory + "/" + name }
-
-    func write(_ name: String, _ text: String) throws -> String {
-        try Data(text.utf8).write(to: URL(fileURLWithPath: path(name)))
-        return path(name)
-    }
-
-    static func text(_ path: String) -> String {
-        String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
-    }
-}
-
-/// Asks again until the answer is yes, or so many seconds have passed.
-func eventually(within seconds: Double = 10, _ condition: () async throws -> Bool) async throws -> Bool {
-    let deadline = ContinuousClock.now + .milliseconds(Int(seconds * 1_000))
-    while ContinuousClock.now < deadline {
-        if try await condition() { return true }
-        try await Task.sleep(for: .milliseconds(5))
-    }
-    return false
 }

@@ -1,7 +1,7 @@
 // A Python that has packages of PyPI: that of `scripts/dependencies.sh test`, or the system's.
 
 import Foundation
-import TestFixtures
+import TestKit
 
 /// Runs scripts of other people's clients.
 struct PythonEnvironment: Sendable {

@@ -1,6 +1,7 @@
 // A node under test: `lattice serve` with an embedded server, and what asks it.
 
 import Foundation
+import TestKit
 import Testing
 
 /// Digests by machine, at a sequence.
@@ -25,7 +26,7 @@ final class RunningNode: Sendable {
         data = scratch.path(name)
         let process = try LatticeProcess(["serve", "--data", data, "--json"] + options, in: scratch)
         self.process = process
-        _ = try await eventually(within: 20) { process.output.contains("\n") || !process.isRunning }
+        _ = try await eventually(within: .seconds(20)) { process.output.contains("\n") || !process.isRunning }
         banner = process.output
         try #require(!banner.isEmpty, "no banner: \(process.errors)")
         let facts = try JSONObject.members(of: banner)

@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import TestKit
 import Testing
 
 /// A program of others; killed at the latest when it is released.
@@ -46,7 +47,7 @@ final class Stranger: Sendable {
     /// Runs a program to its end; `input` is a file.
     static func run(_ program: String, _ arguments: [String], input: String? = nil) async throws -> Said {
         let stranger = try Stranger(program, arguments, input: input)
-        let hasEnded = try await eventually(within: 30) { !stranger.process.isRunning }
+        let hasEnded = try await eventually(within: .seconds(30)) { !stranger.process.isRunning }
         try #require(hasEnded, "\(program) goes on and on: \(stranger.output)")
         return Said(status: stranger.process.terminationStatus, output: stranger.output)
     }

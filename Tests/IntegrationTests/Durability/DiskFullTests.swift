@@ -6,6 +6,7 @@ import Foundation
 import Messaging
 import NATSMessaging
 import Synchronization
+import TestKit
 import Testing
 
 /// A file system of so many bytes in memory; needs the right to mount.
@@ -24,7 +25,7 @@ final class SmallDisk: Sendable {
 
     /// Whether this process may mount at all.
     static let isPossible: Bool = {
-        guard let directory = try? TemporaryDirectory() else { return false }
+        guard let directory = try? Scratch() else { return false }
         return (try? make(at: directory.path, size: "1m")) ?? nil != nil
     }()
 

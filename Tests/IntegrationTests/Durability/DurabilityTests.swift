@@ -7,6 +7,7 @@ import Foundation
 import Messaging
 import NATSMessaging
 import Synchronization
+import TestKit
 import Testing
 
 /// Who was told that an instance is registered, and at which sequence.

@@ -5,6 +5,7 @@ import Dispatcher
 import EventModel
 import EventStore
 import Foundation
+import TestKit
 import Testing
 
 extension `A node` {

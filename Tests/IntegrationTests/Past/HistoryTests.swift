@@ -5,6 +5,7 @@ import EventModel
 import EventStore
 import Foundation
 import StateMachines
+import TestKit
 import Testing
 
 @Suite struct `Recorded histories` {

@@ -6,6 +6,7 @@ import EventStore
 import Foundation
 import Messaging
 import StateMachines
+import TestKit
 import Testing
 
 extension `A node` {

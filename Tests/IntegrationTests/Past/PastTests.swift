@@ -5,6 +5,7 @@ import EventModel
 import EventStore
 import Foundation
 import StateMachines
+import TestKit
 import Testing
 
 /// The records of a history at other sequences, as a stream with gaps would have numbered them.

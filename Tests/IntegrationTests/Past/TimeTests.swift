@@ -6,6 +6,7 @@ import EventStore
 import Foundation
 import Messaging
 import NATSMessaging
+import TestKit
 import Testing
 
 extension `A node` {

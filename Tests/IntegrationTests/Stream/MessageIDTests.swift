@@ -5,6 +5,7 @@ import EventModel
 import Foundation
 import Messaging
 import NATSMessaging
+import TestKit
 import Testing
 
 extension `A node` {

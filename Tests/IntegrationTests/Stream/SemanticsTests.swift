@@ -7,6 +7,7 @@ import Foundation
 import Messaging
 import NATSMessaging
 import StateMachines
+import TestKit
 import Testing
 
 extension `A node` {

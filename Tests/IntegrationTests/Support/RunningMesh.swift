@@ -8,6 +8,7 @@ import Logging
 import Messaging
 import NATSMessaging
 import Synchronization
+import TestKit
 import Testing
 
 /// A clock that the test moves, or the machine's own.

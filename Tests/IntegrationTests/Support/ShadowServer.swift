@@ -10,6 +10,7 @@ import Messaging
 import NATSMessaging
 import MeshRules
 import StateMachines
+import TestKit
 
 /// A server of one temper, see shadow.py.
 final class ShadowServer: Sendable {

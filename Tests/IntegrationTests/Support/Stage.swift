@@ -8,38 +8,17 @@ import Logging
 import Messaging
 import NATSMessaging
 import Synchronization
+import TestKit
 import Testing
 
 /// All suites stand below this one: two cores bear one mesh at a time.
 @Suite(.serialized) struct `A node` {}
-
-/// A directory that vanishes with its owner.
-final class TemporaryDirectory: Sendable {
-    let path: String
-
-    init() throws {
-        path = FileManager.default.temporaryDirectory.path + "/lattice-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-}
 
 /// What a test must not go on without.
 struct StageError: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }
-}
-
-/// Whether a condition came true within a bounded time.
-func eventually(within limit: Duration = .seconds(15), _ condition: () async throws -> Bool) async throws -> Bool {
-    let deadline = ContinuousClock.now + limit
-    while ContinuousClock.now < deadline {
-        if try await condition() { return true }
-        try await Task.sleep(for: .milliseconds(2))
-    }
-    return false
 }
 
 /// A clock that goes on only when it is told to.
@@ -71,13 +50,13 @@ final class TestClock: Sendable {
 
 /// A server, a directory, and how nodes are started on them.
 final class Stage: Sendable {
-    let directory: TemporaryDirectory
+    let directory: Scratch
     let words = LogWords()
     private let current: Mutex<EmbeddedNATSServer>
     private let running = Mutex<[RunningNode]>([])
     private let clients = Mutex<[NATSMessageBus]>([])
 
-    private init(_ directory: TemporaryDirectory, _ server: EmbeddedNATSServer) {
+    private init(_ directory: Scratch, _ server: EmbeddedNATSServer) {
         self.directory = directory
         current = Mutex(server)
     }
@@ -92,7 +71,7 @@ final class Stage: Sendable {
     static func with(
         jetStream: Bool = false, serverConfiguration: String? = nil, _ story: (Stage) async throws -> Void
     ) async throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         var options = EmbeddedNATSServer.Options(directory: directory.path)
         if jetStream { options.jetStreamDirectory = directory.path + "/jetstream" }
         if let serverConfiguration {
