@@ -1,4 +1,4 @@
-// What all faces share: who may send, how much at once, and what a body may be (operations.md, limits).
+// What all receivers share: who may send, how much at once, and what a body may be (Limits.md, Listeners).
 
 package import Listeners
 import Messaging

@@ -280,7 +280,7 @@ public final class ServiceAnnouncement: Service {
     private enum Outcome {
         case accepted(SequenceNumber)
         case refused(String)
-        /// Nothing, or that it can not now.
+        /// Nothing, or that it cannot now.
         case failed(String)
     }
 
