@@ -118,6 +118,30 @@ import Testing
         expectNone(findings, "Links that only DocC follows:")
     }
 
+    @Test func `every source file that a page names is there`() {
+        let paths = SourceTree.paths().filter { $0.hasSuffix(".swift") || $0.hasSuffix(".c") || $0.hasSuffix(".proto") }
+        // What a page may write: the path, or any end of it that begins behind a slash.
+        var ends: Set<Substring> = []
+        for path in paths {
+            var rest = path[...]
+            ends.insert(rest)
+            while let slash = rest.firstIndex(of: "/") {
+                rest = rest[rest.index(after: slash)...]
+                ends.insert(rest)
+            }
+        }
+        var findings: [Finding] = []
+        for file in SourceTree.texts where file.path.hasSuffix(".md") && Self.cites(file.path) {
+            for (number, line) in file.lines {
+                for match in line.matches(of: /`([A-Za-z0-9_\/.+-]+\.(?:swift|c|proto))`/) where !ends.contains(match.1)
+                {
+                    findings.append(Finding(path: file.path, line: number, message: "`\(match.1)` is not there"))
+                }
+            }
+        }
+        expectNone(findings, "Files that pages name and that are not there:")
+    }
+
     @Test func `cannot is one word`() {
         // Put together here, so that this line does not find itself.
         let words = ["can " + "not", "Can " + "not"]
