@@ -1,7 +1,7 @@
 // The seeded source of randomness of these tests.
 // Source: G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014).
 
-/// A random number generator whose whole sequence follows from its seed, so that a failure can be had again.
+/// A random number generator whose whole sequence follows from its seed, so that a failure can be repeated.
 struct SplitMix64: RandomNumberGenerator {
     private var state: UInt64
 
