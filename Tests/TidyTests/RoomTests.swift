@@ -100,7 +100,7 @@ import Testing
             for (number, line) in file.lines {
                 for match in line.matches(of: /\b(?:Tasks? [1-9]|[Ii]ssues? #?[0-9]+)\b/) {
                     findings.append(
-                        Finding(path: file.path, line: number, message: "`\(match.0)`: say what it means"))
+                        Finding(path: file.path, line: number, message: "`\(match.output)`: say what it means"))
                 }
             }
         }
