@@ -1,4 +1,4 @@
-// What the table of the specification's names calls the SDK's is public.
+// Tables of the documentation that follow the code: the specification's names, and the frozen limits.
 
 import Testing
 
@@ -35,5 +35,22 @@ import Testing
                 match.1.split(separator: ".").last.map { String($0) }
             }
         }
+    }
+}
+
+@Suite struct `The page on limits` {
+    @Test func `has every frozen limit`() throws {
+        let page = "Documentation/LatticeForge.docc/Limits.md"
+        let text = try #require(TextFile(path: page), "the page is gone").text
+        var count = 0
+        for path in ["Sources/EventModel/Wire/Limits.swift", "Sources/EventModel/Mirror/MirrorValues.swift"] {
+            let file = try #require(SwiftFile(path: path), "the limits have moved")
+            for line in file.codeLines {
+                guard let match = line.firstMatch(of: /public static let (\w+)/) else { continue }
+                count += 1
+                #expect(text.contains("`\(match.1)`"), "\(page) lacks `\(match.1)` of \(path)")
+            }
+        }
+        #expect(count > 12, "the limits have moved")
     }
 }
