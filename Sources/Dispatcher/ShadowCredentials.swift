@@ -13,7 +13,7 @@ struct ShadowCredentials: Sendable {
 
     /// The headers of a file: `name: value` line by line, or one line that is the value of `authorization`.
     ///
-    /// Nil: the name leads out of the directory, the file can not be read, or is not one of these forms.
+    /// Nil: the name leads out of the directory, the file cannot be read, or is not one of these forms.
     func headers(_ name: String) -> [HeaderField]? {
         let isPlain =
             !name.hasPrefix(".") && name.utf8.allSatisfy { $0 > 0x20 && $0 != UInt8(ascii: "/") && $0 != 0x7F }

@@ -94,7 +94,7 @@ public struct MeshConnection: Sendable {
     /// Connects; where no server can be reached yet, or none knows this user yet, it returns all the same, says so, and goes
     /// on trying in the background.
     ///
-    /// - Throws: ``MeshError`` where the configuration can not be one.
+    /// - Throws: ``MeshError`` where the configuration cannot be one.
     public static func connect(
         _ configuration: MeshConfiguration, logger: Logger = Logger(label: "lattice.client")
     ) async throws(MeshError) -> MeshConnection {

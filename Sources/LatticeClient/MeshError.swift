@@ -7,7 +7,7 @@ internal import Messaging
 public struct MeshError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kinds of failure that a caller can tell apart.
     public enum Code: String, Sendable, Hashable {
-        /// NATS can not be reached.
+        /// NATS cannot be reached.
         case notConnected = "not_connected"
         /// NATS can be reached, and no node answers.
         case noNode = "no_node"
@@ -15,7 +15,7 @@ public struct MeshError: Error, Sendable, Hashable, CustomStringConvertible {
         case timeout
         /// NATS or the node refuses this user.
         case notPermitted = "not_permitted"
-        /// What was asked or published can not be understood.
+        /// What was asked or published cannot be understood.
         case invalidArgument = "invalid_argument"
         /// What was asked for is not there.
         case notFound = "not_found"

@@ -10,7 +10,7 @@ package struct ListenerTLS: Sendable {
     private let configuration: TLSConfiguration
 
     /// Reads a certificate chain and its key (PEM). TLS 1.2 is the oldest version that is spoken. Throws `Failure` where
-    /// a file can not be read, is no PEM, or the key is not the certificate's.
+    /// a file cannot be read, is no PEM, or the key is not the certificate's.
     package init(certificateFile: String, keyFile: String) throws(Failure) {
         do {
             let chain = try NIOSSLCertificate.fromPEMFile(certificateFile)

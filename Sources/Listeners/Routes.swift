@@ -1,8 +1,8 @@
-// Routes that one face has on the listener of another: Zipkin's reporters and Zipkin's UI use one port.
+// Routes that one endpoint has on the listener of another: Zipkin's reporters and Zipkin's UI use one port.
 
 package import Hummingbird
 
-/// Routes that one face has on the listener of another.
+/// Routes that one endpoint has on the listener of another.
 package struct Routes: Sendable {
     package let add: @Sendable (Router<BasicRequestContext>) -> Void
 

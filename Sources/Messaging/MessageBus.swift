@@ -106,7 +106,7 @@ package enum ConnectionState: String, Sendable, Hashable {
     case connecting, connected, reconnecting, draining, closed
 }
 
-/// How many messages and bytes may wait in a subscription before the bus drops (core NATS can not make a sender wait).
+/// How many messages and bytes may wait in a subscription before the bus drops (core NATS cannot make a sender wait).
 package struct PendingLimits: Sendable, Hashable {
     package var messages: Int
     package var bytes: Int

@@ -75,7 +75,7 @@ package protocol StreamSource: AnyObject, Sendable {
     /// - Returns: what the stream said; its identity belongs into an empty log.
     /// - Throws: `streamRolledBack` (another stream, or it lost messages that the log has), `streamTrimmed` (it no
     ///   longer holds the message after the log's last), `streamHistoryMissing` (the same for an empty log),
-    ///   `streamNotFound`, or that the bus can not be reached.
+    ///   `streamNotFound`, or that the bus cannot be reached.
     @discardableResult
     func open(after position: StreamResumePoint) throws(BusError) -> StreamStatus
 

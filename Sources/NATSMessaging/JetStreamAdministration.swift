@@ -136,7 +136,7 @@ package struct JetStreamAdministration: Sendable {
         }
     }
 
-    /// 2.11.0 came out before the mending, 2.10.27 after it.
+    /// 2.11.0 came out before the fix, 2.10.27 after it.
     private var hasSafeReplies: Bool {
         let is211 = bus.isServer(atLeast: NATSServerVersion(2, 11, 0))
         return bus.isServer(atLeast: is211 ? NATSServerVersion(2, 11, 1) : .safeReplies)

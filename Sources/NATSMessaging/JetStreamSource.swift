@@ -17,7 +17,7 @@ package final class JetStreamSource: StreamSource {
     package struct Options: Sendable, Hashable {
         /// Messages per request; two requests are outstanding.
         package var batch = 1024
-        /// How long the server keeps a request that it can not serve.
+        /// How long the server keeps a request that it cannot serve.
         package var expiry = Duration.seconds(5)
         /// How long the server keeps a consumer that nobody asks.
         package var inactivity = Duration.seconds(300)
@@ -339,7 +339,7 @@ extension JetStreamSource {
         return true
     }
 
-    /// Keeps two requests outstanding. One that can not be sent is missed when it is overdue, or at the reconnect.
+    /// Keeps two requests outstanding. One that cannot be sent is missed when it is overdue, or at the reconnect.
     private func ask(_ consumer: inout JetStreamConsumer, _ reading: inout Reading, _ line: Line) {
         while consumer.wantsPull {
             reading.lastPull += 1

@@ -51,7 +51,7 @@ final class Downstream: Sendable {
         if let gateway = settings.gateway { return await get("\(gateway)/\(service)/") ?? 502 }
         guard let view = replica.view(of: service), let balancer = balancers[service] else { return 503 }
         var tried: [InstanceStanding] = []
-        // One more instance where the first can not be reached: the request only reads.
+        // One more instance where the first cannot be reached: the request only reads.
         for _ in 0..<2 {
             guard let choice = balancer.choose(from: view, excluding: tried) else { break }
             let standing = choice.instance.standing

@@ -164,7 +164,7 @@ final class GatewayStage {
         return (port, admin, child)
     }
 
-    /// Starts Envoy with one worker, the same upstream and mirror, spans of a tenth to the node's Zipkin face.
+    /// Starts Envoy with one worker, the same upstream and mirror, spans of a tenth to the node's Zipkin endpoint.
     func startEnvoy(_ program: String, port: Int, shadow: Int?) throws -> Child {
         let path = directory + "/envoy.yaml"
         try EnvoyFile.text(port: port, upstreams: instances.map(\.port), shadow: shadow, zipkin: zipkinPort).write(

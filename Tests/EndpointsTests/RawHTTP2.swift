@@ -207,7 +207,7 @@ final class RawHTTP2Client: Sendable {
         return client
     }
 
-    /// What can not be written any more is of no interest.
+    /// What cannot be written any more is of no interest.
     func send(_ bytes: [UInt8]) async { try? await channel.writeAndFlush(ByteBuffer(bytes: bytes)).get() }
 
     func stopReading() async { try? await channel.setOption(.autoRead, value: false).get() }

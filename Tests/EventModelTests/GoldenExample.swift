@@ -27,7 +27,7 @@ struct GoldenExample: Sendable, CustomStringConvertible {
 
     private static let folder = schemas.appendingPathComponent("golden")
 
-    /// All of them, by name. Traps on a file that belongs to no message or can not be read.
+    /// All of them, by name. Traps on a file that belongs to no message or cannot be read.
     static let all: [GoldenExample] = {
         let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
         return files.filter { $0.hasSuffix(".json") }.sorted().map { load(String($0.dropLast(5))) }

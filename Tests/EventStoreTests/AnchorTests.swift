@@ -1,4 +1,4 @@
-// Signed heads find a log that somebody has written anew, which checksums and the chain of hashes can not.
+// Signed heads find a log that somebody has written anew, which checksums and the chain of hashes cannot.
 
 import EventModel
 import EventStore

@@ -45,7 +45,7 @@ import Testing
             directory: logDirectory, keptCount: 2, olderCount: 4, storage: SimulatedDisk(seed: 1))
         _ = try kept(store, 1...10)
         let rest = try kept(store, [11], needed: 7)
-        // The newest at or before the first retained record stays; what lies before it can not be folded on.
+        // The newest at or before the first retained record stays; what lies before it cannot be folded on.
         #expect(rest.suffix(2) == [10, 11] && rest.count { $0 <= 7 } == 1, "\(rest)")
     }
 

@@ -50,7 +50,7 @@ final class RawClient: Sendable {
 
     var isClosed: Bool { ear.state.withLock { $0.isClosed } }
 
-    /// What can not be written any more is of no interest.
+    /// What cannot be written any more is of no interest.
     func send(_ text: String) async { try? await channel.writeAndFlush(ByteBuffer(string: text)).get() }
 
     /// What comes stays in the system's buffers.

@@ -44,7 +44,7 @@ private final class Stranger {
     }
 
     func stop() {
-        // A child inherits which signals are held back; this one can not be.
+        // A child inherits which signals are held back; this one cannot be.
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
         try? FileManager.default.removeItem(atPath: directory)

@@ -1,4 +1,4 @@
-// The local copy of the registry: what it knows, how it hears of changes, and what it says when it can not know.
+// The local copy of the registry: what it knows, how it hears of changes, and what it says when it cannot know.
 
 import NodeRuntime
 import EventModel
@@ -72,7 +72,7 @@ extension `The SDK` {
                   permissions: { subscribe: { deny: "lattice.changes.>" } } }, { user: "node", password: "secret" } ] }
                 """
             try await MeshStage.with(configuration: deaf, node: false) { stage in
-                // The node and the publisher are users without limits; the replica can not hear notices.
+                // The node and the publisher are users without limits; the replica cannot hear notices.
                 let publisher = try await stage.connect("publisher", user: "node")
                 try await stage.startNode(as: "node")
                 let connection = try await stage.connect("deaf", user: "deaf")

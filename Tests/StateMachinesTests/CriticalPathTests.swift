@@ -1,4 +1,4 @@
-// The critical path and slack by domain.md's rule, on cases and on random trees.
+// The critical path and slack by the rule of Meanings.md, on cases and on random trees.
 
 import EventModel
 import Testing
@@ -97,7 +97,7 @@ import Testing
     }
 }
 
-/// The rule of domain.md told literally, recursive and slow.
+/// The rule of Meanings.md told literally, recursive and slow.
 private struct NaivePath {
     let tree: TraceTree
     var spans: [TraceSpan]

@@ -58,7 +58,7 @@ import Testing
         #expect(refusal(writer.bytes) == "missing: spans[0].span_id")
     }
 
-    @Test func `the limits of operations.md hold`() {
+    @Test func `the limits of Limits.md hold`() {
         #expect(refusal { _ in } == nil)
         #expect(refusal { $0.operationName = text(256) } == nil)
         #expect(refusal { $0.operationName = text(257) } == "too_long: spans[0].operation_name")

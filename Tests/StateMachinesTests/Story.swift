@@ -156,7 +156,7 @@ func heartbeat(
     return decoded(.heartbeat, writer.bytes)
 }
 
-/// An event as the log would give it; opaque where it can not be decoded.
+/// An event as the log would give it; opaque where it cannot be decoded.
 func decoded(_ type: EventType, _ facts: [UInt8]) -> Event {
     (try? EventCodec.decode(type: type.rawValue, schemaVersion: 1, facts: facts[...])) ?? .opaque(reason: "malformed")
 }

@@ -28,7 +28,7 @@ import Testing
         expectNone(findings, "Concurrency in the state machines:")
     }
 
-    /// Swift seeds the order of dictionaries and sets per process. What is typed so can not be seen here; the words can.
+    /// Swift seeds the order of dictionaries and sets per process. What is typed so cannot be seen here; the words can.
     @Test func `the state machines walk no dictionary without sorting it`() {
         let orderless = ["(", ".sorted", ".min", ".max", ".count", ".isEmpty", ".allSatisfy", ".contains"]
         let findings = SourceTree.sources.filter { ["StateMachines", "MeshRules"].contains($0.target) }.flatMap {

@@ -3,7 +3,7 @@
 import Testing
 
 @Suite struct `Schemas and events` {
-    private static let eventTypes = "Sources/EventModel/EventType.swift"
+    private static let eventTypes = "Sources/EventModel/Wire/EventType.swift"
 
     @Test func `every event type has golden examples`() throws {
         let names = try Self.eventNames()

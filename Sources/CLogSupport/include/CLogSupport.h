@@ -1,4 +1,4 @@
-// What the log needs from C: CRC32C in hardware where there is such hardware, and calls Swift can not make itself.
+// What the log needs from C: CRC32C in hardware where there is such hardware, and calls Swift cannot make itself.
 #ifndef LATTICEFORGE_CLOGSUPPORT_H
 #define LATTICEFORGE_CLOGSUPPORT_H
 

@@ -1,4 +1,4 @@
-// The HTTP face of a node: health, metrics, queries and events, as a customer of the bus like any other.
+// The administration of a node over HTTP: health, metrics, queries and events, as a customer of the bus like any other.
 
 import EventModel
 import HTTPTypes
@@ -9,7 +9,7 @@ package import Messaging
 import NIOCore
 package import ServiceLifecycle
 
-/// What the HTTP face is told.
+/// What the endpoint is told.
 package struct AdminEndpointConfiguration: Sendable {
     package var host: String
     /// 0: any free one.
@@ -86,7 +86,7 @@ package struct AdminEndpoint: Sendable {
 
     // MARK: Queries
 
-    /// Asks the node for those who may ask: the node knows this face only, and would answer it anything.
+    /// Asks the node for those who may ask: the node knows this endpoint only, and would answer it anything.
     private func query(
         _ request: Request, _ context: BasicRequestContext, _ question: () async throws -> [UInt8]
     ) async throws -> Response {

@@ -7,7 +7,7 @@ enum ProcessFigures {
     /// Ticks in which the kernel tells times to programs, each second: fixed on Linux, whatever its own clock does.
     private static let ticksPerSecond = 100.0
 
-    /// In the text format, in order of name; what can not be read is left out.
+    /// In the text format, in order of name; what cannot be read is left out.
     static var text: String {
         let fields = statFields
         var text = ""

@@ -1,4 +1,4 @@
-// What the HTTP face reads of answers, and what it tells Prometheus of targets.
+// What the endpoint reads of answers, and what it tells Prometheus of targets.
 
 import FoundationEssentials
 

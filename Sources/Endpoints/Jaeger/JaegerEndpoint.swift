@@ -12,7 +12,7 @@ import NIOCore
 package import ServiceLifecycle
 import TraceFormats
 
-/// What the face is told.
+/// What the endpoint is told.
 package struct JaegerEndpointConfiguration: Sendable {
     package var host: String
     /// 0: any free one.

@@ -1,4 +1,4 @@
-// What all faces share: who may send, how much at once, and what a body may be (operations.md, limits).
+// What all receivers share: who may send, how much at once, and what a body may be (Limits.md, Listeners).
 
 package import Listeners
 import Messaging
@@ -76,7 +76,7 @@ package struct ListenerLimits: Sendable, Hashable {
     }
 }
 
-/// Bytes of requests under way, of all faces together; more is refused, so that memory stays flat under overload.
+/// Bytes of requests under way, of all endpoints together; more is refused, so that memory stays flat under overload.
 package final class ReceiverBudget: Sendable {
     private let limit: Int
     private let used = Mutex(0)

@@ -1,4 +1,4 @@
-// A listener for HTTP, common to the faces that speak it.
+// A listener for HTTP, common to the endpoints that speak it.
 
 import HTTPTypes
 import Hummingbird
@@ -8,18 +8,18 @@ import Logging
 import NIOCore
 import ServiceLifecycle
 
-/// Routes of one face, bound to an address.
+/// Routes of one endpoint, bound to an address.
 struct ReceiverListener: Sendable {
     let configuration: ReceiverConfiguration
     let budget: ReceiverBudget
 
-    /// What a face makes of a body: the answer's status and content.
+    /// What an endpoint makes of a body: the answer's status and content.
     typealias Handler = @Sendable (_ type: String, _ body: [UInt8]) async -> ReceiverAnswer
 
     /// The listener as a service; `onListening` is told the port.
     ///
     /// - Parameters:
-    ///   - failure: a failure in the form of the face, for a type of content.
+    ///   - failure: a failure in the form of the endpoint, for a type of content.
     ///   - routes: further ones on the same listener.
     func service(
         path: String, logger: Logger, failure: @escaping @Sendable (ReceiverFailure, _ type: String) -> ReceiverAnswer,

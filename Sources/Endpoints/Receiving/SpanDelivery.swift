@@ -130,7 +130,7 @@ private struct SpanOutcome {
     }
 }
 
-/// The figures of one face.
+/// The figures of one endpoint.
 struct ReceiverMetrics: Sendable {
     private let accepted: Counter
     private let refused: Counter

@@ -39,7 +39,7 @@ public struct TraceContext: Sendable, Hashable {
     }
 }
 
-/// Puts a trace context into the headers of a request (Task 3, `inject_trace_context`; W3C format).
+/// Puts a trace context into the headers of a request (`inject_trace_context`; W3C format).
 ///
 /// A `tracestate` that is there stays if it is valid and the `traceparent` there is of the same trace.
 /// - Precondition: neither id is all zeros.
@@ -70,7 +70,7 @@ public func injectTraceContext(_ headers: [HeaderField], _ context: TraceContext
     return result
 }
 
-/// Reads the trace context from the headers of a request (Task 3, `extract_trace_context`).
+/// Reads the trace context from the headers of a request (`extract_trace_context`).
 ///
 /// Nil where there is none, and where `traceparent` is there but not valid: then the receiver begins a new trace and
 /// forgets `tracestate` (W3C level 2, 4.2). Without `traceparent` the headers of b3 and of Jaeger are read.

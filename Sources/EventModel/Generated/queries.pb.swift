@@ -120,7 +120,7 @@ package nonisolated struct Lattice_V1_RegistryQuery: @unchecked Sendable {
     set {_uniqueStorage()._strategy = newValue}
   }
 
-  /// weighted_random and power_of_two: the dice; the answer echoes it, so that it can be had again.
+  /// weighted_random and power_of_two: the dice; the answer echoes it, so that it can be repeated.
   package var seed: UInt64 {
     get {_storage._seed ?? 0}
     set {_uniqueStorage()._seed = newValue}

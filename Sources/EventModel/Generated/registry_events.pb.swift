@@ -95,7 +95,7 @@ package nonisolated struct Lattice_V1_Registered: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Must equal the service token of the subject (operations.md, Identity).
+  /// Must equal the service token of the subject (Identity.md).
   package var serviceName: String = String()
 
   package var events: [Lattice_V1_Registration] = []
@@ -170,7 +170,7 @@ package nonisolated struct Lattice_V1_Deregistration: Sendable {
 
   package var instanceID: String = String()
 
-  /// Must equal the registered one, so that an old process can not remove its successor.
+  /// Must equal the registered one, so that an old process cannot remove its successor.
   package var incarnation: Int64 = 0
 
   package var reason: String = String()

@@ -130,7 +130,7 @@ package nonisolated struct Lattice_V1_SpansReceived: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Must equal the service token of the subject (operations.md, Identity).
+  /// Must equal the service token of the subject (Identity.md).
   package var serviceName: String = String()
 
   package var spans: [Lattice_V1_Span] = []

@@ -1,4 +1,4 @@
-// Which endpoints a registry takes: where a compromised service must not send traffic (operations.md, Attackers).
+// Which endpoints a registry takes: where a compromised service must not send traffic (Threats.md).
 
 /// Judges `host:port`.
 package enum EndpointRule {

@@ -1,4 +1,4 @@
-// The numbers of the log, each a type of its own, so that a sequence, a time and a duration can not add up.
+// The numbers of the log, each a type of its own, so that a sequence, a time and a duration cannot add up.
 
 /// A record's place in the log: strictly increasing, not necessarily dense. Never compute with its distance.
 public struct SequenceNumber: RawRepresentable, Hashable, Comparable, Sendable, CustomStringConvertible {

@@ -1,5 +1,5 @@
 // Names whose values never leave a process: of headers, of JSON members, query parameters and span tags.
-// Source of the lists: operations.md, Attackers, "a reader of captures".
+// Source of the lists: Threats.md, A reader of captures.
 
 /// The standard lists of secrets, in lower case.
 package enum SecretNames {

@@ -1,6 +1,6 @@
 // Names as subject tokens: letters, digits, `-` and `_` stand for themselves, all else is `%` and two hex digits.
 
-/// Escapes names so that each is one token of a NATS subject (operations.md, Identity).
+/// Escapes names so that each is one token of a NATS subject (Identity.md).
 public enum SubjectToken {
     private static func isPlain(_ byte: UInt8) -> Bool {
         switch byte {

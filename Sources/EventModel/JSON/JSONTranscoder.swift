@@ -1,5 +1,5 @@
 // JSON from and to protobuf. The mapping is SwiftProtobuf's; `JSONScanner` adds what LatticeForge writes differently and
-// the strictness that a log needs, because what was taken once can not be refused later.
+// the strictness that a log needs, because what was taken once cannot be refused later.
 
 import SwiftProtobuf
 

@@ -226,7 +226,7 @@ public struct MirrorDrained: Sendable, Hashable {
     }
 }
 
-/// What was captured of a source on one day can not be read any more: every node destroys the keys.
+/// What was captured of a source on one day cannot be read any more: every node destroys the keys.
 public struct ContentsErased: Sendable, Hashable {
     public var sourceService: String
     /// Days since 1970-01-01 in UTC, by the records' time.

@@ -1,4 +1,4 @@
-// What mirrors are made of: configurations, captured requests and what came of sending them (Task 2).
+// What mirrors are made of: configurations, captured requests and what came of sending them.
 
 /// Which of a service's requests a mirror copies.
 public enum MirrorMode: UInt32, Sendable, Hashable, CaseIterable {

@@ -17,7 +17,7 @@ public enum JSONValue: Sendable, Hashable {
     }
 }
 
-/// Creates a span from a dictionary (Task 3, `span_from_dict`).
+/// Creates a span from a dictionary (`span_from_dict` of Specification.md).
 ///
 /// Ids are hexadecimal, times nanoseconds since the epoch as a number or as decimal text, or RFC 3339. `tags` is an
 /// object or a list of `{key, value}`; `logs` a list of `{time, name, fields}`; `links` of `{trace_id, span_id, tags}`.

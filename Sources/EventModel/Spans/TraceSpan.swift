@@ -1,4 +1,4 @@
-// Spans as values: what one operation of one service did in a trace (Task 3 of the specification).
+// Spans as values: what one operation of one service did in a trace.
 
 /// Which side of a call or a message a span is.
 public enum SpanKind: UInt32, Sendable, Hashable, CaseIterable {

@@ -141,7 +141,7 @@ public struct ServiceShare: Sendable, Hashable {
     }
 }
 
-/// The longest sequential chain of a trace (domain.md, Critical path).
+/// The longest sequential chain of a trace (Meanings.md, Critical path).
 public struct CriticalPath: Sendable, Hashable {
     /// The span whose duration is tiled.
     public var root: Int

@@ -1,6 +1,6 @@
 // What a message may contain; frozen with the log format, since replicas must judge alike (decision 2).
 
-/// Bounds on what is accepted, from operations.md.
+/// Bounds on what is accepted, as Limits.md lists them.
 public enum Limits {
     /// Bytes of a message, payload and headers.
     public static let messageBytes = 1_048_576

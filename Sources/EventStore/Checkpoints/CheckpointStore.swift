@@ -144,7 +144,7 @@ package struct CheckpointStore: Sendable {
         }
     }
 
-    /// Gives a checkpoint that can not be used another name.
+    /// Gives a checkpoint that cannot be used another name.
     package func setAside(_ sequence: SequenceNumber) throws(EventStoreError) -> String {
         let name = try storage.moveAside(path(sequence), in: directory, suffix: FileName.damagedSuffix)
         try storage.synchronizeDirectory(directory)

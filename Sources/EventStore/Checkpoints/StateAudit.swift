@@ -19,7 +19,7 @@ package struct UnfitState: Hashable, Sendable {
     package var kind: Kind
     /// The file.
     package var path: String
-    /// The record it names, or the last one; nil where it can not be read.
+    /// The record it names, or the last one; nil where it cannot be read.
     package var sequence: SequenceNumber?
     /// One clause for the operator.
     package var reason: String
@@ -37,7 +37,7 @@ package struct UnfitState: Hashable, Sendable {
 package struct StateAudit: Sendable {
     private let directory: String
     private let storage: any LogStorage
-    /// What does not fit, or can not be read.
+    /// What does not fit, or cannot be read.
     package private(set) var unfit: [UnfitState] = []
     /// The furthest record that something was made of and that the log does not have; nil: there is none.
     package private(set) var missingThrough: SequenceNumber?

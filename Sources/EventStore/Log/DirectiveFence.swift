@@ -2,7 +2,7 @@
 
 package import EventModel
 
-/// A file in the data directory; while it is there, a node sends nothing to shadows (operations.md, Operating).
+/// A file in the data directory; while it is there, a node sends nothing to shadows (Operations.md, What to do).
 package struct DirectiveFence: Sendable {
     package static let fileName = "directives-fenced"
     private let directory: String

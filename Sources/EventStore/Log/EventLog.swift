@@ -108,7 +108,7 @@ package final class EventLog {
         publish()
     }
 
-    /// Makes everything durable and gives the directory back. The log can not be used afterwards.
+    /// Makes everything durable and gives the directory back. The log cannot be used afterwards.
     package func close() throws(EventStoreError) {
         if health == .closed { return }
         defer {
@@ -117,7 +117,7 @@ package final class EventLog {
         }
         guard health == nil else { return }
         try synchronize()
-        // The last mark has to be durable too, so that damage to the last group can not pass for a torn tail.
+        // The last mark has to be durable too, so that damage to the last group cannot pass for a torn tail.
         if let active { try active.file.synchronize() }
     }
 

@@ -30,9 +30,9 @@ package struct EventStoreError: Error, Hashable, Sendable, CustomStringConvertib
         case frameTooLarge
         /// Written by a newer version of the format.
         case formatUnknown(version: UInt32)
-        /// The manifest can not be read; `EventLog.repair` makes it anew from the segments.
+        /// The manifest cannot be read; `EventLog.repair` makes it anew from the segments.
         case manifestDamaged
-        /// A checkpoint can not be trusted.
+        /// A checkpoint cannot be trusted.
         case checkpointDamaged
         /// A checkpoint was made of other records than those of this log.
         case checkpointForeign
@@ -44,7 +44,7 @@ package struct EventStoreError: Error, Hashable, Sendable, CustomStringConvertib
         case prefixMismatch
         /// A directory has the name of a file of the log, or a file that of a directory.
         case wrongKindOfFile
-        /// An exported file can not be trusted.
+        /// An exported file cannot be trusted.
         case exportDamaged
         /// The directory to import into has something in it.
         case notEmpty

@@ -110,7 +110,7 @@ package struct LogBackup {
             do throws(EventStoreError) {
                 try copiedCheckpoints.save(try source.load(sequence))
             } catch {
-                // One that was removed meanwhile has newer ones; one that can not be read is none.
+                // One that was removed meanwhile has newer ones; one that cannot be read is none.
                 let isNone: [EventStoreError.Code] = [.notFound, .checkpointDamaged, .wrongKindOfFile]
                 guard isNone.contains(error.code) else { throw error }
             }

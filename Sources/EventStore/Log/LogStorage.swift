@@ -24,7 +24,7 @@ package protocol LogFile: AnyObject, Sendable {
     func truncate(to byteCount: UInt64) throws(EventStoreError)
     /// Returns when all bytes and the size are durable (fdatasync).
     func synchronize() throws(EventStoreError)
-    /// Whether the path leads to this very file. True where the storage can not tell.
+    /// Whether the path leads to this very file. True where the storage cannot tell.
     func isAt(_ path: String) throws(EventStoreError) -> Bool
 }
 
@@ -32,7 +32,7 @@ package protocol LogFile: AnyObject, Sendable {
 package protocol LogLock: AnyObject, Sendable {
     /// Gives the lock back.
     func release()
-    /// Whether the path leads to this very lock. True where the storage can not tell.
+    /// Whether the path leads to this very lock. True where the storage cannot tell.
     func isAt(_ path: String) throws(EventStoreError) -> Bool
 }
 

@@ -1,4 +1,4 @@
-// The list of a log's segments, with what can not be told from the segments themselves.
+// The list of a log's segments, with what cannot be told from the segments themselves.
 
 import EventModel
 

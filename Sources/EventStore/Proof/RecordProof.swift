@@ -7,7 +7,7 @@ package import EventModel
 /// The hash is the SHA-256 of the header of the record's segment (which has the log's identity, the segment's place and the
 /// moment of its creation), of the byte at which the record begins in it, and of the record's bytes. A segment only grows,
 /// or is cut: so whoever finds the same record at the same byte of the same segment finds the same records before it. A
-/// log that was cut and went on, one that was mended, imported or refilled, has other bytes there.
+/// log that was cut and went on, one that was repaired, imported or refilled, has other bytes there.
 package struct RecordProof: Hashable, Sendable {
     /// The log that the record is in.
     package var logID: LogID

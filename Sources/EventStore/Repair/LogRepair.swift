@@ -90,7 +90,7 @@ struct LogRepair {
         try storage.fileNames(in: directory).compactMap { FileName.segmentSequence($0) }.sorted()
     }
 
-    /// Makes a manifest from the first readable header if the one there is can not be read.
+    /// Makes a manifest from the first readable header if the one there is cannot be read.
     mutating func rebuildManifestIfDamaged() throws(EventStoreError) {
         let manifestPath = directory + "/" + FileName.manifest
         do throws(EventStoreError) {

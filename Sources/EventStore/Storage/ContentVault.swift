@@ -1,4 +1,4 @@
-// Seals what was captured under a key for each source service and day; destroying the key erases it (operations.md).
+// Seals what was captured under a key for each source service and day; destroying the key erases it (Mirroring.md).
 
 import Crypto
 package import EventModel
@@ -90,7 +90,7 @@ package final class ContentVault: Sendable {
 
     /// Seals the attachment of a record.
     ///
-    /// - Throws: where a new key can not be made durable; nothing is sealed with a key that could be lost.
+    /// - Throws: where a new key cannot be made durable; nothing is sealed with a key that could be lost.
     package func seal(
         _ plain: ArraySlice<UInt8>, source: String, day: Int64, sequence: SequenceNumber
     ) throws(EventStoreError) -> [UInt8] {
@@ -133,7 +133,7 @@ package final class ContentVault: Sendable {
 
     /// Opens the attachment of a record.
     ///
-    /// - Throws: where a key is there and can not be read.
+    /// - Throws: where a key is there and cannot be read.
     package func open(
         _ sealed: ArraySlice<UInt8>, sequence: SequenceNumber
     ) throws(EventStoreError) -> OpenedContent {

@@ -269,7 +269,7 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
         isTakingAhead = false
     }
 
-    /// A refusal after which the connection can not be trusted to be understood alike on both sides.
+    /// A refusal after which the connection cannot be trusted to be understood alike on both sides.
     private func refuse(_ refusal: RequestRefusal) {
         loop.shared.figures.refused(refusal.reason)
         keepsAlive = false
@@ -302,7 +302,7 @@ final class ClientHandler: ChannelDuplexHandler, ExchangeClient, Client, Watched
     /// Closes when the last answer has left: what a slow client has not taken yet would be lost with the connection. One
     /// that takes nothing any more is closed by ``look(at:)``. Nothing is begun meanwhile.
     ///
-    /// - Parameter isCut: an answer was begun and can not be ended, or the rest of the request is not wanted.
+    /// - Parameter isCut: an answer was begun and cannot be ended, or the rest of the request is not wanted.
     private func close(isCut: Bool = false) {
         isDeaf = true
         flushAnswer()

@@ -11,7 +11,7 @@ protocol ExchangeClient: AnyObject {
     func flushAnswer()
     /// Whether more of the request is wanted now.
     func wantRequestBody(_ isWanted: Bool)
-    /// The exchange is over. `isCut`: the answer was begun and can not be ended.
+    /// The exchange is over. `isCut`: the answer was begun and cannot be ended.
     func exchangeEnded(isCut: Bool)
     func switchProtocols(_ head: HTTPResponseHead, to connection: UpstreamConnection)
     var isAnswerWritable: Bool { get }

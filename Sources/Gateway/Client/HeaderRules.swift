@@ -159,7 +159,7 @@ enum ResponseFields {
         return kept.isEmpty ? nil : HTTPHeaders(kept.map { ($0.name, $0.value) })
     }
 
-    /// What `Connection` can not take out of a message.
+    /// What `Connection` cannot take out of a message.
     private static func isFraming(_ word: String) -> Bool {
         ["close", "keep-alive", "content-length", "host", ""].contains(word)
     }

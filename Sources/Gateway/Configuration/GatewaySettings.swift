@@ -3,7 +3,7 @@
 package import EventModel
 package import NIOSSL
 
-/// The settings of one gateway. Defaults from operations.md where it has them.
+/// The settings of one gateway. The defaults stand in Limits.md, Gateway.
 package struct GatewaySettings: Sendable {
     /// Where clients come in.
     package var host: String

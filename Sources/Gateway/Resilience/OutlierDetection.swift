@@ -1,4 +1,4 @@
-// Takes instances out that fail again and again, and lets them back in after a while (operations.md, Defaults).
+// Takes instances out that fail again and again, and lets them back in after a while (Limits.md, Gateway).
 
 package import EventModel
 import LatticeClient

@@ -1,4 +1,4 @@
-// How many requests may be sent again: a share of those of the last ten seconds (operations.md, Defaults).
+// How many requests may be sent again: a share of those of the last ten seconds (Limits.md, Gateway).
 
 import NIOCore
 import Synchronization

@@ -133,7 +133,7 @@ final class UpstreamConnection: ChannelDuplexHandler, RemovableChannelHandler {
         switch Self.unwrapInboundIn(data) {
         case .head(let head):
             if !head.isKeepAlive { mayBeKept = false }
-            // An answer that nobody asked for: the connection can not be trusted any more.
+            // An answer that nobody asked for: the connection cannot be trusted any more.
             guard let receiver else { return close() }
             receiver.answered(head)
         case .body(let bytes): receiver?.answerBody(bytes)

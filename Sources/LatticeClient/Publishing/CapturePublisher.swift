@@ -52,7 +52,7 @@ public struct CapturePublisher: Sendable {
     ///   - payloadLimit: bytes of a body that are kept; longer ones are cut, and a cut one is not sent to a shadow.
     ///   - keptHeaders: headers to keep beyond the list.
     ///   - secretMembers: names of JSON members and query parameters, or JSON Pointers with `*`, that are secrets too.
-    /// - Throws: `invalidArgument` where a rule can not be one.
+    /// - Throws: `invalidArgument` where a rule cannot be one.
     public init(
         _ publisher: EventPublisher, service: String, payloadLimit: Int = 16_384, keptHeaders: [String] = [],
         secretMembers: [String] = []

@@ -68,7 +68,7 @@ public final class ServiceAnnouncement: Service {
         case pending(reason: String)
         /// The registry knows this process, since the record at this sequence.
         case registered(SequenceNumber)
-        /// The registry will not have it: its word for why. Something has to be mended first.
+        /// The registry refuses it, with its reason: something has to be corrected first.
         case refused(reason: String)
         /// Another process, with a later start, has the id; this one keeps silent.
         case superseded
@@ -280,7 +280,7 @@ public final class ServiceAnnouncement: Service {
     private enum Outcome {
         case accepted(SequenceNumber)
         case refused(String)
-        /// Nothing, or that it can not now.
+        /// Nothing, or that it cannot now.
         case failed(String)
     }
 

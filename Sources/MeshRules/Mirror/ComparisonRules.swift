@@ -1,6 +1,6 @@
 // How two responses are compared: what is looked at, what is passed over, and how much is told.
 
-/// A field whose value can not be, with what is wrong with it.
+/// A field whose value cannot be, with what is wrong with it.
 package struct InvalidField: Error, Sendable, Hashable, CustomStringConvertible {
     package var field: String
     package var reason: String
@@ -48,7 +48,7 @@ package struct ComparisonRules: Sendable, Hashable {
     ///   - unorderedArrays: pointers to arrays whose order does not matter; `**` alone: all of them.
     ///   - comparedHeaders: headers that must be equal; none by default.
     ///   - secretMembers: members whose values never stand in a difference.
-    /// - Throws: the first rule that can not be one.
+    /// - Throws: the first rule that cannot be one.
     package init(
         ignoreFields: [String] = [], unorderedArrays: [String] = [], comparedHeaders: [String] = [],
         secretMembers: [String] = RedactionRules.standardMembers

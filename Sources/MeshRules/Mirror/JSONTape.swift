@@ -45,7 +45,7 @@ struct JSONNode: Sendable {
     var kind: JSONKind
 }
 
-/// Why a body can not be compared as JSON.
+/// Why a body cannot be compared as JSON.
 enum JSONFault: Error, Sendable, Hashable {
     case invalidUTF8
     case malformed(offset: Int)

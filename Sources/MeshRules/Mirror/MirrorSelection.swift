@@ -1,4 +1,4 @@
-// Whether a request is mirrored (Task 2, should_mirror), prepared so that the gateway can ask for each request.
+// Whether a request is mirrored (`should_mirror`), prepared so that the gateway can ask for each request.
 
 package import EventModel
 
@@ -106,7 +106,7 @@ extension String {
     }
 }
 
-/// Whether a mirror copies a live request (Task 2).
+/// Whether a mirror copies a live request (`should_mirror` of Specification.md).
 ///
 /// The same seed gets the same answer everywhere; a `replay` mirror takes nothing that is live.
 package func shouldMirror(_ configuration: MirrorConfiguration, intent: String, sampleSeed: String) -> Bool {

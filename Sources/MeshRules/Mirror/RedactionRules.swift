@@ -1,5 +1,5 @@
 // What never leaves the process with a capture: secret headers, query parameters and JSON members.
-// Source of the standard lists: operations.md, Attackers, "a reader of captures".
+// Source of the standard lists: Threats.md, A reader of captures.
 
 package import EventModel
 
@@ -38,7 +38,7 @@ package struct RedactionRules: Sendable, Hashable {
     /// The standard rules and what is configured beyond them; a secret header is never kept.
     ///
     /// - Parameter secretMembers: names of members and of query parameters, or JSON Pointers with `*`.
-    /// - Throws: the first rule that can not be one.
+    /// - Throws: the first rule that cannot be one.
     package init(
         keptHeaders: [String] = [], secretHeaders: [String] = [], secretMembers: [String] = []
     ) throws(InvalidField) {

@@ -1,4 +1,4 @@
-// The comparison of a shadow's response with production's: status, selected headers, body (Task 2, compare_responses).
+// The comparison of a shadow's response with production's: status, selected headers, body (`compare_responses`).
 
 package import EventModel
 
@@ -154,7 +154,7 @@ private func compareBodies(
     if ByteComparison.areEqual(production.body, shadow.body) { return }
     guard isJSON(production, shadow) else { return compareBytes(production.body, shadow.body, &result) }
     let one = parse(production.body, isShadow: false, rules, &result)
-    // Whoever can not be compared needs no second tape.
+    // Whoever cannot be compared needs no second tape.
     let other = one == nil ? nil : parse(shadow.body, isShadow: true, rules, &result)
     guard let one, let other else { return compareBytes(production.body, shadow.body, &result) }
     var comparison = JSONComparison(one, other, rules)

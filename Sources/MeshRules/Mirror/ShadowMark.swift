@@ -1,11 +1,11 @@
-// The mark on every copy that goes to a shadow: it counts only with its HMAC (operations.md, Attackers).
+// The mark on every copy that goes to a shadow: it counts only with its HMAC (Threats.md).
 
 import Crypto
 package import EventModel
 
 /// Writes and checks `x-lattice-shadow: <unix seconds>.<HMAC-SHA-256 in hexadecimal>`.
 ///
-/// The HMAC is over seconds, method and target, so that a mark can not be moved to another request.
+/// The HMAC is over seconds, method and target, so that a mark cannot be moved to another request.
 package struct ShadowMark: Sendable {
     package static let header = "x-lattice-shadow"
     /// Seconds that a mark may be old, or early.

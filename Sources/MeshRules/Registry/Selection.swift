@@ -1,5 +1,5 @@
 // Choosing one of several instances: pure functions of candidates, strategy, seed and cursor, so that an answer can be
-// had again (decision 17). The dice and the cursor belong to whoever asks.
+// repeated (decision 17). The dice and the cursor belong to the asker.
 
 package import EventModel
 

@@ -1,4 +1,4 @@
-// Secrets among the tags of spans: replaced before anything leaves the process (operations.md, a reader of captures).
+// Secrets among the tags of spans: replaced before anything leaves the process (Threats.md, A reader of captures).
 
 package import EventModel
 

@@ -1,4 +1,4 @@
-// Answers on their way out: each by itself, so that one that can not be sent holds up no other.
+// Answers on their way out: each by itself, so that one that cannot be sent holds up no other.
 
 import EventModel
 import Logging

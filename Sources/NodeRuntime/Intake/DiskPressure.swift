@@ -1,4 +1,4 @@
-// How full the file system of the log is, and what is refused because of it (operations.md, Defaults).
+// How full the file system of the log is, and what is refused because of it (Limits.md, The node).
 
 package import EventModel
 package import EventStore

@@ -25,7 +25,7 @@ protocol IntakeSource: AnyObject {
     func drain()
 }
 
-/// Two subscriptions, so that a flood of spans or captures can not crowd out the registry: it has a queue of its own and
+/// Two subscriptions, so that a flood of spans or captures cannot crowd out the registry: it has a queue of its own and
 /// is always served first.
 final class CoreIntake: IntakeSource {
     private let bus: any MessageBus

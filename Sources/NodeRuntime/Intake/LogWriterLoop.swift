@@ -129,7 +129,7 @@ struct LogWriterLoop: ~Copyable {
         self.stager = stager
     }
 
-    /// Runs until stopped or until something is wrong that cannot be mended here.
+    /// Runs until stopped or until something is wrong that cannot be corrected here.
     mutating func run() throws(NodeFailure) {
         while true {
             let messages: [Message]

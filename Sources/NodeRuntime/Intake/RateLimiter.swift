@@ -2,7 +2,7 @@
 
 import EventModel
 
-/// Says whether a service may say so much now (operations.md, rates). Core mode only: what a stream holds is a fact.
+/// Says whether a service may say so much now (Limits.md, The node). Core mode only: what a stream holds is a fact.
 struct RateLimiter: Sendable {
     /// What one service has left, with fractions: a share that is looked at often must fill as fast as any other.
     private struct Share: Sendable {

@@ -206,7 +206,7 @@ struct RecordStager: Sendable {
     }
 
     /// Contents in the form in which they are kept. Replicas must agree on the facts, whatever one of them has room for:
-    /// what can not be sealed is left out, and whoever asks for it is told so.
+    /// what cannot be sealed is left out, and whoever asks for it is told so.
     private func seal(
         _ contents: ArraySlice<UInt8>, _ route: EventRoute, _ event: Event, _ sequence: SequenceNumber,
         _ recordedAt: Timestamp

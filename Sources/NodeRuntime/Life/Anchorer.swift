@@ -32,7 +32,7 @@ final class Anchorer: Sendable {
     /// The last sequence that a published anchor stands for.
     var anchoredSequence: SequenceNumber { anchored.withLock { $0 } }
 
-    /// Anchors a point at which the machines have these digests. An anchor that can not be published is lost, and the
+    /// Anchors a point at which the machines have these digests. An anchor that cannot be published is lost, and the
     /// next one stands for what it stood for.
     func anchor(_ point: AnchorPoint, _ digests: DigestAnswer) {
         guard digests.asOf.sequence == point.sequence, point.sequence > anchoredSequence else { return }

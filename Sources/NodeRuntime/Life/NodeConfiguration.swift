@@ -5,7 +5,7 @@ package import EventStore
 
 /// How one node runs.
 package struct NodeConfiguration: Sendable {
-    /// Who orders the records (architecture.md, section 2).
+    /// Who orders the records (Architecture.md, Who orders).
     package enum Mode: Sendable, Hashable {
         /// The node numbers what it receives.
         case core

@@ -20,7 +20,7 @@ final class DirectivePerformer: Sendable {
         self.prefix = prefix
     }
 
-    /// Sends a copy and compares the answers; a copy that can not be sent is skipped, with the reason.
+    /// Sends a copy and compares the answers; a copy that cannot be sent is skipped, with the reason.
     func perform(_ directive: ShadowDirective, _ mirror: OwedMirror) async -> [Message] {
         let capture: ReadCapture
         switch await read(directive) {
@@ -190,7 +190,7 @@ private final class RecentCaptures: Sendable {
         captures.first { $0.recorded.position.index == position.index }
     }
 
-    /// What is read already and can not have been erased since.
+    /// What is read already and cannot have been erased since.
     private func known(_ sequence: SequenceNumber) -> [ReadCapture]? {
         let generation = contents.generation
         return state.withLock { state in

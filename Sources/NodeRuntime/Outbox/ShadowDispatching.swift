@@ -1,4 +1,4 @@
-// Sending copies and comparing what comes back: what the dispatcher, a replay and a check have in common (Task 2).
+// Sending copies and comparing what comes back: what the dispatcher, a replay and a check have in common.
 
 package import EventModel
 package import MeshRules
@@ -22,7 +22,7 @@ package struct DispatchedCopy: Sendable {
     package var comparison: ResponseComparison?
 }
 
-/// Sends one copy to its shadow and compares the answers (Task 2, dispatch_to_shadow).
+/// Sends one copy to its shadow and compares the answers (`dispatch_to_shadow` of Specification.md).
 ///
 /// Whatever happens is an answer, within the request's own time.
 package func dispatchToShadow(
@@ -35,7 +35,7 @@ package func dispatchToShadow(
     return DispatchedCopy(answer: answer, comparison: comparison)
 }
 
-/// Sends copies in their order, at most `batchSize` under way at once (Task 2, batch_dispatch).
+/// Sends copies in their order, at most `batchSize` under way at once (`batch_dispatch`).
 ///
 /// - Parameters:
 ///   - pace: awaited before each copy, by its place; a replay waits there for the copy's time.

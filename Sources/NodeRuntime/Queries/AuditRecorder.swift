@@ -1,4 +1,4 @@
-// Who reads captured contents is in the log before the contents are handed out (operations.md, Identity).
+// Who reads captured contents is in the log before the contents are handed out (Audit.md).
 
 import EventModel
 import Messaging
@@ -89,7 +89,7 @@ extension Node {
                 return control.send(.record(.audit(event), subject: subject, messageID: messageID))
             }
             let facts = EventCodec.encode(.audit(event))?.facts ?? []
-            // What can not be sent is not recorded: whoever waits for it is told so.
+            // What cannot be sent is not recorded: whoever waits for it is told so.
             try? bus.publish(
                 Message(
                     subject: "\(prefix).events.\(subject)", headers: [MessageHeader("Nats-Msg-Id", messageID)],

@@ -18,7 +18,7 @@ extension ContentVault {
 package struct ReadCapture: Sendable {
     package var sourceService: String
     package var recorded: RecordedCapture
-    /// False: there were none, or they can not be read.
+    /// False: there were none, or they cannot be read.
     package var isReadable: Bool
 }
 

@@ -218,7 +218,7 @@ package struct Bisection: Sendable {
         var found = false
         let expression = expression
         while !found && state.moment.sequence < last {
-            // A fork every so often, from which the state before the record is had again.
+            // A fork every so often, from which the state before the record is folded again.
             low = state
             var (count, evaluations) = (0, 0)
             try timeline.advance(&state, through: last) { _, record, state in

@@ -202,7 +202,7 @@ struct ChoiceSummary {
         }
     }
 
-    /// The one call into a service; nil where there are several, since it can not be told which was chosen for.
+    /// The one call into a service; nil where there are several, since it cannot be told which was chosen for.
     private static func onlyCall(of service: String, in id: TraceID, _ collector: TraceCollector) -> SpanFacts? {
         guard let facts = collector.facts(of: id) else { return nil }
         let own = facts.spans.filter { $0.serviceName.equalsInBytes(service) }

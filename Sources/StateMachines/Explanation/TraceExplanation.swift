@@ -2,7 +2,7 @@
 
 package import EventModel
 
-/// The causal join of one trace with the registry, the mirrors and the settings of its time (issue 6, `explain`).
+/// The causal join of one trace with the registry, the mirrors and the settings of its time (`lattice explain`).
 ///
 /// All of it is order: what the node had taken before what. What caused what is not in it.
 package struct TraceExplanation: Sendable {
@@ -52,7 +52,7 @@ package struct TraceExplanation: Sendable {
         package var serviceName: String
         /// The service's own side of the call; nil: it was selected, but sent no span.
         package var span: SpanFacts?
-        /// The choices that belong to this hop: one, or all of the service's where it can not be told which.
+        /// The choices that belong to this hop: one, or all of the service's where it cannot be told which.
         package var choices: [Choice]
         /// One hop and one choice, or equally many of both in their orders with one only; else the pairing is a guess.
         package var isCertain: Bool

@@ -1,4 +1,4 @@
-// Reads an expression into a tree, checking names and types on the way, so that an evaluation can not fail.
+// Reads an expression into a tree, checking names and types on the way, so that an evaluation cannot fail.
 
 /// A parser by recursive descent, bounded in depth and number of parts.
 struct ExpressionParser {

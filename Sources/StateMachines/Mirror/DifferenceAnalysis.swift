@@ -1,4 +1,4 @@
-// Where the shadow's answers differ and how often, against a threshold (Task 2, analyze_diffs).
+// Where the shadow's answers differ and how often, against a threshold (`analyze_diffs` of Specification.md).
 
 package import EventModel
 

@@ -1,4 +1,4 @@
-// Why a request was not copied, or a copy not carried out: each reason with its count (operations.md).
+// Why a request was not copied, or a copy not carried out: each reason with its count (Mirroring.md).
 
 import EventModel
 

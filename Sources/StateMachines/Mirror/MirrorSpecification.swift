@@ -1,4 +1,4 @@
-// A mirror from a specification that somebody wrote (Task 2, create_mirror_from_spec); reading YAML is the caller's.
+// A mirror from a specification that somebody wrote (`create_mirror_from_spec`); reading YAML is the caller's.
 
 package import EventModel
 package import MeshRules

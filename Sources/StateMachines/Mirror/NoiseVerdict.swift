@@ -1,5 +1,5 @@
 // Whether a difference is a regression or noise: answers of one version differ from each other too.
-// Source of the rule: decision 22, after Diffy (Twitter); minimums from operations.md. Integers only.
+// Source of the rule: decision 22, after Diffy (Twitter); minimums from Limits.md. Integers only.
 
 /// What counting says of one kind of difference at one place.
 package enum NoiseVerdict: UInt8, Sendable, Hashable, CaseIterable {

@@ -1,4 +1,4 @@
-// Where the mirrors of one source may send to (operations.md, Attackers): what is not on the list is not allowed.
+// Where the mirrors of one source may send to (Threats.md): what is not on the list is not allowed.
 
 import EventModel
 

@@ -1,4 +1,4 @@
-// The traffic mirror: which requests are owed to which shadows, and what came of it, folded from the log (Task 2).
+// The traffic mirror: which requests are owed to which shadows, and what came of it, folded from the log.
 
 import DequeModule
 package import EventModel

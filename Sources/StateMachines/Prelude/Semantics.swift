@@ -31,7 +31,7 @@ package struct Semantics: Sendable, Hashable {
 }
 
 extension Moment {
-    /// Whether an event claims a moment that its record can not know of: more than five minutes ahead of it.
+    /// Whether an event claims a moment that its record cannot know of: more than five minutes ahead of it.
     @inline(__always)
     func isAhead(_ claim: Timestamp) -> Bool {
         claim - (semantics.boundsClaims ? recordedAt : logTime) > Limits.timeAhead

@@ -1,4 +1,4 @@
-// Staleness, eviction and the guard against mass eviction (domain.md, decision 16).
+// Staleness, eviction and the guard against mass eviction (Registry.md, decision 16).
 //
 // How the rule is read here: within one window of `evictAfter` a service may lose max(1, 15 % of its members at the
 // window's start), the mesh max(2, 10 %). When more than that are missing at once, the guard holds: nobody is evicted,

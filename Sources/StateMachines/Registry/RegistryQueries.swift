@@ -8,7 +8,7 @@ extension ServiceRegistry {
 
     // MARK: Resolving
 
-    /// The instances of a service, by id: filtered by region, health and weight (Task 1, `resolve`).
+    /// The instances of a service, by id: filtered by region, health and weight (`resolve` of Specification.md).
     package func resolve(
         serviceName: String, region: String = "", healthyOnly: Bool = true, minimumWeight: UInt32 = 0,
         allowPanic: Bool = false, limit: Int = 0
@@ -51,7 +51,7 @@ extension ServiceRegistry {
     }
 
     /// Whose last heartbeat is older than the stale timeout by the log's expiry time, protected or not; by service and
-    /// id (Task 1, `stale_instances`).
+    /// id (`stale_instances` of Specification.md).
     package func staleInstances(serviceName: String = "", limit: Int = 0) -> InstancesAnswer {
         var answer = InstancesAnswer(asOf: moment.asOf, instances: [])
         for service in services.indicesByName
@@ -68,7 +68,7 @@ extension ServiceRegistry {
         return answer
     }
 
-    /// Where to go when regions fail: healthy first, then by region, weight descending, id (Task 1).
+    /// Where to go when regions fail: healthy first, then by region, weight descending, id.
     package func failoverCandidates(
         serviceName: String, excludedRegions: [String], limit: Int = 0
     ) -> InstancesAnswer {
@@ -99,7 +99,7 @@ extension ServiceRegistry {
 
     // MARK: Topology
 
-    /// Services by region and zone, by name (Task 1, `service_topology`).
+    /// Services by region and zone, by name (`service_topology` of Specification.md).
     package func serviceTopology(serviceName: String = "", withZones: Bool = true) -> TopologyAnswer {
         var answer = TopologyAnswer(asOf: moment.asOf, services: [])
         for service in services.indicesByName

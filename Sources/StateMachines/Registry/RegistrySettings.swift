@@ -2,7 +2,7 @@
 
 package import EventModel
 
-/// Time-outs, guard and panic thresholds; the defaults stand in operations.md.
+/// Time-outs, guard and panic thresholds; the defaults stand in Limits.md.
 package struct RegistrySettings: Sendable, Hashable {
     /// A heartbeat that is older makes an instance stale.
     package var staleAfter = Nanoseconds.seconds(30)

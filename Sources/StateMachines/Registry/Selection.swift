@@ -1,10 +1,10 @@
-// Which instance of a service the registry names to whoever asks (Task 1, select_instance).
+// Which instance of a service the registry names to whoever asks (`select_instance` of Specification.md).
 
 package import EventModel
 import MeshRules
 
 extension ServiceRegistry {
-    /// One instance of a service (Task 1, `select_instance`). With a zone: zone before region before any; without one
+    /// One instance of a service. With a zone: zone before region before any; without one
     /// the region is a filter.
     package func select(_ query: RegistryQuery) throws(QueryError) -> SelectionAnswer {
         if query.serviceName.isEmpty { throw QueryError(.invalidArgument, "service_name is missing") }

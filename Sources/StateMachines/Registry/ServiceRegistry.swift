@@ -3,7 +3,7 @@
 import DequeModule
 package import EventModel
 
-/// Tracks the instances of each service, their heartbeats, health and load; answers who can be asked (Task 1).
+/// Tracks the instances of each service, their heartbeats, health and load; answers who can be asked.
 package struct ServiceRegistry: StateMachine {
     package static let name = "registry"
     /// How many removals are remembered for "who removed me, when, why".

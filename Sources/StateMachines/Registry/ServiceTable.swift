@@ -57,7 +57,7 @@ struct ServiceRow: Sendable {
 
 /// The services by name.
 struct ServiceTable: Sendable {
-    /// operations.md, cardinality.
+    /// Limits.md, Names.
     static let maximumCount = 1_000
 
     private(set) var rows: [ServiceRow] = []

@@ -2,7 +2,7 @@
 
 import EventModel
 
-/// Gives numbers to names in the order of the log; what exceeds the bounds of operations.md is `__other__`, counted.
+/// Gives numbers to names in the order of the log; what exceeds the bounds of Limits.md is `__other__`, counted.
 package struct NameTable: Sendable {
     /// The name for whatever is too much.
     package static let other = "__other__"

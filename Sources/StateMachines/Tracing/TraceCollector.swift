@@ -2,7 +2,7 @@
 
 package import EventModel
 
-/// Collects spans into traces and projections (Task 3).
+/// Collects spans into traces and projections.
 ///
 /// Traces fall into 256 partitions by id. A collector may hold some of them only; every part takes every record, so
 /// that numbers of names and baselines are the same everywhere, and the digests of the parts add up to the whole's
@@ -244,5 +244,5 @@ package struct TraceCollector: StateMachine {
     }
 }
 
-/// Creates a collector (Task 3, `create_collector`).
+/// Creates a collector (`create_collector` of Specification.md).
 package func createCollector(_ settings: TraceSettings = TraceSettings()) -> TraceCollector { TraceCollector(settings) }

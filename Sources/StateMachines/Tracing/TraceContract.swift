@@ -1,4 +1,4 @@
-// The collector under the names of the specification (Task 3), for whoever has spans in hand and no log.
+// The collector under the names of Specification.md, for programs that have spans in hand and no log.
 
 package import EventModel
 

@@ -211,7 +211,7 @@ struct TracePartition: Sendable {
         free.append(slot)
     }
 
-    /// Removes the traces that are older than the time to live (Task 3, `prune_expired`).
+    /// Removes the traces that are older than the time to live (`prune_expired`).
     mutating func pruneExpired(at time: Timestamp, _ settings: TraceSettings) {
         while let oldest = queue.first, let row = trace(oldest), time - row.firstSeen > settings.timeToLive {
             counters.expiredTraces += 1

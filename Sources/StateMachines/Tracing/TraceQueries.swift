@@ -35,13 +35,14 @@ package struct TraceFacts: Sendable, Hashable {
     /// Nil: not settled yet.
     package var verdict: TraceVerdict?
 
-    /// The trace with what the collector itself knows: tree, times, services (Task 3, `assemble`).
+    /// The trace with what the collector itself knows: tree, times, services (`assemble` of Specification.md).
     package func tree(asOf: AsOf) -> TraceTree { TraceAnalysis.assemble(traceID, spans.map(\.span), asOf: asOf) }
 
-    /// Both halves of a span (Task 3, `get_span`).
+    /// Both halves of a span (`get_span` of Specification.md).
     package func span(_ id: SpanID) -> [SpanFacts] { spans.filter { $0.key.spanID == id } }
 
-    /// The spans that name this one as their parent, and the server's half of its id, by start (Task 3, `children`).
+    /// The spans that name this one as their parent, and the server's half of its id, by start (`children` of
+    /// Specification.md).
     package func children(of parent: SpanID) -> [SpanFacts] {
         let clients = Set(spans.filter { !$0.key.isServerHalf }.map(\.key.spanID))
         return spans.filter { span in
@@ -85,12 +86,12 @@ extension TraceCollector {
         return rows.map { facts($0, traceID) }
     }
 
-    /// Both halves of a span (Task 3, `get_span`).
+    /// Both halves of a span (`get_span` of Specification.md).
     package func span(_ traceID: TraceID, _ spanID: SpanID) -> [SpanFacts] {
         facts(of: traceID)?.span(spanID) ?? []
     }
 
-    /// The children of a span (Task 3, `children`), by start.
+    /// The children of a span (`children` of Specification.md), by start.
     package func children(_ traceID: TraceID, _ parent: SpanID) -> [SpanFacts] {
         facts(of: traceID)?.children(of: parent) ?? []
     }

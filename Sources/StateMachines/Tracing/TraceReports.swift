@@ -66,7 +66,7 @@ package struct TraceSeries: Sendable {
         return result
     }
 
-    /// Latency percentiles of a service in basis points (Task 3, `service_latency_percentiles`); each at most 0.1 % too
+    /// Latency percentiles of a service in basis points (`service_latency_percentiles`); each at most 0.1 % too
     /// large, never too small.
     package func latencyPercentiles(
         service: String, operation: String? = nil, basisPoints: [UInt32]
@@ -99,7 +99,7 @@ package struct TraceSeries: Sendable {
 
     // MARK: Dependencies
 
-    /// Who calls whom (Task 3, `dependency_graph`), by name.
+    /// Who calls whom (`dependency_graph`), by name.
     package var dependencyGraph: DependencyGraph {
         var edges: [UInt64: DependencyEdge] = [:]
         var graph = DependencyGraph()
@@ -125,7 +125,7 @@ package struct TraceSeries: Sendable {
 
     // MARK: Objectives
 
-    /// How services keep their objectives (Task 3, `slo_compliance_report`), by name. Requests are the spans of kind
+    /// How services keep their objectives (`slo_compliance_report`), by name. Requests are the spans of kind
     /// server and consumer; of a service without any, all its spans.
     package func complianceReport(
         _ objectives: NamedObjectives = NamedObjectives(SERVICE_SLO)

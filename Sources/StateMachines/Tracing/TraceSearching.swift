@@ -170,7 +170,7 @@ extension TraceCollector {
     /// One line about a trace.
     package func summary(of traceID: TraceID) -> FoundTrace? { trace(traceID).map(summary) }
 
-    /// Traces that have spans but no root (Task 3, `incomplete_traces`), the latest first.
+    /// Traces that have spans but no root (`incomplete_traces`), the latest first.
     package func incompleteTraces(limit: Int = 1_000, after: TraceCriteria.Place? = nil) -> [FoundTrace] {
         first(limit) { row in
             if let after, !TraceCriteria.Place.precedes(after, row.place) { return false }
@@ -178,7 +178,7 @@ extension TraceCollector {
         }.map(summary)
     }
 
-    /// Traces that were judged to be out of the ordinary (Task 3, `anomalous_traces`), the furthest over its limit first.
+    /// Traces that were judged to be out of the ordinary (`anomalous_traces`), the furthest over its limit first.
     package func anomalousTraces(limit: Int) -> [FoundTrace] {
         var found: [TraceRow] = []
         for partition in partitions {
@@ -191,7 +191,7 @@ extension TraceCollector {
         return found.prefix(limit).map(summary)
     }
 
-    /// Spans that took longer than the threshold (Task 3, `slow_span_analysis`), the longest first.
+    /// Spans that took longer than the threshold (`slow_span_analysis`), the longest first.
     package func slowSpans(
         threshold: Nanoseconds, serviceName: String? = nil, operationName: String? = nil, limit: Int
     ) -> [SpanFacts] {

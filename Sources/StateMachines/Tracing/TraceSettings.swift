@@ -2,7 +2,7 @@
 
 package import EventModel
 
-/// Bounds, time-outs and what counts as out of the ordinary; the defaults stand in operations.md.
+/// Bounds, time-outs and what counts as out of the ordinary; the defaults stand in Limits.md.
 package struct TraceSettings: Sendable, Hashable {
     /// How long a trace stays resident after its first record, in log time.
     package var timeToLive = Nanoseconds.seconds(3_600)

@@ -122,7 +122,7 @@ struct OTLPSpanWriter {
         try OTLPFields.finish(cursor, "status")
     }
 
-    /// What the log would not want (domain.md, Tracing).
+    /// What the log would not want (Tracing.md, What is taken).
     private static func check(_ bytes: [UInt8], _ span: Located) throws(OTLPProblem) {
         guard span.traceID.count == 16, !isZero(bytes, span.traceID) else { throw .refused("malformed: trace_id") }
         guard span.spanID.count == 8, !isZero(bytes, span.spanID) else { throw .refused("malformed: span_id") }

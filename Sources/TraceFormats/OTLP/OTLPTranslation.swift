@@ -3,7 +3,7 @@
 
 import EventModel
 
-/// Why a request or one of its spans can not be taken.
+/// Why a request or one of its spans cannot be taken.
 enum OTLPProblem: Error, Hashable {
     /// The bytes are not what they claim: nothing of the request is taken.
     case malformed(String)

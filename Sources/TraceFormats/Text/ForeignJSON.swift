@@ -5,7 +5,7 @@ import FoundationEssentials
 
 /// What all JSON formats need.
 enum ForeignJSON {
-    /// Refuses JSON that nests deeper than operations.md allows, before anything recursive reads it.
+    /// Refuses JSON that nests deeper than Limits.md allows, before anything recursive reads it.
     static func checkDepth(_ json: [UInt8]) throws(MalformedInput) {
         var depth = 0
         var isText = false

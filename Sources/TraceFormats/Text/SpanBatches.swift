@@ -49,11 +49,11 @@ package struct SpanTranslation: Sendable, Hashable {
     package var spanCount: Int { messages.reduce(0) { $0 + $1.spanCount } }
 }
 
-/// Puts encoded spans into as few messages as there are services and processes (interfaces.md; operations.md, limits).
+/// Puts encoded spans into as few messages as there are services and processes (Tracing.md; Limits.md).
 package struct SpanBatches: Sendable {
     /// A payload leaves room for the headers, which the server counts too.
     package static let payloadBytes = Limits.messageBytes - 4_096
-    /// Fewer than may be, so that a service's rate can be judged in portions (operations.md, rates).
+    /// Fewer than may be, so that a service's rate can be judged in portions (Limits.md, The node).
     package static let spansPerMessage = 4_096
 
     private struct Batch {

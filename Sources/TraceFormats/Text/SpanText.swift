@@ -3,7 +3,7 @@
 import EventModel
 import MeshRules
 
-/// Cuts texts to the limits of operations.md.
+/// Cuts texts to the limits of Limits.md.
 enum SpanText {
     /// The tag that says how many texts of a span were cut.
     static let cutTag = "lattice.texts_cut"
@@ -67,7 +67,7 @@ extension TraceSpan {
         tags.map { SpanText.cut(SpanSecrets.redacted($0), &count) }
     }
 
-    /// Why the log would not want it; nil if it does (domain.md, Tracing).
+    /// Why the log would not want it; nil if it does (Tracing.md, What is taken).
     var objection: String? {
         if startTime.rawValue <= 0 { return "missing: start_time" }
         if endTime < startTime { return "end_before_start: end_time" }

@@ -56,7 +56,7 @@ struct ListenerAccess: Sendable {
     private let readers = TokenBook()
     private let logger: Logger
 
-    /// Reads the files; throws where one can not be used.
+    /// Reads the files; throws where one cannot be used.
     init(_ serve: Serve, logger: Logger) throws(CommandFailure) {
         files = TokenFiles(
             named: serve.http.httpTokensFile, single: serve.http.httpTokenFile, readers: serve.receivers.readerTokenFile

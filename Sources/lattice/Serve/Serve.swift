@@ -213,7 +213,7 @@ struct HTTPOptions: ParsableArguments {
         }
     }
 
-    /// A listener that others can reach needs TLS and a token (operations.md, Attackers).
+    /// A listener that others can reach needs TLS and a token (Threats.md).
     func refuseOpenListener() throws {
         guard let address = listen.address, !address.isLoopback, !insecure else { return }
         var missing: [String] = []

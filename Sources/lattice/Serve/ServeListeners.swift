@@ -71,7 +71,7 @@ struct ReceiverOptions: ParsableArguments {
         ]
     }
 
-    /// Listeners that others can reach need TLS and a token (operations.md, Attackers).
+    /// Listeners that others can reach need TLS and a token (Threats.md).
     ///
     /// - Parameter hasTokens: readers can show one of those of the node's own HTTP.
     func refuseOpenListeners(isInsecure: Bool, hasTokens: Bool) throws {

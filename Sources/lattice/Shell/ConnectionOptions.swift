@@ -70,7 +70,7 @@ struct ConnectionOptions: ParsableArguments {
         try validateFiles()
     }
 
-    /// A file that can not be read is said before a server is tried, whose refusal would not name it.
+    /// A file that cannot be read is said before a server is tried, whose refusal would not name it.
     private func validateFiles() throws {
         let files = [
             ("--creds", creds), ("--nkey", nkey), ("--tls-ca", tlsCa), ("--tls-cert", tlsCert), ("--tls-key", tlsKey),

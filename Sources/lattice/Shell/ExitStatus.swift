@@ -14,7 +14,7 @@ enum ExitStatus: Int32, Sendable {
     case failed = 1
     /// The command line makes no sense.
     case usage = 2
-    /// NATS, or a node behind it, can not be reached.
+    /// NATS, or a node behind it, cannot be reached.
     case unreachable = 3
     case logDamaged = 4
     /// Another node has this directory or this prefix.

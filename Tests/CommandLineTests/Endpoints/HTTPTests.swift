@@ -1,4 +1,4 @@
-// The HTTP face of a running node, asked as any client would.
+// The administration of a running node over HTTP, asked as any client would.
 
 import Foundation
 import FoundationNetworking

@@ -1,4 +1,4 @@
-// What was acknowledged is there after a stop, a crash, damage to a checkpoint; what can not be trusted is not.
+// What was acknowledged is there after a stop, a crash, damage to a checkpoint; what cannot be trusted is not.
 
 import NodeRuntime
 import EventModel

@@ -1,4 +1,4 @@
-// The names of Task 3 of the specification do what it says.
+// The names of the specification's tracing collector (Specification.md) do what it says.
 
 import EventModel
 import Testing

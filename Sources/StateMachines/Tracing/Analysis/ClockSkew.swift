@@ -1,5 +1,5 @@
 // Corrects the difference between hosts' clocks for views; stored spans keep their times.
-// Source of the rule: jaegertracing/jaeger, adjuster/clockskew.go, as told in domain.md.
+// Source of the rule: jaegertracing/jaeger, adjuster/clockskew.go, as told in Meanings.md.
 
 package import EventModel
 

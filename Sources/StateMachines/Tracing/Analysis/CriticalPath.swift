@@ -1,5 +1,5 @@
 // The chain of spans that a trace had to wait for, and how much time all others had left.
-// Source of the rule: domain.md, Critical path; decision 21.
+// Source of the rule: Meanings.md, Critical path; decision 21.
 
 package import EventModel
 

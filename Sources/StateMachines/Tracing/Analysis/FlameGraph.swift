@@ -13,7 +13,7 @@ package struct FlameGraph: Sendable {
     /// Frame 0 is the whole trace; every frame stands behind the one it is called from.
     private var frames = [Frame(name: "all")]
 
-    /// The flame graph of a trace with the times that the tree shows (Task 3, `trace_to_flamegraph`).
+    /// The flame graph of a trace with the times that the tree shows (`trace_to_flamegraph`).
     package init(_ tree: TraceTree) {
         let forest = tree.forest
         let selfTimes = TraceAnalysis.selfTimes(forest)
