@@ -3,6 +3,7 @@
 import EventModel
 import Foundation
 import LatticeClient
+import MeshRules
 import TestKit
 import Testing
 
@@ -111,15 +112,16 @@ import Testing
         await service.stop()
     }
 
-    @Test func `a tenth of the traces is sampled, the same tenth everywhere`() {
-        var dice = SystemRandomNumberGenerator()
-        let ids = (0..<20_000).map { _ in TraceID(high: dice.next(), low: dice.next()) }
-        let sampled = ids.count { GatewaySampling.isSampled($0, basisPoints: 1_000) }
+    @Test func `a trace without a decision is sampled where the SDK records it, too`() throws {
+        let settings = TracingSettings()
+        var dice = SplitMix64(state: 11)
+        var sampled = 0
+        for _ in 0..<20_000 {
+            let part = TracePart([], settings, &dice) { false }
+            #expect(part.isSampled == TraceSampling(basisPoints: 1_000).records(part.traceID))
+            sampled += part.isSampled ? 1 : 0
+        }
         #expect((1_700...2_300).contains(sampled))
-        #expect(
-            ids.allSatisfy { id in
-                GatewaySampling.isSampled(id, basisPoints: 1_000) == TraceSampling(basisPoints: 1_000).records(id)
-            })
     }
 
     private struct Vector: Decodable {

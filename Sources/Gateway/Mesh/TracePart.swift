@@ -1,22 +1,13 @@
 // The gateway's part in a trace: a server span of its own, a client span for each attempt (W3C Trace Context level 2).
 
 package import EventModel
+import LatticeClient
 import MeshRules
 import NIOCore
 
 /// Where spans go; bounded, and never waits.
 package protocol SpanSink: Sendable {
     func publish(_ span: TraceSpan)
-}
-
-/// Which traces are sampled: the same for everybody who asks by the same id.
-enum GatewaySampling {
-    /// - Parameter basisPoints: of 10,000 traces.
-    static func isSampled(_ id: TraceID, basisPoints: UInt32) -> Bool {
-        if basisPoints >= 10_000 { return true }
-        var dice = SplitMix64(state: id.low ^ id.high)
-        return dice.next(below: 10_000) < UInt64(basisPoints)
-    }
 }
 
 /// One request's place in its trace.
@@ -44,13 +35,13 @@ struct TracePart {
             }
             traceID = TraceID(high: dice.next() | 1, low: dice.next())
             (parent, hasRandomID, state) = (nil, true, "")
-            isSampled = GatewaySampling.isSampled(traceID, basisPoints: settings.sampleBasisPoints)
+            isSampled = TraceSampling(basisPoints: settings.sampleBasisPoints).records(traceID)
             return
         }
         link = nil
         (traceID, parent, hasRandomID) = (context.traceID, context.spanID, context.hasRandomTraceID)
         state = context.traceState.headerValue()
-        let own = GatewaySampling.isSampled(traceID, basisPoints: settings.sampleBasisPoints)
+        let own = TraceSampling(basisPoints: settings.sampleBasisPoints).records(traceID)
         guard settings.acceptsForeignDecision, let theirs = context.isSampled else {
             isSampled = own
             return
