@@ -45,6 +45,8 @@ let package = Package(
         .library(name: "LatticeClient", targets: ["LatticeClient", "EventModel"]),
         // A mesh inside a test's own process, for services that use the SDK.
         .library(name: "LatticeClientTesting", targets: ["LatticeClientTesting"]),
+        // Registry, mirror and collector in the caller's own process, for tests, simulations and scripts.
+        .library(name: "LatticeCore", targets: ["LatticeCore", "EventModel"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -71,6 +73,9 @@ let package = Package(
         .target(name: "MeshRules", dependencies: ["EventModel", crypto], swiftSettings: strict),
         // The pure core: state computed from the log alone.
         .target(name: "StateMachines", dependencies: ["EventModel", "MeshRules", collections], swiftSettings: strict),
+        // The specification's names over the pure core, in the caller's own process: no node, no bus, no disk.
+        .target(
+            name: "LatticeCore", dependencies: ["EventModel", "MeshRules", "StateMachines"], swiftSettings: strict),
         // The disk.
         .target(name: "CLogSupport"),
         .target(name: "EventStore", dependencies: ["EventModel", "CLogSupport", crypto], swiftSettings: strict),
@@ -85,8 +90,8 @@ let package = Package(
         .target(
             name: "NodeRuntime",
             dependencies: [
-                "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", logging, metrics, lifecycle,
-                collections,
+                "EventModel", "MeshRules", "StateMachines", "LatticeCore", "EventStore", "Messaging", logging, metrics,
+                lifecycle, collections,
             ], swiftSettings: strict),
         // What listeners prove themselves with, and what they ask of clients.
         .target(
@@ -141,8 +146,8 @@ let package = Package(
         .executableTarget(
             name: "lattice",
             dependencies: [
-                "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "NodeRuntime",
-                "Endpoints", "TraceFormats", "Listeners", "Dispatcher", "LatticeClient", "Gateway", yams,
+                "EventModel", "MeshRules", "StateMachines", "LatticeCore", "EventStore", "Messaging", "NATSMessaging",
+                "NodeRuntime", "Endpoints", "TraceFormats", "Listeners", "Dispatcher", "LatticeClient", "Gateway", yams,
                 arguments,
                 logging, metrics, lifecycle, signals, protobuf, nioCore, nioSSL,
             ], swiftSettings: strict),
@@ -170,8 +175,11 @@ let package = Package(
         .testTarget(
             name: "EventModelTests", dependencies: ["EventModel", "TestKit", protobuf], swiftSettings: strict),
         .testTarget(
-            name: "StateMachinesTests", dependencies: ["StateMachines", "MeshRules", "EventModel", "TestKit"],
+            name: "StateMachinesTests",
+            dependencies: ["StateMachines", "MeshRules", "EventModel", "LatticeCore", "TestKit"],
             swiftSettings: strict),
+        // As a user of the package sees it: neither `@testable` nor the modules below.
+        .testTarget(name: "LatticeCoreTests", dependencies: ["LatticeCore", "EventModel"], swiftSettings: strict),
         .testTarget(name: "EventStoreTests", dependencies: ["EventStore", "EventModel"], swiftSettings: strict),
         .testTarget(
             name: "DispatcherTests",

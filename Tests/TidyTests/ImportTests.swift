@@ -24,6 +24,8 @@ private struct ImportRights {
         "MeshRules": ImportRights(everywhere: ["EventModel"], below: ["Mirror": ["Crypto"]]),
         // The pure core: no clock, no chance, no logging, no locks, no threads, no files.
         "StateMachines": ImportRights(everywhere: ["EventModel", "MeshRules", "DequeModule"]),
+        // The specification's names over the core: the only clock is the one that callers may replace.
+        "LatticeCore": ImportRights(everywhere: ["EventModel", "MeshRules", "StateMachines", "FoundationEssentials"]),
         // The disk; the operating system only where calls are made.
         "EventStore": ImportRights(
             everywhere: ["EventModel", "Synchronization", "Dispatch"],
@@ -39,8 +41,8 @@ private struct ImportRights {
         // The shell. Never NATSMessaging: the executable hands it a bus.
         "NodeRuntime": ImportRights(
             everywhere: [
-                "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "Logging", "Metrics", "Dispatch",
-                "Synchronization", "DequeModule", "ServiceLifecycle",
+                "EventModel", "MeshRules", "StateMachines", "LatticeCore", "EventStore", "Messaging", "Logging",
+                "Metrics", "Dispatch", "Synchronization", "DequeModule", "ServiceLifecycle",
             ]),
         // TLS, tokens, roles and bounds of every listener.
         "Listeners": ImportRights(

@@ -100,21 +100,30 @@ public struct MirrorConfiguration: Sendable, Hashable {
     }
 }
 
-/// A request that has been captured for mirroring, after redaction.
+/// A request that is captured for mirroring; as it is handed out, after redaction.
 public struct MirroredRequest: Sendable, Hashable {
+    /// Names it among those of its source; a repeat is refused.
     public var requestID: String
     /// 16 bytes, or empty.
     public var traceID: [UInt8]
+    /// Whose request it is.
     public var sourceService: String
+    /// What it is for, for instance `orders.read`; filters look at it.
     public var intent: String
     /// What was kept of the body.
     public var payload: [UInt8]
+    /// In order; handed out, only those that may leave the process, secret ones without their values.
     public var headers: [HeaderField]
+    /// When it was captured, in log time; given by the log.
     public var mirroredAt: Timestamp
+    /// In capitals; what is neither GET nor HEAD is mirrored where writes are allowed only.
+    public var method: String
+    /// Path and query; handed out, without the values of secret parameters.
+    public var target: String
 
     public init(
         requestID: String, traceID: [UInt8] = [], sourceService: String, intent: String, payload: [UInt8] = [],
-        headers: [HeaderField] = [], mirroredAt: Timestamp = .zero
+        headers: [HeaderField] = [], mirroredAt: Timestamp = .zero, method: String = "GET", target: String = "/"
     ) {
         self.requestID = requestID
         self.traceID = traceID
@@ -123,22 +132,32 @@ public struct MirroredRequest: Sendable, Hashable {
         self.payload = payload
         self.headers = headers
         self.mirroredAt = mirroredAt
+        self.method = method
+        self.target = target
     }
 }
 
 /// What came of one mirrored request.
 public struct MirrorResult: Sendable, Hashable {
+    /// Of which request.
     public var requestID: String
+    /// Where it went.
     public var shadowEndpoint: String
+    /// The shadow answered, whatever it said.
     public var success: Bool
+    /// Until the whole answer was there, or until it was given up.
     public var latency: Nanoseconds
     /// 0: there was no response.
     public var responseCode: UInt32
+    /// The answers differ by the mirror's rules.
     public var diffDetected: Bool
     /// What differs, for people; empty where nothing does.
     public var diffSummary: String
     /// Where it differs; each place once.
     public var differences: [DifferingPath]
+
+    /// Milliseconds, as the specification writes it.
+    public var latencyMs: Double { Double(latency.rawValue) / 1_000_000 }
 
     public init(
         requestID: String, shadowEndpoint: String, success: Bool, latency: Nanoseconds = .zero,

@@ -40,8 +40,8 @@ public struct HealthStatus: Sendable, Hashable {
     public var reason: String
 
     public init(
-        instanceID: String, healthy: Bool, latency: Nanoseconds, consecutiveFailures: UInt32, lastCheck: Timestamp,
-        reason: String = ""
+        instanceID: String, healthy: Bool, latency: Nanoseconds = .zero, consecutiveFailures: UInt32 = 0,
+        lastCheck: Timestamp, reason: String = ""
     ) {
         self.instanceID = instanceID
         self.healthy = healthy
@@ -71,8 +71,9 @@ public struct ServiceInstance: Sendable, Hashable {
     public var incarnation: Int64
 
     public init(
-        instanceID: String, serviceName: String, endpoint: String, region: String, zone: String, weight: UInt32,
-        metadata: [MetadataEntry], registeredAt: Timestamp, lastHeartbeat: Timestamp, incarnation: Int64
+        instanceID: String, serviceName: String, endpoint: String, region: String = "", zone: String = "",
+        weight: UInt32 = Limits.defaultWeight, metadata: [MetadataEntry] = [], registeredAt: Timestamp = .zero,
+        lastHeartbeat: Timestamp = .zero, incarnation: Int64 = 0
     ) {
         self.instanceID = instanceID
         self.serviceName = serviceName

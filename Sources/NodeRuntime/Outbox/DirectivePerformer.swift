@@ -1,9 +1,10 @@
 // One directive from the log to the shadow and back: contents, sending, comparison, and the events that tell of it.
 
 import Dispatch
-package import EventModel
+import EventModel
 import EventStore
-package import MeshRules
+import LatticeCore
+import MeshRules
 import Messaging
 import StateMachines
 import Synchronization
@@ -138,20 +139,6 @@ final class DirectivePerformer: Sendable {
                 MessageHeader("Nats-Msg-Id", OwnMessageID.make(kind)),
                 MessageHeader("Content-Type", "application/protobuf"),
             ], payload: payload)
-    }
-}
-
-extension ObservedResponse {
-    /// A shadow's answer, redacted as production's was before it was captured.
-    package init(shadow answer: ShadowAnswer, rules: RedactionRules = .standard) {
-        switch rules.redact(body: answer.body, headers: answer.headers) {
-        case .kept(let body):
-            self.init(status: answer.status, headers: rules.redact(headers: answer.headers), body: body)
-        case .withheld:
-            self.init(
-                status: answer.status, headers: rules.redact(headers: answer.headers), body: [],
-                bodyLength: answer.body.count)
-        }
     }
 }
 

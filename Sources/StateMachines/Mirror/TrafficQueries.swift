@@ -77,7 +77,7 @@ extension TrafficMirror {
     }
 
     /// What waits for one mirror's shadow, the oldest first.
-    func directives(of mirrorID: String, limit: Int) -> [ShadowDirective] {
+    package func directives(of mirrorID: String, limit: Int) -> [ShadowDirective] {
         guard let index = mirrorPlace(mirrorID).index else { return [] }
         let row = mirrors[index]
         let waiting = row.pending.lazy.filter { $0.phase == .waiting }
@@ -139,6 +139,22 @@ extension TrafficMirror {
                 pendingBytes: row.pendingBytes, awaitingComparisonCount: row.pending.count - waiting,
                 counts: row.counts, ledger: row.ledger)
         }
+    }
+
+    /// The mirrors of a source that owe their shadow this capture, by id.
+    package func mirrors(of sourceService: String, owing cause: EventPosition) -> [String] {
+        let own = sourceIndex(sourceService).map { sources[$0].mirrors } ?? []
+        return own.filter { mirrors[$0].index(of: cause.sequence, cause.index) != nil }.map { mirrors[$0].id }
+    }
+
+    /// One mirror's configuration; nil: there is no such mirror.
+    package func configuration(of mirrorID: String) -> MirrorConfiguration? {
+        mirrorPlace(mirrorID).index.map { mirrors[$0].configuration }
+    }
+
+    /// Whether a mirror's shadow is on the allow-list now; false: there is no such mirror.
+    package func isShadowAllowed(of mirrorID: String) -> Bool {
+        mirrorPlace(mirrorID).index.map { mirrors[$0].isAllowed } ?? false
     }
 
     /// The mirrors of a source as the gateway asks them.

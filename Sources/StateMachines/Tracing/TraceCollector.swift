@@ -243,6 +243,3 @@ package struct TraceCollector: StateMachine {
         guard reader.isComplete, place == partitions.count else { return nil }
     }
 }
-
-/// Creates a collector (`create_collector` of Specification.md).
-package func createCollector(_ settings: TraceSettings = TraceSettings()) -> TraceCollector { TraceCollector(settings) }

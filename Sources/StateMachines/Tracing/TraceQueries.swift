@@ -74,6 +74,9 @@ extension TraceCollector {
             position: EventPosition(sequence: SequenceNumber(row.sequence), index: row.index))
     }
 
+    /// Whether a trace is resident in this part.
+    package func holds(_ traceID: TraceID) -> Bool { trace(traceID) != nil }
+
     /// A trace; nil where it is not resident or in another part.
     package func facts(of traceID: TraceID) -> TraceFacts? {
         guard let trace = trace(traceID) else { return nil }

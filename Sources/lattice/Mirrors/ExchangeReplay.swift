@@ -4,6 +4,7 @@ import NodeRuntime
 import Dispatcher
 import EventModel
 import Foundation
+import LatticeCore
 import MeshRules
 import StateMachines
 

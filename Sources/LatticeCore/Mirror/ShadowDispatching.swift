@@ -2,7 +2,6 @@
 
 package import EventModel
 package import MeshRules
-import StateMachines
 
 /// A copy with what production answered.
 package struct ShadowCopy: Sendable {
@@ -20,6 +19,13 @@ package struct DispatchedCopy: Sendable {
     package var answer: ShadowAnswer
     /// How the answers compare; nil: the shadow gave none.
     package var comparison: ResponseComparison?
+}
+
+/// What a child of the task group hands back, with its place: a struct, since the compiler breaks tuples here
+/// (decision 138).
+private struct EndedCopy: Sendable {
+    var place: Int
+    var value: DispatchedCopy
 }
 
 /// Sends one copy to its shadow and compares the answers (`dispatch_to_shadow` of Specification.md).
@@ -44,7 +50,7 @@ package func batchDispatch(
     _ copies: [ShadowCopy], batchSize: Int, rules: ComparisonRules, shadowHandler: any ShadowSender,
     pace: (Int) async -> Void = { _ in }, ended: (Int, DispatchedCopy) -> Void
 ) async {
-    await withTaskGroup(of: Placed<DispatchedCopy>.self) { group in
+    await withTaskGroup(of: EndedCopy.self) { group in
         var underWay = 0
         for (place, copy) in copies.enumerated() {
             if underWay >= max(1, batchSize), let copy = await group.next() {
@@ -53,10 +59,24 @@ package func batchDispatch(
             }
             await pace(place)
             group.addTask {
-                Placed(place: place, value: await dispatchToShadow(copy, rules: rules, shadowHandler: shadowHandler))
+                EndedCopy(place: place, value: await dispatchToShadow(copy, rules: rules, shadowHandler: shadowHandler))
             }
             underWay += 1
         }
         for await copy in group { ended(copy.place, copy.value) }
+    }
+}
+
+extension ObservedResponse {
+    /// A shadow's answer, redacted as production's was before it was captured.
+    package init(shadow answer: ShadowAnswer, rules: RedactionRules = .standard) {
+        switch rules.redact(body: answer.body, headers: answer.headers) {
+        case .kept(let body):
+            self.init(status: answer.status, headers: rules.redact(headers: answer.headers), body: body)
+        case .withheld:
+            self.init(
+                status: answer.status, headers: rules.redact(headers: answer.headers), body: [],
+                bodyLength: answer.body.count)
+        }
     }
 }
