@@ -93,7 +93,7 @@ loses_nothing "$living"; check $? "what waited at the takeover was sent once mor
 
 say "The killed node comes back"
 "${compose[@]}" up -d "$dying" >/dev/null 2>&1
-sequence=$(lattice "$living" query status --nats nats://nats:4222 --json | grep -oE '"sequence":"[0-9]+"' | grep -oE '[0-9]+')
+sequence=$(lattice "$living" query status --nats nats://nats:4222 --json | grep -oE '"sequence":[0-9]+' | grep -oE '[0-9]+')
 within 60 reaches "$dying" "$sequence"; check $? "$dying has caught up with record $sequence"
 [ -n "$sequence" ] && [ "$(digests node-a "$sequence")" = "$(digests node-b "$sequence")" ]
 check $? "both nodes have the same digests at record $sequence"

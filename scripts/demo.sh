@@ -225,7 +225,7 @@ if waitFor 25 isEvicted; then
 fi
 
 say "7  The node is killed (SIGKILL) and comes back; the gateway goes on meanwhile"
-sequence=$(ask query status --json | grep -o '"durable_sequence":"[0-9]*"' | grep -o '[0-9]*')
+sequence=$(ask query status --json | grep -o '"durable_sequence":[0-9]*' | grep -o '[0-9]*')
 before=$(digestAt "${sequence:-1}")
 end node KILL
 waitFor 15 isStale

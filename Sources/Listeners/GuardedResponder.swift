@@ -25,10 +25,11 @@ struct GuardedResponder<Inner: HTTPResponder>: HTTPResponder where Inner.Context
     let inner: Inner
     let routes: ListenerRoutes
     let hosts: HostRule
+    let origins: CrossOriginRule
 
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         let isHead = request.method == .head
-        var response = try await answer(request, context)
+        var response = origins.marking(try await answer(request, context), to: request)
         // The length stays, the body does not: else the next answer on the connection would begin with it.
         if isHead { response = response.createHeadResponse() }
         return response
@@ -49,7 +50,7 @@ struct GuardedResponder<Inner: HTTPResponder>: HTTPResponder where Inner.Context
                     + "--admin-host for a gateway")
         }
         if let origin = request.headers[HTTPField.Name("Origin")!], request.method != .get, request.method != .head,
-            !hosts.admits(origin: origin, host: host)
+            !hosts.admits(origin: origin, host: host), origins.grant(request) == nil
         {
             return AccessRefusal.response(.forbidden, "forbidden", "pages of another origin may not write here")
         }
@@ -64,6 +65,7 @@ struct GuardedResponder<Inner: HTTPResponder>: HTTPResponder where Inner.Context
         head.path = target
         let path = Request(head: head, body: request.body).uri.path
         let methods = routes.methods(of: path)
+        if let preflight = origins.preflight(request, methods: methods) { return preflight }
         if methods.isEmpty { return AccessRefusal.response(.notFound, "not_found", "there is no \(path)") }
         guard methods.contains(request.method) else {
             var response = AccessRefusal.response(

@@ -11,6 +11,8 @@ package import ServiceLifecycle
 package struct ListenerBounds: Sendable {
     /// Hosts besides loopback, the address that is listened on, and the one by which a client came.
     package var hosts: [String] = []
+    /// Pages of these origins may ask and send: `https://shop.example`, or `*` for every page.
+    package var origins: [String] = []
     /// Further ones wait in the queue of the system.
     package var connectionsMaximum = 1_024
     /// A connection is closed when the head of a request is not there so long after the last answer, when nothing more of its
@@ -37,7 +39,7 @@ package enum HTTPListener {
     ) throws -> any Service {
         let responder = GuardedResponder(
             inner: router.buildResponder(), routes: ListenerRoutes(router.routes.map { ($0.path, $0.method) }),
-            hosts: HostRule(bound: host, further: bounds.hosts))
+            hosts: HostRule(bound: host, further: bounds.hosts), origins: CrossOriginRule(bounds.origins))
         return Application(
             responder: responder, server: try ListenerTLS.server(tls, idle: bounds.idle),
             configuration: ApplicationConfiguration(

@@ -184,7 +184,7 @@ private final class Cluster {
             for line in log.output.split(separator: "\n") where line.contains(#""registered":"#) {
                 let record = try JSONDecoder().decode(RegisteredRecord.self, from: Data(line.utf8))
                 let id = record.registered.events[0].instance_id
-                if found[id] == nil { found[id] = Int(record.sequence) }
+                if found[id] == nil { found[id] = record.sequence }
             }
             for (id, sequence) in told { #expect(found[id] == sequence, "\(id) in the log of node \(index)") }
             states.append(
@@ -204,6 +204,6 @@ private struct RegisteredRecord: Decodable {
         struct Event: Decodable { var instance_id: String }
         var events: [Event]
     }
-    var sequence: String
+    var sequence: Int
     var registered: Registered
 }

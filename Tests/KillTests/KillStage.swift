@@ -87,7 +87,7 @@ final class KillStage {
     func compareDigests(_ comment: String) throws {
         let answer = try Tools.run(Tools.lattice, ["query", "digest", "--json", "--nats", url, "--data", data])
         let live = try JSONDecoder().decode(LiveDigests.self, from: Data(answer.output.utf8))
-        let replay = try lattice("replay", "--from-zero", "--json", "--at", live.as_of.sequence)
+        let replay = try lattice("replay", "--from-zero", "--json", "--at", "\(live.as_of.sequence)")
         let folded = try JSONDecoder().decode(ReplayFinding.self, from: Data(replay.output.utf8))
         #expect(live.machines == folded.machines && !live.machines.isEmpty, "\(comment), record \(live.as_of.sequence)")
     }
@@ -100,7 +100,7 @@ final class KillStage {
         for line in log.output.split(separator: "\n") where line.contains(#""registered":"#) {
             let record = try JSONDecoder().decode(RegisteredRecord.self, from: Data(line.utf8))
             let id = record.registered.events[0].instance_id
-            if first[id] == nil { first[id] = record.sequence }
+            if first[id] == nil { first[id] = "\(record.sequence)" }
         }
         return first
     }
@@ -133,7 +133,7 @@ struct ReplayFinding: Decodable {
 }
 
 private struct LiveDigests: Decodable {
-    struct AsOf: Decodable { var sequence: String }
+    struct AsOf: Decodable { var sequence: UInt64 }
     var as_of: AsOf
     var machines: [ReplayFinding.Machine]
 }
@@ -143,7 +143,7 @@ private struct RegisteredRecord: Decodable {
         struct Event: Decodable { var instance_id: String }
         var events: [Event]
     }
-    var sequence: String
+    var sequence: UInt64
     var registered: Registered
 }
 

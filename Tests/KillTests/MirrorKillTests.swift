@@ -67,9 +67,9 @@ import Testing
         where line.contains(#""dispatched":"#) {
             let record = try JSONDecoder().decode(DispatchedRecord.self, from: Data(line.utf8))
             for event in record.dispatched.events {
-                let copy = "\(event.cause_sequence)-\(event.cause_index ?? 0)"
+                let copy = "\(event.cause_sequence)-\(event.cause_index)"
                 #expect(copies.insert(copy).inserted, "told twice: \(copy)")
-                if event.redispatched == true { marked.insert(copy) }
+                if event.redispatched { marked.insert(copy) }
             }
         }
         #expect(marked.count == redispatched)
@@ -179,14 +179,13 @@ private final class MirrorStage {
         let answer = try JSONDecoder().decode(StatsAnswer.self, from: Data(json.utf8))
         let row = try #require(answer.mirrors.first)
         var state = State()
-        func number(_ text: String?) -> Int { text.flatMap { Int($0) } ?? 0 }
-        state.mirrored = number(row.mirrored)
-        state.pending = number(row.pending)
-        state.awaiting = number(row.awaiting_comparison)
-        state.redispatched = number(row.redispatched)
-        state.equal = number(row.equal)
-        state.compared = state.equal + number(row.different) + number(row.undecided)
-        for entry in row.ledger ?? [] { state.ledger[entry.reason] = number(entry.count) }
+        state.mirrored = row.mirrored
+        state.pending = row.pending
+        state.awaiting = row.awaiting_comparison
+        state.redispatched = row.redispatched
+        state.equal = row.equal
+        state.compared = state.equal + row.different + row.undecided
+        for entry in row.ledger { state.ledger[entry.reason] = entry.count }
         return state
     }
 }
@@ -197,16 +196,16 @@ private struct StatsAnswer: Decodable {
     struct Row: Decodable {
         struct Entry: Decodable {
             var reason: String
-            var count: String
+            var count: Int
         }
-        var mirrored: String?
-        var pending: String?
-        var awaiting_comparison: String?
-        var redispatched: String?
-        var equal: String?
-        var different: String?
-        var undecided: String?
-        var ledger: [Entry]?
+        var mirrored: Int
+        var pending: Int
+        var awaiting_comparison: Int
+        var redispatched: Int
+        var equal: Int
+        var different: Int
+        var undecided: Int
+        var ledger: [Entry]
     }
     var mirrors: [Row]
 }
@@ -214,9 +213,9 @@ private struct StatsAnswer: Decodable {
 private struct DispatchedRecord: Decodable {
     struct Dispatched: Decodable {
         struct Event: Decodable {
-            var cause_sequence: String
-            var cause_index: Int?
-            var redispatched: Bool?
+            var cause_sequence: Int
+            var cause_index: Int
+            var redispatched: Bool
         }
         var events: [Event]
     }

@@ -17,9 +17,11 @@ private struct ImportRights {
 @Suite struct `Import rights` {
     /// Nil: anything, because the executable wires everything together.
     private static let table: [String: ImportRights?] = [
-        // The vocabulary. Foundation is for what protoc generates, and for the one file that hands JSON to it.
+        // The vocabulary. Foundation is for what protoc generates, and for the files that hand JSON to it; the lock is for
+        // the shapes of messages, which are found out once.
         "EventModel": ImportRights(
-            everywhere: ["SwiftProtobuf", "FoundationEssentials"], below: ["Generated": ["Foundation"]]),
+            everywhere: ["SwiftProtobuf", "FoundationEssentials"],
+            below: ["Generated": ["Foundation"], "JSON": ["Synchronization"]]),
         // What core and edges compute alike: as pure as the core, shipped with the SDK and the gateway.
         "MeshRules": ImportRights(everywhere: ["EventModel"], below: ["Mirror": ["Crypto"]]),
         // The pure core: no clock, no chance, no logging, no locks, no threads, no files.

@@ -105,7 +105,7 @@ package struct AdminEndpoint: Sendable {
             guard case .holder(let token) = caller else { return refusal(.missingToken) }
             subject += ".\(SubjectToken.escape(token.name))"
         }
-        return try await ask(subject, try await question())
+        return try await ask(name, subject, try await question())
     }
 
     private func refusal(_ objection: AccessObjection) -> Response {
@@ -118,13 +118,31 @@ package struct AdminEndpoint: Sendable {
     private static let withoutTokens =
         "that takes a token, and this node was started without --http-tokens-file and --http-token-file"
 
-    private func ask(_ subject: String, _ body: [UInt8]) async throws -> Response {
+    /// Asks in protobuf and answers in the JSON of people's tools. What cannot be read goes on as it is: the node says why.
+    private func ask(_ name: QueryName, _ subject: String, _ body: [UInt8]) async throws -> Response {
         do throws(BusError) {
-            let (payload, code) = try await answer(subject, body)
-            return Self.json(payload, .init(code: code))
+            let text = body.isEmpty ? Array("{}".utf8) : body
+            guard let question = try? JSONTranscoder.binary(fromJSON: text, kind: name.question) else {
+                let (payload, code) = try await answer(subject, body)
+                return Self.people(
+                    try? JSONTranscoder.binary(fromJSON: payload, kind: .errorAnswer), .errorAnswer, code)
+            }
+            let answer = try await bus.request(
+                Message(
+                    subject: subject, headers: [MessageHeader("Content-Type", "application/protobuf")],
+                    payload: question), timeout: configuration.timeout)
+            let code = answer.header("Nats-Service-Error-Code").flatMap { Int($0) }
+            return Self.people(answer.payload, code == nil ? name.answer : .errorAnswer, code ?? 200)
         } catch {
             return Self.failure(error)
         }
+    }
+
+    private static func people(_ binary: [UInt8]?, _ kind: MessageKind, _ code: Int) -> Response {
+        guard let binary, let text = try? JSONTranscoder.people(fromBinary: binary, kind: kind) else {
+            return failure("internal", "the answer is not understood", .badGateway)
+        }
+        return json(text, .init(code: code))
     }
 
     private func answer(_ subject: String, _ body: [UInt8]) async throws(BusError) -> (payload: [UInt8], code: Int) {
@@ -200,8 +218,9 @@ package struct AdminEndpoint: Sendable {
         do throws(BusError) {
             let answer = try await outcome(message, configuration.timeout)
             let isText = answer.payload.first == UInt8(ascii: "{")
-            let payload =
-                isText ? answer.payload : try? JSONTranscoder.json(fromBinary: answer.payload, kind: .outcomeAnswer)
+            let binary =
+                isText ? try? JSONTranscoder.binary(fromJSON: answer.payload, kind: .outcomeAnswer) : answer.payload
+            let payload = binary.flatMap { try? JSONTranscoder.people(fromBinary: $0, kind: .outcomeAnswer) }
             guard let payload, let verdict = Self.decode(Verdict.self, payload)?.outcome else {
                 return Self.failure("internal", "the outcome is not understood", .badGateway)
             }

@@ -1,5 +1,7 @@
 // The members that LatticeForge writes differently from protobuf's own JSON: names of choices, trace ids, times.
 
+import SwiftProtobuf
+
 /// How a member's value differs from protobuf's JSON mapping.
 ///
 /// Members are told by their name alone: the schemas have no maps and give one meaning to each of these names.
@@ -19,6 +21,11 @@ enum JSONField {
 
     /// The kind of a member; nil: as protobuf has it.
     init?(_ name: ArraySlice<UInt8>) {
+        // `occurred_at`, `recorded_at`, `checkpoint_at`, …
+        if name.suffix(3).elementsEqual("_at".utf8) {
+            self = .time
+            return
+        }
         switch name.count {
         case 4 where name.elementsEqual("time".utf8): self = .time
         case 4 where name.elementsEqual("kind".utf8): self = .choiceOrText(.spanKind)
@@ -35,12 +42,9 @@ enum JSONField {
         case 8 where name.elementsEqual("strategy".utf8): self = .choice(.strategy)
         case 8 where name.elementsEqual("trace_id".utf8): self = .traceID
         case 7 where name.elementsEqual("at_time".utf8): self = .time
-        case 10 where name.elementsEqual("last_check".utf8) || name.elementsEqual("started_at".utf8): self = .time
-        case 11
-        where name.elementsEqual("occurred_at".utf8) || name.elementsEqual("recorded_at".utf8)
-            || name.elementsEqual("incarnation".utf8):
-            self = .time
-        case 13 where name.elementsEqual("registered_at".utf8): self = .time
+        case 10 where name.elementsEqual("last_check".utf8): self = .time
+        case 11 where name.elementsEqual("incarnation".utf8): self = .time
+        case 12 where name.elementsEqual("silent_since".utf8): self = .time
         case 14 where name.elementsEqual("last_heartbeat".utf8): self = .time
         default: return nil
         }
@@ -48,8 +52,24 @@ enum JSONField {
 }
 
 /// The enums of the schemas by their names in the specification.
-enum JSONChoice {
+package enum JSONChoice: Sendable {
     case strategy, health, spanKind, spanStatus
+
+    /// The choice that a generated enum is.
+    init<Generated: SwiftProtobuf.Enum>(_ type: Generated.Type) {
+        switch ObjectIdentifier(type) {
+        case ObjectIdentifier(Lattice_V1_SelectionStrategy.self): self = .strategy
+        case ObjectIdentifier(Lattice_V1_HealthState.self): self = .health
+        case ObjectIdentifier(Lattice_V1_SpanKind.self): self = .spanKind
+        case ObjectIdentifier(Lattice_V1_SpanStatus.self): self = .spanStatus
+        default: preconditionFailure("\(type) has no names here")
+        }
+    }
+
+    /// The name of a number; nil for one that has none.
+    func name(of number: Int32) -> String? {
+        names.indices.contains(Int(number)) ? names[Int(number)] : nil
+    }
 
     /// The names in the order of their numbers; 0 is "unspecified" and has protobuf's name only.
     private var names: [String] {

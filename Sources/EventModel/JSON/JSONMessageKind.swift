@@ -85,6 +85,30 @@ package enum MessageKind: String, Sendable, Hashable, CaseIterable {
     }
 }
 
+extension QueryName {
+    /// What asks the query.
+    package var question: MessageKind {
+        switch self {
+        case .registry: .registryQuery
+        case .trace: .traceQuery
+        case .node: .nodeQuery
+        case .mirror: .mirrorQuery
+        case .audit: .auditQuery
+        }
+    }
+
+    /// What answers the query.
+    package var answer: MessageKind {
+        switch self {
+        case .registry(let name): name.answer
+        case .trace(let name): name.answer
+        case .node(let name): name.answer
+        case .mirror(let name): name.answer
+        case .audit(let name): name.answer
+        }
+    }
+}
+
 extension RegistryQueryName {
     /// What answers the query.
     package var answer: MessageKind {

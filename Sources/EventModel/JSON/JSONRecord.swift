@@ -6,11 +6,14 @@ import SwiftProtobuf
 extension JSONTranscoder {
     /// One record as one line of JSON, without the line's end.
     ///
+    /// - Parameter forPeople: in the dialect of people's tools instead of the wire's.
+    ///
     /// Never fails: facts of a type or version that this code does not know, or that are not protobuf, stand in the
     /// member `opaque` as base64; what is not UTF-8 in subject or message id is replaced by U+FFFD.
     package static func recordJSON(
         sequence: SequenceNumber, recordedAt: Timestamp, subject: ArraySlice<UInt8>, messageID: ArraySlice<UInt8>,
-        eventType: UInt16, schemaVersion: UInt8, facts: ArraySlice<UInt8>, attachment: ArraySlice<UInt8>
+        eventType: UInt16, schemaVersion: UInt8, facts: ArraySlice<UInt8>, attachment: ArraySlice<UInt8>,
+        forPeople: Bool = false
     ) -> [UInt8] {
         var record = Lattice_V1_EventRecord()
         record.sequence = sequence.rawValue
@@ -23,7 +26,8 @@ extension JSONTranscoder {
         let type = schemaVersion == EventType.currentSchemaVersion ? EventType(rawValue: eventType) : nil
         record.event = type.flatMap { try? known($0, Array(facts)) } ?? .opaque(Data(facts))
         do {
-            return try text(record)
+            return forPeople
+                ? try people(fromBinary: try record.serializedBytes(), kind: .eventRecord) : try text(record)
         } catch {
             preconditionFailure("a record of numbers, texts and bytes has a JSON form: \(error)")
         }

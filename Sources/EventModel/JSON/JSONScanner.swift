@@ -17,7 +17,7 @@ struct JSONScanner {
     }
 
     /// The most members of one object: twice what the largest message has, so that looking for doubles stays cheap.
-    private static let membersPerObject = 64
+    private static let membersPerObject = 128
     /// The longest text that is rewritten: escapes included, longer than any time, name or id.
     private static let rewrittenBytes = 256
 
@@ -154,8 +154,18 @@ struct JSONScanner {
             output += bytes[start..<position]
             return
         }
-        guard content.count <= JSONScanner.rewrittenBytes, let plain = unescaped(content) else {
+        let isShort = content.count <= JSONScanner.rewrittenBytes
+        guard isShort, let plain = unescaped(content) else {
+            if case .choiceOrText = field {
+                output += bytes[start..<position]
+                return
+            }
             throw error("malformed")
+        }
+        // A text that is no name stays as it was written, with its escapes.
+        if case .choiceOrText(let choice) = field, choice.protobufName(plain) == nil {
+            output += bytes[start..<position]
+            return
         }
         output.append(UInt8(ascii: "\""))
         output += try rewritten(plain, field)

@@ -9,7 +9,7 @@ import Logging
 import NIOSSL
 
 /// `lattice gateway`
-struct GatewayCommand: AsyncParsableCommand {
+struct GatewayCommand: AsyncParsableCommand, ConfiguredCommand {
     static let configuration = CommandConfiguration(
         commandName: "gateway",
         abstract: "Run an HTTP reverse proxy in front of the services of a mesh.",
@@ -34,6 +34,10 @@ struct GatewayCommand: AsyncParsableCommand {
                   retries: 2
                 - service: web
 
+            Settings may stand there, too, by the names of the options (`body_bytes: 1MiB`). An option stands over the \
+            variable of its name (LATTICE_BODY_BYTES), that over the file, and that over the default; --print-config says \
+            where each comes from. Settings are taken at the start.
+
             SIGHUP, or a change of the file, takes its routes without dropping a request; a file with a mistake is \
             refused and the routes stay. SIGTERM and SIGINT let requests end for --drain, then publish what is left.
 
@@ -42,8 +46,20 @@ struct GatewayCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "NATS") var client: ClientOptions
 
-    @Option(help: ArgumentHelp("The routes (YAML).", valueName: "file"), completion: .file())
+    @Option(help: ArgumentHelp("The routes, and settings (YAML).", valueName: "file"), completion: .file())
     var config: String
+
+    @Flag(help: "Print every setting as it is used, and the routes, as YAML for --config, and end.")
+    var printConfig = false
+
+    static let otherKeys = RouteFile.keys
+
+    var derived: [String: String] {
+        [
+            "threads": "\(ProcessInfo.processInfo.activeProcessorCount)", "id": ProcessInfo.processInfo.hostName,
+            "nats": "the node on this machine",
+        ]
+    }
 
     @Flag(help: "Read the file, say whether it can be taken, and end.")
     var check = false
@@ -132,7 +148,7 @@ struct GatewayCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let file = try RouteFile.read(config)
+        let file = try RouteFile.read(config, besides: SettingTable(of: Self.self).keys)
         if check { return Terminal.say("\(config): \(file.routes.count) routes, no mistake") }
         logFormat.bootstrap(level: Logger.Level(rawValue: logLevel) ?? .notice)
         try await GatewayRun(self).run(file)

@@ -55,12 +55,8 @@ struct GatewayRun {
     /// Nil where the file names every endpoint and no server is named: then there is no mesh.
     private func connect(_ file: RouteFile) async throws(CommandFailure) -> MeshConnection? {
         let needsMesh = file.routes.contains { $0.endpoints.isEmpty }
-        let environment = ProcessInfo.processInfo.environment
-        let isNamed =
-            !command.client.connection.servers.isEmpty || environment["LATTICE_NATS"] != nil
-            || environment["NATS_URL"] != nil
-        guard needsMesh || isNamed else { return nil }
-        let (servers, prefix) = command.client.place()
+        guard needsMesh || command.client.isPlaceNamed else { return nil }
+        let (servers, prefix) = try command.client.place()
         var configuration = command.client.connection.configuration(servers: servers, name: "lattice gateway")
         configuration.sendsAtOnce = true
         configuration.retriesFirstConnect = !command.noWait
@@ -146,7 +142,7 @@ struct GatewayRun {
 
     private func reload(_ gateway: Gateway) {
         do throws(CommandFailure) {
-            let file = try RouteFile.read(command.config)
+            let file = try RouteFile.read(command.config, besides: SettingTable(of: GatewayCommand.self).keys)
             gateway.replaceRoutes(file.routes)
             gateway.replaceOutliers(file.outliers)
             logger.notice("routes taken", metadata: ["count": "\(file.routes.count)"])

@@ -11,13 +11,18 @@ struct RouteFile {
     var routes: [RouteRule] = []
     var outliers = OutlierSettings()
 
+    /// The members of a file that are the routes'.
+    static let keys = ["routes", "outliers"]
+
     private static let routesMaximum = 1_024
 
     /// Reads a file.
     ///
+    /// - Parameter settings: members that are read elsewhere.
     /// - Throws: the first thing that is wrong, as `file: routes[2].timeout: 5 is no length of time`.
-    static func read(_ path: String) throws(CommandFailure) -> RouteFile {
-        let value = try YAMLFile.read(path)
+    static func read(_ path: String, besides settings: [String]) throws(CommandFailure) -> RouteFile {
+        var value = try YAMLFile.read(path)
+        if case .object(let members) = value { value = .object(members.filter { !settings.contains($0.name) }) }
         do throws(InvalidField) {
             return try make(value)
         } catch {

@@ -9,15 +9,15 @@ struct AuditSheet {
         var action: String
         var actor: String
         var anchored: Bool?
-        var detail: String?
+        var detail: String
         var index: UInt32
-        var object: String?
-        var reason: String?
+        var object: String
+        var reason: String
         var recorded_at: String
         var segment: String?
         var segment_hash: String?
         var sequence: UInt64
-        var service: String?
+        var service: String
     }
 
     private let isJSON: Bool
@@ -59,12 +59,11 @@ struct AuditSheet {
     }
 
     private func line(_ entry: Lattice_V1_AuditEntry) -> Line {
-        func said(_ text: String) -> String? { text.isEmpty ? nil : text }
         var line = Line(
-            action: entry.action, actor: entry.actor, detail: said(entry.detail), index: entry.index,
-            object: said(entry.object), reason: said(entry.reason),
+            action: entry.action, actor: entry.actor, detail: entry.detail, index: entry.index,
+            object: entry.object, reason: entry.reason,
             recorded_at: RFC3339Text.of(Timestamp(nanoseconds: entry.recordedAt)), sequence: entry.sequence,
-            service: said(entry.service))
+            service: entry.service)
         if let proof {
             (line.segment, line.segment_hash) = proof.place(of: entry.sequence)
             line.anchored = proof.isAnchored(entry.sequence)

@@ -80,7 +80,8 @@ struct LogCat: AsyncParsableCommand {
     @Option(help: "The first sequence.") var from: UInt64 = 1
     @Option(help: "The last sequence.") var to: UInt64?
     @Option(help: "At most so many records.") var limit: Int?
-    @Flag(help: "JSON lines are what this prints anyway.") var json = false
+    @Flag(help: "JSON lines are what this prints anyway; --json=wire: events as they are on NATS.") var json = false
+    @Flag(help: .hidden) var jsonWire = false
 
     func validate() throws {
         if let to, to < from { throw ValidationError("--to \(to) lies before --from \(from)") }
@@ -97,7 +98,7 @@ struct LogCat: AsyncParsableCommand {
             for frame in batch {
                 if rest == 0 { return }
                 rest -= 1
-                RecordLine.show(frame, asJSON: true)
+                RecordLine.say(frame, jsonWire ? .wire : .people)
             }
         }
     }

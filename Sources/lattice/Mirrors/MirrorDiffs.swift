@@ -62,15 +62,11 @@ struct MirrorDiffs: AsyncParsableCommand {
         let client = try await options.client.connect(as: "lattice mirror")
         let answer: Lattice_V1_MirrorDiffsAnswer
         do {
+            let payload = try await client.ask("mirror.diffs", query.encode(), asJSON: false)
+            answer = try Lattice_V1_MirrorDiffsAnswer(serializedBytes: payload)
             if options.json {
-                let request = try JSONTranscoder.json(fromBinary: query.encode(), kind: .mirrorQuery)
-                let payload = try await client.ask("mirror.diffs", request, asJSON: true)
-                Terminal.say(payload)
-                let binary = try JSONTranscoder.binary(fromJSON: payload, kind: .mirrorDiffsAnswer)
-                answer = try Lattice_V1_MirrorDiffsAnswer(serializedBytes: binary)
+                try options.output.dialect.say(payload, .mirrorDiffsAnswer)
             } else {
-                let payload = try await client.ask("mirror.diffs", query.encode(), asJSON: false)
-                answer = try Lattice_V1_MirrorDiffsAnswer(serializedBytes: payload)
                 try await show(answer, client)
             }
         } catch {

@@ -3,6 +3,7 @@
 import NodeRuntime
 import ArgumentParser
 import EventModel
+import Foundation
 
 /// A query that a log on disk can answer as well as a node.
 protocol PastQuery: AsyncParsableCommand {
@@ -64,8 +65,9 @@ struct At: AsyncParsableCommand {
             return Terminal.say(Self.atPoint(Query.helpMessage(for: named ?? Query.self)))
         }
         let command: any ParsableCommand
+        let sources = try SettingSources(rest, of: Query.self, environment: ProcessInfo.processInfo.environment)
         do {
-            command = try Query.parseAsRoot(rest)
+            command = try Query.parseAsRoot(sources.arguments)
         } catch {
             let text = Query.fullMessage(for: error)
             if Query.exitCode(for: error).isSuccess { return Terminal.say(text) }
@@ -88,7 +90,7 @@ struct At: AsyncParsableCommand {
     private func answer(raw words: [String], at point: PointArgument) async throws {
         let raw: RawPastQuery
         do {
-            raw = try RawPastQuery.parse(words)
+            raw = try RawPastQuery.parse(SettingSources.spelled(words, SettingTable(of: RawPastQuery.self)))
         } catch {
             throw CommandFailure(.usage, RawPastQuery.fullMessage(for: error))
         }
@@ -99,7 +101,7 @@ struct At: AsyncParsableCommand {
         let sequence = try log.sequence(of: point)
         let state = try log.state(at: sequence)
         let payload = try await log.answer(question, in: state, at: sequence)
-        Terminal.say(try JSONTranscoder.json(fromBinary: payload, kind: question.answerKind))
+        try raw.output.dialect.say(payload, question.answerKind)
     }
 
     private func answer(_ query: any PastQuery, at point: PointArgument) async throws {
@@ -111,7 +113,7 @@ struct At: AsyncParsableCommand {
         let state = try log.state(at: sequence)
         let payload = try await log.answer(query.pastQuestion, in: state, at: sequence)
         if query.options.json {
-            Terminal.say(try JSONTranscoder.json(fromBinary: payload, kind: query.answerKind))
+            try query.options.output.dialect.say(payload, query.answerKind)
         } else {
             try AnswerText.show(payload, query.answerKind)
         }
@@ -123,5 +125,6 @@ struct RawPastQuery: ParsableArguments {
     @Argument(help: "MACHINE.QUERY.") var subject: String
     @Argument(help: "Its fields as JSON.") var fields = "{}"
     @OptionGroup var log: LogOptions
-    @Flag(help: "JSON is what this prints anyway.") var json = false
+    /// JSON is what this prints anyway.
+    @OptionGroup var output: JSONOptions
 }

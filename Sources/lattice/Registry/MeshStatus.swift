@@ -118,7 +118,7 @@ struct MeshStatus: Sendable {
             Facts(asOf: RFC3339.text(now), pages: pages, prefix: prefix, problems: problems))
         let bodies = nodes.compactMap { node -> String? in
             guard let bytes: [UInt8] = try? node.serializedBytes(),
-                let text = try? JSONTranscoder.json(fromBinary: bytes, kind: .nodeStatus)
+                let text = try? JSONTranscoder.people(fromBinary: bytes, kind: .nodeStatus)
             else { return nil }
             return String(decoding: text, as: UTF8.self)
         }

@@ -35,8 +35,9 @@ struct PublishOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Nats-Msg-Id: a repeat within two minutes is answered `duplicate`.", valueName: "id"))
     var messageId: String?
 
-    @Flag(help: "Print the outcome as one line of JSON.")
-    var json = false
+    @OptionGroup var output: JSONOptions
+
+    var json: Bool { output.json }
 
     /// Publishes an event on behalf of a service or principal; `administrator` is who does it to a service.
     func publish(_ event: Event, owner: String, administrator: String = "") async throws {
@@ -52,7 +53,12 @@ struct PublishOptions: ParsableArguments {
         }
         await client.close()
         let outcome = try JSONDecoder().decode(PublishedOutcome.self, from: Data(payload))
-        if json { Terminal.say(payload) } else { outcome.show() }
+        if json {
+            try output.dialect.say(
+                try JSONTranscoder.binary(fromJSON: payload, kind: .outcomeAnswer), .outcomeAnswer)
+        } else {
+            outcome.show()
+        }
         if outcome.outcome != "accepted" && outcome.outcome != "duplicate" { throw CommandFailure(.failed) }
     }
 }

@@ -49,7 +49,8 @@ struct TokenFiles: Sendable {
 
 /// The access of every listener of a node.
 struct ListenerAccess: Sendable {
-    let bounds: ListenerBounds
+    private let bounds: ListenerBounds
+    private let origins: [String]
     private let files: TokenFiles
     private let isInsecure: Bool
     private let http = TokenBook()
@@ -63,6 +64,7 @@ struct ListenerAccess: Sendable {
         )
         isInsecure = serve.http.insecure
         bounds = ListenerBounds(hosts: serve.http.httpHost, openFilesMaximum: OpenFiles.raiseLimit())
+        origins = serve.http.httpAllowOrigin
         self.logger = logger
         try load()
         for path in files.paths { TokenFile.warnIfOpen(path, logger) }
@@ -72,6 +74,13 @@ struct ListenerAccess: Sendable {
         let tokens = try files.read()
         http.replace(tokens.http)
         readers.replace(tokens.readers)
+    }
+
+    /// What clients may cost a listener, and which hosts and pages it answers for.
+    func bounds(of kind: ListenerSetting.Kind) -> ListenerBounds {
+        var bounds = bounds
+        if kind.servesPages { bounds.origins = origins }
+        return bounds
     }
 
     /// Of the node's own HTTP.

@@ -9,7 +9,7 @@ import Logging
 import Messaging
 
 /// `lattice serve`
-struct Serve: AsyncParsableCommand {
+struct Serve: AsyncParsableCommand, ConfiguredCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run a node: take events from NATS into the log, answer queries.",
         discussion: """
@@ -24,7 +24,11 @@ struct Serve: AsyncParsableCommand {
                                                                    JetStream orders: several nodes hold one log
               lattice serve --nats nats://10.0.0.5:4222 --stream LATTICE --stream-replicas 3
                                                                    the same on three servers, if it makes the stream
-              lattice serve --print-config                         every setting as JSON, and nothing else
+              lattice serve --print-config >node.yaml              every setting as it is used, and nothing else
+              lattice serve --config node.yaml                     the same settings, from that file
+
+            An option stands over the variable of its name (LATTICE_RETENTION_AGE for --retention-age), that over the \
+            file of --config (retention_age), and that over the default. --print-config says where each comes from.
 
             With --nats it waits for the server, and for the stream: it says so once and then once a minute, answers \
             /healthz, and is not ready; --no-wait ends it with 3 instead.
@@ -54,8 +58,14 @@ struct Serve: AsyncParsableCommand {
     @Option(help: LogFormat.help)
     var logFormat = LogFormat.text
 
-    @Flag(help: "Print every setting as JSON and end.")
+    @Option(
+        help: ArgumentHelp("Settings in YAML, as --print-config writes them.", valueName: "file"), completion: .file())
+    var config: String?
+
+    @Flag(help: "Print every setting as it is used, and where it comes from, as YAML for --config, and end.")
     var printConfig = false
+
+    static let otherKeys: [String] = []
 
     @Flag(help: "Print one line of JSON instead of the banner when the node is ready.")
     var json = false
@@ -72,12 +82,10 @@ struct Serve: AsyncParsableCommand {
             throw ValidationError(
                 "--log-level takes \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not '\(logLevel)'")
         }
-        try http.refuseOpenListener()
-        try receivers.refuseOpenListeners(isInsecure: http.insecure, hasTokens: http.hasTokens)
+        try refuseOpenListeners()
     }
 
     func run() async throws {
-        if printConfig { return Terminal.say(JSONOutput.encode(ServeSettings(self), isPretty: true)) }
         logFormat.bootstrap(level: Logger.Level(rawValue: logLevel) ?? .notice)
         try await ServeRun(self).run()
     }
@@ -195,6 +203,12 @@ struct HTTPOptions: ParsableArguments {
                 + "May be given several times.", valueName: "name"))
     var httpHost: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "An origin whose pages may ask and send, at the HTTP listener and at OTLP over HTTP (CORS); * for every page. "
+                + "May be given several times.", valueName: "origin"))
+    var httpAllowOrigin: [String] = []
+
     @Option(help: ArgumentHelp("The certificate chain of the HTTP listener (PEM): it speaks TLS.", valueName: "file"))
     var httpCert: String?
 
@@ -208,30 +222,11 @@ struct HTTPOptions: ParsableArguments {
         if (httpCert == nil) != (httpKey == nil) {
             throw ValidationError("--http-cert and --http-key are given together")
         }
+        for origin in httpAllowOrigin where !CrossOriginRule.isOrigin(origin) {
+            throw ValidationError("--http-allow-origin '\(origin)' is no origin: https://HOST[:PORT], or *")
+        }
         for name in httpHost where !HostRule.isName(name) {
             throw ValidationError("--http-host '\(name)' is no name of a host: no port, no scheme, no blanks")
-        }
-    }
-
-    /// A listener that others can reach needs TLS and a token (Threats.md).
-    func refuseOpenListener() throws {
-        guard let address = listen.address, !address.isLoopback, !insecure else { return }
-        var missing: [String] = []
-        if httpCert == nil { missing.append("TLS (--http-cert, --http-key)") }
-        if !hasTokens { missing.append("a token (--http-tokens-file or --http-token-file)") }
-        guard !missing.isEmpty else { return }
-        throw ValidationError(
-            "--http \(listen.text) is not loopback: it needs \(missing.joined(separator: " and ")). Or listen on "
-                + "127.0.0.1 behind a proxy, or say --insecure if the network is trusted")
-    }
-
-    /// Certificate and key; nil where none are set.
-    func tls() throws(CommandFailure) -> ListenerTLS? {
-        guard let httpCert, let httpKey else { return nil }
-        do throws(ListenerTLS.Failure) {
-            return try ListenerTLS(certificateFile: httpCert, keyFile: httpKey)
-        } catch {
-            throw CommandFailure(.failed, error.description)
         }
     }
 

@@ -1,12 +1,14 @@
-// The listeners of a node beyond its own HTTP: which there are, and who waits until all listen.
+// The listeners of a node as services, and who waits until all listen.
 
 import ArgumentParser
 import EventModel
 import Foundation
+import Glibc
 import Listeners
 import Logging
 import Messaging
 import Endpoints
+import NIOCore
 import ServiceLifecycle
 
 /// Where foreign spans are taken, and given to foreign tools.
@@ -60,88 +62,6 @@ struct ReceiverOptions: ParsableArguments {
             throw ValidationError("--receiver-cert and --receiver-key are given together")
         }
     }
-
-    /// All, in the order of the banner.
-    var listeners: [ListenerSetting] {
-        [
-            ListenerSetting("otlp_http", option: "--otlp-http", otlpHTTP, port: 4318),
-            ListenerSetting("otlp_grpc", option: "--otlp-grpc", otlpGRPC, port: 4317),
-            ListenerSetting("zipkin", option: "--zipkin", zipkin, port: 9411),
-            ListenerSetting("jaeger", option: "--jaeger", jaeger, port: 16686),
-        ]
-    }
-
-    /// Listeners that others can reach need TLS and a token (Threats.md).
-    ///
-    /// - Parameter hasTokens: readers can show one of those of the node's own HTTP.
-    func refuseOpenListeners(isInsecure: Bool, hasTokens: Bool) throws {
-        for listener in listeners {
-            guard let address = listener.listen.address, !address.isLoopback, !isInsecure else { continue }
-            let missing = missing(of: listener, hasTokens)
-            if missing.isEmpty { continue }
-            throw ValidationError(
-                "\(listener.option) \(listener.listen.text) is not loopback: it needs "
-                    + "\(missing.joined(separator: " and ")). Or listen on 127.0.0.1 behind a proxy, or say --insecure "
-                    + "if the network is trusted")
-        }
-    }
-
-    /// What a listener lacks for others to reach it.
-    private func missing(of listener: ListenerSetting, _ hasTokens: Bool) -> [String] {
-        var missing: [String] = []
-        if receiverCert == nil { missing.append("TLS (--receiver-cert, --receiver-key)") }
-        if listener.takesSpans && receiverTokenFile == nil {
-            missing.append("a token of senders (--receiver-token-file)")
-        }
-        if listener.answersQueries && readerTokenFile == nil && !hasTokens {
-            missing.append("a token of readers (--reader-token-file or --http-tokens-file)")
-        }
-        return missing
-    }
-
-    /// What these listeners prove themselves with, and what they ask of clients.
-    func guarding() throws(CommandFailure) -> ListenerGuarding {
-        var guarding = ListenerGuarding()
-        if let receiverTokenFile {
-            guarding.senders = try TokenFile.read(receiverTokenFile, option: "--receiver-token-file")
-        }
-        guard let receiverCert, let receiverKey else { return guarding }
-        do throws(ListenerTLS.Failure) {
-            guarding.tls = try ListenerTLS(certificateFile: receiverCert, keyFile: receiverKey)
-        } catch {
-            throw CommandFailure(.failed, error.description)
-        }
-        return guarding
-    }
-}
-
-/// What keeps strangers away from the listeners beyond the node's own HTTP.
-struct ListenerGuarding: Sendable {
-    /// Nil: everybody who can connect.
-    var senders: String?
-    var tls: ListenerTLS?
-}
-
-/// One listener as it was asked for.
-struct ListenerSetting: Sendable {
-    /// In the banner and in node.json.
-    let name: String
-    let option: String
-    let listen: ListenArgument
-    /// Nobody asked for it: where the port is taken, the node does without.
-    let isDefault: Bool
-
-    init(_ name: String, option: String, _ asked: ListenArgument?, port: Int) {
-        self.name = name
-        self.option = option
-        isDefault = asked == nil
-        listen = asked ?? ListenArgument(argument: "127.0.0.1:\(port)")!
-    }
-
-    var takesSpans: Bool { name != "jaeger" }
-    var answersQueries: Bool { name == "jaeger" || name == "zipkin" }
-    /// For `--print-config`.
-    var text: String { isDefault ? listen.text + ", unless taken" : listen.text }
 }
 
 /// Collects where everything listens, and says when nothing is outstanding.
@@ -187,67 +107,83 @@ struct ListenerService: Service {
             try await service.run()
         } catch {
             guard await board.isOutstanding(setting.name) else { throw error }
-            let place = "\(setting.option) \(setting.listen.text): nobody can listen there: \(error)"
-            guard setting.isDefault else { throw CommandFailure(.failed, place) }
+            let place = "\(setting.option) \(setting.listen.text): \(Self.reason(error))"
+            guard setting.isDefault else {
+                throw CommandFailure(.failed, "\(place)\n  choose another with \(setting.option), or none")
+            }
             logger.notice("\(setting.name) is off", metadata: ["reason": "\(place)"])
             await board.report(setting.name, nil)
             try? await gracefulShutdown()
         }
     }
+
+    private static func reason(_ error: any Error) -> String {
+        switch (error as? IOError)?.errnoCode {
+        case EADDRINUSE: "somebody listens there already"
+        case EACCES: "this user may not listen there"
+        default: "nobody can listen there: \(error)"
+        }
+    }
 }
 
-/// The services of the listeners beyond the node's own HTTP.
+/// The services of all listeners.
 struct ListenerServices {
-    let options: ReceiverOptions
+    let listeners: [ListenerSetting]
+    let guarding: ListenerGuarding
+    let access: ListenerAccess
     let bus: any MessageBus
     let prefix: String
     let delivery: SpanDelivery
-    let guarding: ListenerGuarding
-    let access: ListenerAccess
     let board: ListenerBoard
     let logger: Logger
+    /// The node's own HTTP, which knows more of the node than the others.
+    let admin: @Sendable (AdminEndpointConfiguration) -> AdminEndpoint
 
     /// Throws what TLS refuses.
     func services() throws -> [any Service] {
         let budget = ReceiverBudget()
-        var quiet = logger
-        quiet.logLevel = max(logger.logLevel, .error)
-        let scheme = guarding.tls == nil ? "http" : "https"
-        return try options.listeners.compactMap { setting in
+        return try listeners.compactMap { setting in
             guard let address = setting.listen.address else { return nil }
-            let configuration = ReceiverConfiguration(
-                host: address.host, port: address.port, token: guarding.senders, tls: guarding.tls,
-                bounds: access.bounds)
-            let report: @Sendable (Int) async -> Void = { port in
-                let isPlainGRPC = setting.name == "otlp_grpc" && guarding.tls == nil
-                await board.report(setting.name, address.url(scheme: isPlainGRPC ? "grpc" : scheme, port))
+            let tls = guarding.tls(of: setting.kind)
+            let scheme = tls != nil ? "https" : setting.kind == .otlpGRPC ? "grpc" : "http"
+            let service = try service(setting.kind, address, tls, budget) { port in
+                await board.report(setting.name, address.url(scheme: scheme, port))
             }
-            let service = try self.service(
-                setting.name, configuration, access.ofReaders(address), budget, quiet, report)
             return ListenerService(setting: setting, service: service, board: board, logger: logger)
         }
     }
 
     private func service(
-        _ name: String, _ configuration: ReceiverConfiguration, _ readers: AccessPolicy, _ budget: ReceiverBudget,
-        _ logger: Logger, _ report: @escaping @Sendable (Int) async -> Void
+        _ kind: ListenerSetting.Kind, _ address: ListenArgument.Address, _ tls: ListenerTLS?, _ budget: ReceiverBudget,
+        _ report: @escaping @Sendable (Int) async -> Void
     ) throws -> any Service {
-        switch name {
-        case "otlp_http":
-            return try OTLPHTTPEndpoint(configuration, delivery: delivery, budget: budget)
-                .service(logger: logger, onListening: report)
-        case "otlp_grpc":
-            return try OTLPGRPCEndpoint(configuration, delivery: delivery, budget: budget)
-                .service(logger: logger, onListening: report)
-        case "zipkin":
-            let queries = ZipkinQueries(bus: bus, prefix: prefix, access: readers)
-            return try ZipkinEndpoint(configuration, delivery: delivery, budget: budget)
-                .service(logger: logger, queries: queries.routes, onListening: report)
-        default:
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, kind == .http ? .warning : .error)
+        let bounds = access.bounds(of: kind)
+        let receiver = ReceiverConfiguration(
+            host: address.host, port: address.port, token: guarding.senders, tls: tls, bounds: bounds)
+        switch kind {
+        case .http:
+            var configuration = AdminEndpointConfiguration(host: address.host, port: address.port, prefix: prefix)
+            configuration.access = access.ofHTTP(address)
+            configuration.bounds = bounds
+            configuration.tls = tls
+            return try admin(configuration).service(logger: quiet, onListening: report)
+        case .otlpHTTP:
+            return try OTLPHTTPEndpoint(receiver, delivery: delivery, budget: budget)
+                .service(logger: quiet, onListening: report)
+        case .otlpGRPC:
+            return try OTLPGRPCEndpoint(receiver, delivery: delivery, budget: budget)
+                .service(logger: quiet, onListening: report)
+        case .zipkin:
+            let queries = ZipkinQueries(bus: bus, prefix: prefix, access: access.ofReaders(address))
+            return try ZipkinEndpoint(receiver, delivery: delivery, budget: budget)
+                .service(logger: quiet, queries: queries.routes, onListening: report)
+        case .jaeger:
             let jaeger = JaegerEndpointConfiguration(
-                host: configuration.host, port: configuration.port, prefix: prefix, access: readers,
-                tls: guarding.tls, bounds: access.bounds)
-            return try JaegerEndpoint(jaeger, bus: bus).service(logger: logger, onListening: report)
+                host: address.host, port: address.port, prefix: prefix, access: access.ofReaders(address), tls: tls,
+                bounds: bounds)
+            return try JaegerEndpoint(jaeger, bus: bus).service(logger: quiet, onListening: report)
         }
     }
 }

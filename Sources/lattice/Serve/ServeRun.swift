@@ -36,8 +36,7 @@ struct ServeRun {
                 "version": "\(Lattice.version)", "mode": "\(configuration.mode.name)", "data": "\(directory)",
                 "prefix": "\(configuration.prefix)",
             ])
-        let (access, guarding) = (try ListenerAccess(serve, logger: logger), try serve.receivers.guarding())
-        let tls = try serve.http.tls()
+        let (access, guarding) = (try ListenerAccess(serve, logger: logger), try ListenerGuarding(serve))
         let anchorKey = try serve.anchors.key(outside: directory)
         let lock = try lockDirectory()
         let launch = NodeLaunch()
@@ -60,7 +59,7 @@ struct ServeRun {
                 return node
             })
         let board = ListenerBoard(listenerNames) { urls in launch.listens(urls) }
-        services += try listenerServices(launch, buses, (access, tls), guarding, board) + access.services
+        services += try listenerServices(launch, buses, access, guarding, board) + access.services
         await board.start()
         let group = serviceGroup(services)
         await stopper.stop(group)
@@ -76,21 +75,8 @@ struct ServeRun {
         } catch let failure as CommandFailure {
             throw failure
         } catch {
-            throw failure(of: error)
+            throw CommandFailure(.failed, "\(error)")
         }
-    }
-
-    /// What is neither the node's nor the bus's failure is most often the HTTP listener's.
-    private func failure(of error: any Error) -> CommandFailure {
-        guard let address = serve.http.listen.address else { return CommandFailure(.failed, "\(error)") }
-        let place = "\(address.host):\(address.port)"
-        if let error = error as? IOError, error.errnoCode == EADDRINUSE || error.errnoCode == EACCES {
-            let why = error.errnoCode == EADDRINUSE ? "somebody listens there already" : "this user may not"
-            return CommandFailure(
-                .failed, "can not listen for HTTP on \(place): \(why)\n  choose another with --http, or none")
-        }
-        return CommandFailure(
-            .failed, "\(error)\n  if that is the listener on \(place): choose another with --http, or none")
     }
 
     /// Held before the embedded server touches its files; the log has a lock of its own.
@@ -153,13 +139,12 @@ struct ServeRun {
     }
 
     private var listenerNames: [String] {
-        (serve.http.listen.address == nil ? [] : ["http"])
-            + serve.receivers.listeners.filter { $0.listen.address != nil }.map(\.name)
+        serve.listeners.filter { $0.listen.address != nil }.map(\.name)
     }
 
     private func listenerServices(
-        _ launch: NodeLaunch, _ buses: NodeBuses, _ http: (access: ListenerAccess, tls: ListenerTLS?),
-        _ guarding: ListenerGuarding, _ board: ListenerBoard
+        _ launch: NodeLaunch, _ buses: NodeBuses, _ access: ListenerAccess, _ guarding: ListenerGuarding,
+        _ board: ListenerBoard
     ) throws -> [any Service] {
         if listenerNames.isEmpty { return [] }
         let inbox = OutcomeInbox(
@@ -169,33 +154,14 @@ struct ServeRun {
             try await inbox.outcome(of: message, timeout: timeout)
         }
         let delivery = SpanDelivery(prefix: configuration.prefix, outcome: outcome)
-        return try httpServices(launch, buses, http, outcome, board)
-            + ListenerServices(
-                options: serve.receivers, bus: buses.answers, prefix: configuration.prefix, delivery: delivery,
-                guarding: guarding, access: http.access, board: board, logger: logger
-            ).services()
-    }
-
-    private func httpServices(
-        _ launch: NodeLaunch, _ buses: NodeBuses, _ guarding: (access: ListenerAccess, tls: ListenerTLS?),
-        _ outcome: @escaping PublishWithOutcome, _ board: ListenerBoard
-    ) throws -> [any Service] {
-        guard let address = serve.http.listen.address else { return [] }
-        var configuration = AdminEndpointConfiguration(
-            host: address.host, port: address.port, prefix: configuration.prefix)
-        configuration.access = guarding.access.ofHTTP(address)
-        configuration.bounds = guarding.access.bounds
-        configuration.tls = guarding.tls
-        let face = AdminEndpoint(
-            configuration, bus: buses.answers, metrics: metrics, unreadiness: { launch.unreadiness }, outcome: outcome)
-        var quiet = logger
-        quiet.logLevel = max(logger.logLevel, .warning)
-        let scheme = guarding.tls == nil ? "http" : "https"
-        return [
-            try face.service(logger: quiet) { port in
-                await board.report("http", address.url(scheme: scheme, port))
-            }
-        ]
+        let metrics = metrics
+        return try ListenerServices(
+            listeners: serve.listeners, guarding: guarding, access: access, bus: buses.answers,
+            prefix: configuration.prefix, delivery: delivery, board: board, logger: logger
+        ) { admin in
+            AdminEndpoint(
+                admin, bus: buses.answers, metrics: metrics, unreadiness: { launch.unreadiness }, outcome: outcome)
+        }.services()
     }
 
     private func serviceGroup(_ services: [any Service]) -> ServiceGroup {

@@ -23,15 +23,24 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A token. Others on this machine can read a command line: prefer the variable LATTICE_NATS_TOKEN.",
+            "A token. Others on this machine can read a command line: prefer --token-file, or the variable LATTICE_TOKEN.",
             valueName: "text"))
     var token: String?
+
+    @Option(help: ArgumentHelp("A file whose first line is the token.", valueName: "file"), completion: .file())
+    var tokenFile: String?
 
     @Option(help: ArgumentHelp("A user's name.", valueName: "name"))
     var user: String?
 
-    @Option(help: ArgumentHelp("The user's password; prefer LATTICE_NATS_PASSWORD.", valueName: "text"))
+    @Option(
+        help: ArgumentHelp(
+            "The user's password; prefer --password-file, or the variable LATTICE_PASSWORD.", valueName: "text"))
     var password: String?
+
+    @Option(
+        help: ArgumentHelp("A file whose first line is the user's password.", valueName: "file"), completion: .file())
+    var passwordFile: String?
 
     @Option(
         help: ArgumentHelp("Certificates trusted to sign the server's (PEM).", valueName: "file"), completion: .file())
@@ -60,8 +69,11 @@ struct ConnectionOptions: ParsableArguments {
             throw ValidationError("--nkey and --nkey-public are given together")
         }
         if (tlsCert == nil) != (tlsKey == nil) { throw ValidationError("--tls-cert and --tls-key are given together") }
-        if [creds, nkey, token, user].compactMap({ $0 }).count > 1 {
-            throw ValidationError("give one of --creds, --nkey, --token and --user")
+        if [creds, nkey, token, tokenFile, user].compactMap({ $0 }).count > 1 {
+            throw ValidationError("give one of --creds, --nkey, --token, --token-file and --user")
+        }
+        if password != nil && passwordFile != nil {
+            throw ValidationError("give one of --password and --password-file")
         }
         guard SubjectSyntax.isInboxPrefix(inboxPrefix) else {
             throw ValidationError(
@@ -74,6 +86,7 @@ struct ConnectionOptions: ParsableArguments {
     private func validateFiles() throws {
         let files = [
             ("--creds", creds), ("--nkey", nkey), ("--tls-ca", tlsCa), ("--tls-cert", tlsCert), ("--tls-key", tlsKey),
+            ("--token-file", tokenFile), ("--password-file", passwordFile),
         ]
         for case (let option, let file?) in files where !FileManager.default.isReadableFile(atPath: file) {
             let isThere = FileManager.default.fileExists(atPath: file)
@@ -95,25 +108,19 @@ struct ConnectionOptions: ParsableArguments {
     }
 
     private var credentials: NATSConfiguration.Credentials {
-        let environment = ProcessInfo.processInfo.environment
         if let creds { return .credentialsFile(creds) }
         if let nkey, let nkeyPublic { return .nkey(seedFile: nkey, publicKey: nkeyPublic) }
-        if let token = token ?? environment["LATTICE_NATS_TOKEN"] { return .token(token) }
+        if let token = token ?? tokenFile.map({ Self.firstLine(of: $0) }) { return .token(token) }
         if let user {
-            return .userPassword(user: user, password: password ?? environment["LATTICE_NATS_PASSWORD"] ?? "")
+            let secret = password ?? passwordFile.map { Self.firstLine(of: $0) } ?? ""
+            return .userPassword(user: user, password: secret)
         }
         return .none
     }
 
-    /// The kind of proof, for those who look at settings; never the secret.
-    var credentialsKind: String {
-        switch credentials {
-        case .none: "none"
-        case .userPassword: "user_password"
-        case .token: "token"
-        case .credentialsFile: "credentials_file"
-        case .nkey: "nkey"
-        }
+    private static func firstLine(of path: String) -> String {
+        let text = String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
+        return text.split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
     }
 }
 
@@ -126,29 +133,51 @@ struct ClientOptions: ParsableArguments {
     var prefix: String?
 
     @Option(
+        name: .customLong("data"),
         help: ArgumentHelp(
-            "The data directory of a node on this machine, whose node.json says how to reach it.", valueName: "dir"),
+            "The data directory of a node on this machine, whose node.json says how to reach it (default: "
+                + "./lattice-data, if there is a node).", valueName: "dir"),
         completion: .directory)
-    var data = "./lattice-data"
+    var namedData: String?
+
+    /// The directory, named or not.
+    var data: String { namedData ?? "./lattice-data" }
 
     @Option(help: ArgumentHelp("How long to wait for an answer.", valueName: "duration"))
     var timeout: DurationArgument = DurationArgument(argument: "5s")!
 
-    /// Where to ask: options, then LATTICE_NATS, then NATS_URL, then the node on this machine, then the usual port.
-    func place() -> (servers: [String], prefix: String) {
-        let environment = ProcessInfo.processInfo.environment
+    /// Whether somebody has said which mesh is meant.
+    var isPlaceNamed: Bool { !connection.servers.isEmpty || namedData != nil || Self.usualVariable != nil }
+
+    /// The variable that other tools of NATS know, too.
+    private static var usualVariable: String? { ProcessInfo.processInfo.environment["NATS_URL"] }
+
+    /// Where to ask: the servers that are named, then the node of the directory that is named, then NATS_URL, then the
+    /// node on this machine, then the usual port.
+    ///
+    /// - Throws: where a directory is named in which no node runs: another mesh is not what was meant.
+    func place() throws(CommandFailure) -> (servers: [String], prefix: String) {
         let node = NodeFile.read(in: data)
-        let named = environment["LATTICE_NATS"] ?? environment["NATS_URL"]
-        let servers =
-            !connection.servers.isEmpty
-            ? connection.servers
-            : named.map { $0.split(separator: ",").map(String.init) } ?? [node?.natsURL ?? "nats://127.0.0.1:4222"]
-        return (servers, prefix ?? environment["LATTICE_PREFIX"] ?? node?.prefix ?? "lattice")
+        let prefix = prefix ?? node?.prefix ?? "lattice"
+        if !connection.servers.isEmpty { return (connection.servers, prefix) }
+        if let namedData {
+            guard let node else {
+                throw CommandFailure(
+                    .unreachable,
+                    "no node runs on \(namedData): \(NodeFile.path(in: namedData)) "
+                        + (FileManager.default.fileExists(atPath: NodeFile.path(in: namedData))
+                            ? "cannot be read, or is of a process that is gone" : "is not there")
+                        + "\n  start one with `lattice serve --data \(namedData)`, or name its server with --nats")
+            }
+            return ([node.natsURL], prefix)
+        }
+        let named = Self.usualVariable.map { $0.split(separator: ",").map(String.init) }
+        return (named ?? [node?.natsURL ?? "nats://127.0.0.1:4222"], prefix)
     }
 
     /// Opens a connection that asks and hears at once. `says`: what it tells of itself; who follows wants to know more.
     func connect(as name: String, says level: Logger.Level = .error) async throws(CommandFailure) -> NodeClient {
-        let (servers, prefix) = place()
+        let (servers, prefix) = try place()
         guard SubjectSyntax.isPublishable(prefix) else {
             throw CommandFailure(.usage, "--prefix '\(prefix)' can not stand in a subject")
         }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import EventStore
+import Foundation
 import Glibc
 
 /// `lattice`: a service registry on NATS whose every state can be replayed.
@@ -44,27 +45,31 @@ struct Lattice: AsyncParsableCommand {
 
     static func main() async {
         OpenFiles.raiseLimit()
+        var sources: SettingSources?
         do {
-            var command = try await parsed(Array(CommandLine.arguments.dropFirst()))
+            let typed = Array(CommandLine.arguments.dropFirst())
+            if let mistake = UsageHints.unknownCommand(in: typed, of: Lattice.self) {
+                throw CommandFailure(.usage, mistake)
+            }
+            let found = try SettingSources(
+                typed, of: Lattice.self, environment: ProcessInfo.processInfo.environment)
+            sources = found
+            var command = try parseAsRoot(found.arguments)
+            if let configured = command as? any ConfiguredCommand, configured.printConfig {
+                return Terminal.say(PrintedSettings(found, configured).text)
+            }
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
                 try command.run()
             }
         } catch {
-            leave(with: error)
+            leave(with: error, sources)
         }
-    }
-
-    private static func parsed(_ arguments: [String]) async throws -> any ParsableCommand {
-        if let mistake = UsageHints.unknownCommand(in: arguments, of: Lattice.self) {
-            throw CommandFailure(.usage, mistake)
-        }
-        return try parseAsRoot(arguments)
     }
 
     /// Says what went wrong and ends the process with the status of `ExitStatus`.
-    private static func leave(with error: any Error) -> Never {
+    private static func leave(with error: any Error, _ sources: SettingSources?) -> Never {
         if let failure = error as? CommandFailure {
             if !failure.message.isEmpty { Terminal.complain("lattice: \(failure.message)") }
             Glibc.exit(failure.status.rawValue)
@@ -77,7 +82,8 @@ struct Lattice: AsyncParsableCommand {
         }
         if !text.isEmpty {
             let arguments = Array(CommandLine.arguments.dropFirst())
-            Terminal.complain(UsageHints.explained(UsageHints.naming(text, arguments, of: Lattice.self)))
+            let told = UsageHints.explained(UsageHints.naming(text, arguments, of: Lattice.self))
+            Terminal.complain(sources?.explained(told) ?? told)
         }
         Glibc.exit(code == .validationFailure ? ExitStatus.usage.rawValue : ExitStatus.failed.rawValue)
     }

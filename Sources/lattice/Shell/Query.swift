@@ -33,8 +33,9 @@ struct Query: AsyncParsableCommand {
 struct QueryOptions: ParsableArguments {
     @OptionGroup(title: "Connection") var client: ClientOptions
 
-    @Flag(help: "Print the node's answer as one line of JSON.")
-    var json = false
+    @OptionGroup var output: JSONOptions
+
+    var json: Bool { output.json }
 }
 
 /// Where in the log a question is asked.
@@ -76,15 +77,14 @@ extension QueryOptions {
         let client = try await client.connect(as: "lattice query")
         let payload: [UInt8]
         do {
-            let body = json ? try JSONTranscoder.json(fromBinary: request, kind: kind) : request
-            payload = try await client.ask(query, body, asJSON: json)
+            payload = try await client.ask(query, request, asJSON: false)
         } catch {
             await client.close()
             throw error
         }
         await client.close()
         if json {
-            Terminal.say(payload)
+            try output.dialect.say(payload, answer)
         } else {
             try AnswerText.show(payload, answer)
         }

@@ -30,7 +30,8 @@ struct Tail: AsyncParsableCommand {
     @Flag(help: "With --from: end at the log's end instead of following.") var once = false
     @Flag(help: "Show what the node rejects, too.") var rejected = false
     @Flag(help: "Show notices of changed services, too.") var changes = false
-    @Flag(help: "One JSON object a line.") var json = false
+    @Flag(help: "One JSON object a line; --json=wire: events as they are on NATS.") var json = false
+    @Flag(help: .hidden) var jsonWire = false
     @OptionGroup(title: "Connection") var client: ClientOptions
 
     func validate() throws {
@@ -69,6 +70,9 @@ struct Tail: AsyncParsableCommand {
 
     // MARK: Live
 
+    /// People read an event as it was sent, programs read every field of it.
+    private var dialect: JSONDialect { json && !jsonWire ? .people : .wire }
+
     private func show(_ message: Message, _ prefix: String) {
         let tail = message.subject.dropFirst(prefix.count + 1)
         guard tail.hasPrefix("events.") else {
@@ -84,14 +88,14 @@ struct Tail: AsyncParsableCommand {
         let isText = message.payload.first == UInt8(ascii: "{")
         guard let type,
             let binary = isText ? try? JSONTranscoder.binary(fromJSON: message.payload, type: type) : message.payload,
-            let text = try? JSONTranscoder.json(fromBinary: binary, type: type)
+            let text = try? dialect.text(binary, type)
         else { return undecodable(message) }
         return String(decoding: text, as: UTF8.self)
     }
 
     private func notice(_ message: Message, _ kind: MessageKind) -> String {
         guard let binary = try? JSONTranscoder.binary(fromJSON: message.payload, kind: kind),
-            let text = try? JSONTranscoder.json(fromBinary: binary, kind: kind)
+            let text = try? dialect.text(binary, kind)
         else { return undecodable(message) }
         return String(decoding: text, as: UTF8.self)
     }
@@ -125,7 +129,9 @@ struct Tail: AsyncParsableCommand {
         while true {
             var cursor = try readingLog { () throws(EventStoreError) in try reader.frames(from: next) }
             while let batch = try readingLog({ () throws(EventStoreError) in try cursor.nextBatch() }) {
-                for frame in batch where matches(frame) { RecordLine.show(frame, asJSON: json) }
+                for frame in batch where matches(frame) {
+                    json ? RecordLine.say(frame, dialect) : RecordLine.show(frame)
+                }
                 if let last = batch.lastSequence { next = last.next }
             }
             if once { return }
@@ -141,15 +147,15 @@ struct Tail: AsyncParsableCommand {
 
 /// A record as one line.
 enum RecordLine {
-    static func show(_ frame: Frame, asJSON: Bool) {
-        if asJSON { Terminal.say(json(frame)) } else { Terminal.say(text(frame)) }
-    }
+    static func show(_ frame: Frame) { Terminal.say(text(frame)) }
 
-    static func json(_ frame: Frame) -> String {
+    static func say(_ frame: Frame, _ dialect: JSONDialect) { Terminal.say(json(frame, dialect)) }
+
+    static func json(_ frame: Frame, _ dialect: JSONDialect = .people) -> String {
         let line = JSONTranscoder.recordJSON(
             sequence: frame.sequence, recordedAt: frame.recordedAt, subject: frame.subject,
             messageID: frame.messageID, eventType: frame.eventType, schemaVersion: frame.schemaVersion,
-            facts: frame.facts, attachment: frame.attachment)
+            facts: frame.facts, attachment: frame.attachment, forPeople: dialect == .people)
         return String(decoding: line, as: UTF8.self)
     }
 

@@ -5,21 +5,15 @@ import ArgumentParser
 /// Hints for mistakes on the command line.
 enum UsageHints {
     /// The forms that a kind of value has, by the name it has in help texts.
-    private static let forms: [(valueName: String, form: String)] = [
-        ("duration", "a duration has a unit: 500ms, 30s, 10m, 2h, 3d"),
-        ("size", "a size counts bytes: 1048576, 64KiB, 4MiB, 50GiB"),
-        (
-            "seq|time",
-            "a sequence from 1, or a moment with its zone: 4711, 2026-11-24T08:00:00Z, 2026-11-24T09:00:00+01:00"
-        ),
-        ("host:port", "127.0.0.1:8501, [::1]:8501, or none"),
-        ("policy", "always, never, or interval=100 (milliseconds, up to an hour)"),
-        ("port", "a number up to 65535"),
-        ("seq", "a sequence is a number: 4711"),
-        ("basis points", "basis points are hundredths of a percent: 1500 is 15 %"),
-        ("percent[:room],…", "80:20GiB,90:10GiB,97:3GiB, by share alone 80,90,97, or none"),
-        ("service=250ms,99.9", "a service, a latency with its unit and a percentage: checkout=150ms,99.9"),
-    ]
+    private static let forms: [(valueName: String, form: String)] =
+        SettingKind.all.filter { $0.form != SettingKind.text.form }.map { (valueName: $0.name, form: $0.form) } + [
+            (
+                "seq|time",
+                "a sequence from 1, or a moment with its zone: 4711, 2026-11-24T08:00:00Z, 2026-11-24T09:00:00+01:00"
+            ),
+            ("seq", "a sequence is a number: 4711"),
+            ("basis points", "basis points are hundredths of a percent: 1500 is 15 %"),
+        ]
 
     /// The parser's message, and behind its first line how such a value is written.
     static func explained(_ message: String) -> String {
@@ -68,7 +62,7 @@ enum UsageHints {
     }
 
     /// The command that the first words name, those words, and what follows them.
-    private static func resolved(
+    static func resolved(
         _ arguments: [String], of root: any ParsableCommand.Type
     ) -> (command: any ParsableCommand.Type, path: String, rest: ArraySlice<String>) {
         var command = root
@@ -84,7 +78,7 @@ enum UsageHints {
     }
 
     /// The nearest of the words that there are, where it is near.
-    private static func guess(_ word: String, among words: [String]) -> String {
+    static func guess(_ word: String, among words: [String]) -> String {
         let nearest = words.sorted().min { distance($0, word) < distance($1, word) }
         return nearest.flatMap { distance($0, word) <= 2 ? "; did you mean `\($0)`?" : nil } ?? ""
     }

@@ -13,6 +13,18 @@ enum YAMLFile {
     ///
     /// - Throws: what is wrong with the file, not with what it says.
     static func read(_ path: String) throws(CommandFailure) -> SpecificationValue {
+        guard let node = try document(path) else { throw CommandFailure(.usage, "\(path) is empty") }
+        do {
+            return try value(node, depth: 0)
+        } catch let failure as CommandFailure {
+            throw failure
+        } catch {
+            throw CommandFailure(.usage, "\(path): \(error)")
+        }
+    }
+
+    /// The document of a file with the places of its values; nil where it is empty.
+    static func document(_ path: String) throws(CommandFailure) -> Node? {
         guard let content = FileManager.default.contents(atPath: path) else {
             throw CommandFailure(.usage, "\(path) can not be read")
         }
@@ -20,10 +32,7 @@ enum YAMLFile {
             throw CommandFailure(.usage, "\(path) is no text of at most 1 MiB")
         }
         do {
-            guard let node = try Yams.compose(yaml: text) else { throw CommandFailure(.usage, "\(path) is empty") }
-            return try value(node, depth: 0)
-        } catch let failure as CommandFailure {
-            throw failure
+            return try Yams.compose(yaml: text)
         } catch {
             throw CommandFailure(.usage, "\(path): \(error)")
         }
@@ -45,7 +54,8 @@ enum YAMLFile {
         }
     }
 
-    private static func value(_ scalar: Node.Scalar) -> SpecificationValue {
+    /// A plain value, as what it says it is.
+    static func value(_ scalar: Node.Scalar) -> SpecificationValue {
         guard scalar.style == .plain || scalar.style == .any else { return .text(scalar.string) }
         switch scalar.string {
         case "", "~", "null", "Null", "NULL": return .null

@@ -16,7 +16,7 @@ enum AnswerText {
             case .digestAnswer: show(try Lattice_V1_DigestAnswer(serializedBytes: payload))
             case .outcomeAnswer: show(try Lattice_V1_OutcomeAnswer(serializedBytes: payload))
             case .nodeStatus: show(try Lattice_V1_NodeStatus(serializedBytes: payload))
-            default: Terminal.say(try JSONTranscoder.json(fromBinary: payload, kind: kind))
+            default: Terminal.say(try JSONTranscoder.people(fromBinary: payload, kind: kind))
             }
         } catch {
             throw CommandFailure(.failed, "the answer is not understood: \(error); is the node of another version?")

@@ -44,8 +44,9 @@ struct TraceIDArgument: ExpressibleByArgument, Sendable, Hashable {
 struct TraceOptions: ParsableArguments {
     @OptionGroup(title: "Connection") var client: ClientOptions
 
-    @Flag(help: "Print the node's answer as JSON.")
-    var json = false
+    @OptionGroup var output: JSONOptions
+
+    var json: Bool { output.json }
 
     /// Connects, asks, and closes whatever comes of it.
     func asking<Answer>(_ work: (TraceQueryClient) async throws -> Answer) async throws -> Answer {
@@ -63,15 +64,14 @@ struct TraceOptions: ParsableArguments {
         }
     }
 
-    /// Prints the node's own JSON.
+    /// Prints the answer as JSON.
     func printJSON(_ name: TraceQueryName, _ query: Lattice_V1_TraceQuery) async throws {
         let client = try await client.connect(as: "lattice trace")
         do {
             let bytes: [UInt8] = try query.serializedBytes()
-            let request = try JSONTranscoder.json(fromBinary: bytes, kind: .traceQuery)
-            let answer = try await client.ask("trace.\(name.rawValue)", request, asJSON: true)
+            let answer = try await client.ask("trace.\(name.rawValue)", bytes, asJSON: false)
             await client.close()
-            Terminal.say(answer)
+            try output.dialect.say(answer, name.answer)
         } catch {
             await client.close()
             throw error

@@ -46,8 +46,12 @@ private struct GuardedServer {
     @Test func `a token, also from the environment`() async throws {
         let configuration = "authorization { token: sesame }"
         try await isServed(configuration, ["--token", "sesame"], scratch: try Scratch())
-        try await isServed(
-            configuration, [], environment: ["LATTICE_NATS_TOKEN": "sesame"], scratch: try Scratch())
+        for variable in ["LATTICE_TOKEN", "LATTICE_NATS_TOKEN"] {
+            try await isServed(configuration, [], environment: [variable: "sesame"], scratch: try Scratch())
+        }
+        let scratch = try Scratch()
+        let file = try scratch.write("token", "sesame\n")
+        try await isServed(configuration, ["--token-file", file], scratch: scratch)
     }
 
     @Test func `a user and a password, also from the environment`() async throws {
@@ -55,6 +59,10 @@ private struct GuardedServer {
         try await isServed(configuration, ["--user", "anna", "--password", "geheim"], scratch: try Scratch())
         try await isServed(
             configuration, ["--user", "anna"], environment: ["LATTICE_NATS_PASSWORD": "geheim"], scratch: try Scratch())
+        let scratch = try Scratch()
+        let file = try scratch.write("password", "geheim\n")
+        try await isServed(
+            configuration, ["--password-file", file], environment: ["LATTICE_USER": "anna"], scratch: scratch)
     }
 
     @Test func `an NKey`() async throws {

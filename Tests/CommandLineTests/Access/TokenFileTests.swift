@@ -97,8 +97,8 @@ private let long = String(repeating: "k", count: 32)
         let ended = try await LatticeProcess.run(
             ["serve", "--print-config", "--http-tokens-file", file, "--http-host", "node", "--http-host", ".mesh"],
             in: scratch)
-        #expect(try ended.json["http_tokens_file"] as? String == file)
-        #expect(try ended.json["http_hosts"] as? [String] == ["node", ".mesh"])
+        #expect(ended.output.contains("\nhttp_tokens_file: \(file) "), "\(ended)")
+        #expect(ended.output.contains(#"http_host: ["node", ".mesh"]"#), "\(ended)")
         #expect(!ended.output.contains(long))
         let mistake = try await LatticeProcess.run(
             ["serve", "--print-config", "--http-host", "http://node"], in: scratch)

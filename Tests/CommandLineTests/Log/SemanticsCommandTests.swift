@@ -59,7 +59,7 @@ import Testing
         let asked = try await one.lattice("publish", "activate-semantics", "--as", "bob", "--version", "22")
         #expect(asked.status == 1 && asked.errors.contains("2 of 2 nodes lack semantics 22"), "\(asked)")
         let leads = try await eventually(within: .seconds(15)) {
-            try await one.lattice("query", "status", "--json").json["leader_id"] as? String != nil
+            try await one.lattice("query", "status", "--json").json["leader_id"] as? String != ""
         }
         try #require(leads)
         let slip = try await one.lattice(

@@ -26,7 +26,7 @@ struct LivedThrough {
     private static func publish(_ node: RunningNode, _ arguments: String...) async throws -> UInt64 {
         let ended = try await node.lattice(["publish"] + arguments + ["--json"])
         try #require(ended.status == 0, "\(ended)")
-        return try #require(UInt64(ended.json["sequence"] as? String ?? ""))
+        return try #require(ended.json["sequence"] as? UInt64)
     }
 
     func offline(_ arguments: String...) async throws -> Ended {

@@ -228,7 +228,7 @@ private final class PriceServer: Sendable {
         try #require(try await node.lattice("mirror", "add", file).status == 0)
         try await Self.imported(node)
         let isCompared = try await eventually {
-            try await node.lattice("mirror", "stats", "next", "--json").output.contains(#""different":"3""#)
+            try await node.lattice("mirror", "stats", "next", "--json").output.contains(#""different":3"#)
         }
         let ledgerNow = try await node.lattice("mirror", "ledger")
         try #require(isCompared, "\(ledgerNow)")

@@ -49,7 +49,7 @@ final class RunningNode: Sendable {
         let ended = try await lattice(
             ["publish", "register", service, "--id", id, "--endpoint", "10.0.0.1:8080", "--json"] + options)
         try #require(ended.status == 0, "\(ended)")
-        return try #require(UInt64(ended.json["sequence"] as? String ?? ""))
+        return try #require(ended.json["sequence"] as? UInt64)
     }
 
     func digests(at sequence: UInt64? = nil) async throws -> Digests {
@@ -82,7 +82,7 @@ extension Digests {
     /// From `query digest --json`.
     init(answer: [String: Any]) throws {
         let asOf = try #require(answer["as_of"] as? [String: Any])
-        sequence = try #require(UInt64(asOf["sequence"] as? String ?? ""))
+        sequence = try #require(asOf["sequence"] as? UInt64)
         machines = try Self.machines(answer)
     }
 
