@@ -86,6 +86,8 @@ let package = Package(
         .target(
             name: "NATSMessaging", dependencies: ["Messaging", "CNATS", "CNATSSupport", logging],
             swiftSettings: strict),
+        // Asks the nodes of a mesh: every family of queries, page by page.
+        .target(name: "Queries", dependencies: ["EventModel", "Messaging"], swiftSettings: strict),
         // The shell: intake, writer, hosts, answers.
         .target(
             name: "NodeRuntime",
@@ -107,7 +109,7 @@ let package = Package(
         .target(
             name: "Endpoints",
             dependencies: [
-                "EventModel", "MeshRules", "Messaging", "TraceFormats", "Listeners", logging, metrics,
+                "EventModel", "MeshRules", "Messaging", "Queries", "TraceFormats", "Listeners", logging, metrics,
                 .product(name: "CoreMetrics", package: "swift-metrics"), lifecycle, protobuf, hummingbird,
                 hummingbirdCore, nioCore, nioPosix, nioHTTP1, nioHTTP2, nioHPACK, nioSSL, httpTypes,
                 .product(name: "NIOEmbedded", package: "swift-nio"),
@@ -125,7 +127,8 @@ let package = Package(
         .target(
             name: "LatticeClient",
             dependencies: [
-                "EventModel", "MeshRules", "Messaging", "NATSMessaging", logging, metrics, lifecycle, tracing,
+                "EventModel", "MeshRules", "Messaging", "NATSMessaging", "Queries", logging, metrics, lifecycle,
+                tracing,
                 instrumentation,
             ], swiftSettings: strict),
         .target(
@@ -136,7 +139,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "EventModel", "MeshRules", "Messaging", "LatticeClient", "Listeners", logging, metrics, lifecycle,
+                "EventModel", "MeshRules", "Messaging", "LatticeClient", "Queries", "Listeners", logging, metrics,
+                lifecycle,
                 nioCore,
                 nioPosix, nioHTTP1, nioSSL,
                 .product(name: "NIOTLS", package: "swift-nio"), .product(name: "NIOHTTP2", package: "swift-nio-http2"),
@@ -147,7 +151,8 @@ let package = Package(
             name: "lattice",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "LatticeCore", "EventStore", "Messaging", "NATSMessaging",
-                "NodeRuntime", "Endpoints", "TraceFormats", "Listeners", "Dispatcher", "LatticeClient", "Gateway", yams,
+                "NodeRuntime", "Endpoints", "TraceFormats", "Listeners", "Dispatcher", "LatticeClient", "Gateway", "Queries",
+                yams,
                 arguments,
                 logging, metrics, lifecycle, signals, protobuf, nioCore, nioSSL,
             ], swiftSettings: strict),
@@ -155,7 +160,8 @@ let package = Package(
             name: "lattice-bench",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "EventStore", "Messaging", "NATSMessaging", "NodeRuntime",
-                "Endpoints", "TraceFormats", "Dispatcher", arguments, logging, lifecycle, nioCore, nioPosix, nioHTTP1,
+                "Endpoints", "TraceFormats", "Dispatcher", "Queries", arguments, logging, lifecycle, nioCore, nioPosix,
+                nioHTTP1,
                 nioHTTP2,
                 nioHPACK,
                 httpClient,
@@ -188,13 +194,16 @@ let package = Package(
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestKit"], swiftSettings: strict),
         .testTarget(
+            name: "QueriesTests", dependencies: ["Queries", "Messaging", "EventModel", "StateMachines"],
+            swiftSettings: strict),
+        .testTarget(
             name: "TraceFormatsTests",
             dependencies: ["TraceFormats", "EventModel", "MeshRules", "TestKit", protobuf], swiftSettings: strict),
         .testTarget(
             name: "EndpointsTests",
             dependencies: [
                 "Endpoints", "TraceFormats", "EventModel", "Listeners", "MeshRules", "Messaging", "NATSMessaging",
-                "TestKit", logging, protobuf, lifecycle, nioCore, nioPosix, nioHTTP2, nioHPACK, nioSSL,
+                "Queries", "TestKit", logging, protobuf, lifecycle, nioCore, nioPosix, nioHTTP2, nioHPACK, nioSSL,
             ], swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",

@@ -2,6 +2,7 @@
 
 public import EventModel
 internal import Messaging
+internal import Queries
 
 /// A failure of a question or of a publication.
 public struct MeshError: Error, Sendable, Hashable, CustomStringConvertible {
@@ -77,5 +78,14 @@ public struct MeshError: Error, Sendable, Hashable, CustomStringConvertible {
             case .unsupportedSemantics, .internal: .other
             }
         self.init(code, error.message, sequence: error.sequence)
+    }
+
+    init(_ error: UnansweredQuery) {
+        switch error {
+        case .undelivered(let error): self.init(error)
+        case .refused(let error): self.init(error)
+        case .unsteady: self.init(.overloaded, error.message)
+        case .notUnderstood: self.init(.other, error.message)
+        }
     }
 }

@@ -5,6 +5,7 @@ import EventModel
 import Foundation
 import Messaging
 import NATSMessaging
+import Queries
 
 /// `memory --instances 100000` or `memory --spans 1000000`.
 struct MemoryBench: AsyncParsableCommand {
@@ -118,9 +119,9 @@ struct NodeProcess {
     }
 
     private func status(_ bus: NATSMessageBus, _ name: String) async throws -> UInt64 {
-        let question = Message(subject: "lattice.queries.node.status", headers: [], payload: Array("{}".utf8))
-        let answer = try await bus.request(question, timeout: .seconds(5))
-        let object = try JSONSerialization.jsonObject(with: Data(answer.payload)) as? [String: Any]
+        let queries = QueryClient(bus: bus, prefix: "lattice", timeout: .seconds(5))
+        let answer = try await queries.ask(.node(.status), Array("{}".utf8), as: .json)
+        let object = try JSONSerialization.jsonObject(with: Data(answer)) as? [String: Any]
         return (object?[name] as? String).flatMap { UInt64($0) } ?? (object?[name] as? Int).map { UInt64($0) } ?? 0
     }
 

@@ -6,6 +6,7 @@ import EventModel
 import EventStore
 import Messaging
 import NATSMessaging
+import Queries
 
 /// So many clients, each asking its next question when the last one was answered.
 struct ClosedLoop {
@@ -136,14 +137,11 @@ struct QueryBench: AsyncParsableCommand {
         }
         var query = RegistryQuery()
         query.serviceName = "asked"
-        let payload = query.encode()
+        let question = QueryClient(bus: bus, prefix: "lattice", timeout: .seconds(5))
+            .question(.registry(.resolve), query.encode())
         let loop = ClosedLoop(
             bus: bus, clients: clients, duration: .seconds(seconds),
-            makeRequest: { _ in
-                Message(
-                    subject: "lattice.queries.registry.resolve",
-                    headers: [], payload: payload)
-            }, check: { $0.payload.count > 300 })
+            makeRequest: { _ in question }, check: { $0.payload.count > 300 })
         let background = Task { try await publishInBackground(stage, mesh) }
         let (latencies, perSecond) = try await loop.run()
         background.cancel()

@@ -9,6 +9,7 @@ import Foundation
 import Messaging
 import NATSMessaging
 import StateMachines
+import Queries
 
 /// `shadow --fault dead,slow,lying`.
 struct ShadowBench: AsyncParsableCommand {
@@ -81,6 +82,7 @@ struct ShadowBench: AsyncParsableCommand {
         }
         let body = CompareBench.body(1_024, price: 12, stamp: 1)
         var sample = LatencySample()
+        let queries = QueryClient(bus: customer, prefix: "lattice", timeout: .seconds(5))
         let memory = Self.residentMiB
         let pause = Duration.nanoseconds(1_000_000_000 / rate)
         var next = ContinuousClock.now
@@ -88,11 +90,7 @@ struct ShadowBench: AsyncParsableCommand {
             next = max(next + pause, .now)
             try await Task.sleep(until: next, clock: .continuous)
             let start = ContinuousClock.now
-            _ = try await customer.request(
-                Message(
-                    subject: "lattice.queries.registry.resolve",
-                    headers: [MessageHeader("Content-Type", "application/protobuf")], payload: Self.question),
-                timeout: .seconds(5))
+            _ = try await queries.ask(.registry(.resolve), Self.question)
             try customer.publish(CaptureMessages.message([CaptureMessages.capture("r-\(number)", body: body)]))
             sample.add(start.duration(to: .now))
         }

@@ -7,6 +7,7 @@ import EventStore
 import Foundation
 import Messaging
 import NATSMessaging
+import Queries
 
 /// `spans --batch 64`.
 struct SpansBench: AsyncParsableCommand {
@@ -86,13 +87,15 @@ struct TraceQueryStage {
     }
 
     /// Asks one after the other.
-    func measure(_ count: Int, _ question: @Sendable (Int) -> Message) async throws -> LatencySample {
+    func measure(
+        _ count: Int, _ name: TraceQueryName, _ question: @Sendable (Int) -> [UInt8]
+    ) async throws -> LatencySample {
         var sample = LatencySample()
+        let queries = QueryClient(bus: bus, prefix: "lattice", timeout: .seconds(30))
         for index in 0..<count {
             let start = ContinuousClock.now
-            let answer = try await bus.request(question(index), timeout: .seconds(30))
+            _ = try await queries.ask(.trace(name), question(index))
             sample.add(start.duration(to: .now))
-            if let error = answer.header("Nats-Service-Error") { throw BenchError(error) }
         }
         return sample
     }
@@ -121,9 +124,7 @@ struct CriticalPathBench: AsyncParsableCommand {
             var query = TraceQuery()
             query.traceID = TraceID(high: 1, low: 1)
             let payload = query.encode()
-            let sample = try await stage.measure(questions) { _ in
-                Message(subject: "lattice.queries.trace.critical_path", payload: payload)
-            }
+            let sample = try await stage.measure(questions, .criticalPath) { _ in payload }
             report.run([("p50_ms", sample.milliseconds(50)), ("p99_ms", sample.milliseconds(99))])
             await stage.close()
         }
@@ -177,13 +178,13 @@ struct SearchBench: AsyncParsableCommand {
         for _ in 0..<common.runs {
             let messages = (0..<spans / 64).map { mesh.message($0) }
             let stage = try await TraceQueryStage.open(common, spans: messages)
-            let sample = try await stage.measure(questions) { index in
+            let sample = try await stage.measure(questions, .search) { index in
                 var query = TraceQuery()
                 query.serviceName = "service-\(index % 8)"
                 query.operationName = "GET /api/v1/items/\(index % 10)"
                 query.minimumDuration = .milliseconds(Int64(index % 30))
                 if index % 3 == 0 { query.error = true }
-                return Message(subject: "lattice.queries.trace.search", payload: query.encode())
+                return query.encode()
             }
             report.run([("p50_ms", sample.milliseconds(50)), ("p99_ms", sample.milliseconds(99))])
             await stage.close()

@@ -5,6 +5,7 @@ import ArgumentParser
 import EventModel
 import Messaging
 import NATSMessaging
+import Queries
 
 /// `travel --while-ingesting`: half of what the node takes at most is offered, first alone, then with a travel worker.
 struct LiveTravel {
@@ -98,14 +99,13 @@ struct LiveTravel {
     private func travel(_ bus: NATSMessageBus, _ running: RunningNode) async -> Counts {
         var counts = Counts()
         var dice = Dice()
+        let queries = QueryClient(bus: bus, prefix: "lattice", timeout: .seconds(15))
         while !Task.isCancelled {
             var query = RegistryQuery()
             query.serviceName = "service-1"
             query.position = ReadPosition(atSequence: dice.next(in: 1...running.node.appliedSequence.rawValue))
-            let request = Message(subject: "lattice.queries.registry.services", payload: query.encode())
-            let answer = try? await bus.request(request, timeout: .seconds(15))
-            let isAnswered = answer.map { $0.header("Nats-Service-Error") == nil } ?? false
-            if isAnswered { counts.answered += 1 } else { counts.failed += 1 }
+            let answer = try? await queries.ask(.registry(.services), query.encode())
+            if answer != nil { counts.answered += 1 } else { counts.failed += 1 }
         }
         return counts
     }

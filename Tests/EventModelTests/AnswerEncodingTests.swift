@@ -55,6 +55,37 @@ import Testing
         #expect(try InstancesAnswer.decode(example.bytes[...]) == answer)
     }
 
+    @Test func `pages name the next one, and changes what they are changes of`() throws {
+        var instances = InstancesAnswer(asOf: asOf, instances: [plain("checkout-2", .healthy)])
+        (instances.omitted, instances.nextPageToken) = (2, "checkout-2")
+        (instances.left, instances.changedSince) = (["checkout-1"], SequenceNumber(4000))
+        let page = GoldenExample.named("instances_answer.page").bytes
+        #expect(instances.encode() == page)
+        #expect(try InstancesAnswer.decode(page[...]) == instances)
+        for name in ["topology_answer.page", "removals_answer.page"] {
+            let bytes = GoldenExample.named(name).bytes
+            let again =
+                name.hasPrefix("topology")
+                ? try TopologyAnswer.decode(bytes[...]).encode() : try RemovalsAnswer.decode(bytes[...]).encode()
+            #expect(again == bytes, "\(name)")
+        }
+        #expect(
+            try MirrorsAnswer.configurations(GoldenExample.named("mirrors_answer.page").bytes[...]).nextPageToken
+                == "checkout-next")
+        var mirrors = MirrorsAnswer(asOf: asOf, mirrors: [])
+        mirrors.nextPageToken = "checkout-next"
+        #expect(mirrors.encode() == GoldenExample.named("mirrors_answer.page").bytes)
+        var ledger = MirrorLedgerAnswer(asOf: asOf, rows: [])
+        ledger.nextPageToken = "checkout-next"
+        #expect(ledger.encode() == GoldenExample.named("mirror_ledger_answer.page").bytes)
+        var pending = MirrorPendingAnswer(asOf: asOf, pendingCount: 2_000, copies: [])
+        pending.nextPageToken = "4700.0"
+        #expect(pending.encode() == GoldenExample.named("mirror_pending_answer.page").bytes)
+        var differences = MirrorDiffsAnswer(asOf: asOf, mirrorID: "checkout-next")
+        (differences.omitted, differences.nextPageToken) = (3, "20")
+        #expect(differences.encode() == GoldenExample.named("mirror_diffs_answer.page").bytes)
+    }
+
     @Test func `the topology under the guard`() throws {
         var service = ServiceTopology(
             serviceName: "checkout", changedSequence: SequenceNumber(4700), protected: true)

@@ -75,6 +75,7 @@ final class MeshStage {
         var configuration = NodeConfiguration(directory: directory + "/data")
         configuration.registry.allowLoopback = true
         configuration.tickInterval = .milliseconds(100)
+        configuration.bytesPerSecond = 0
         nodeBuses = [try await Self.connect(server, "intake"), try await Self.connect(server, "answers")]
         node = try await Node.start(
             configuration,

@@ -286,7 +286,7 @@ extension `The SDK` {
                         asOf: SequenceNumber(1), seed: 3), of: "cart")
                 #expect(try await eventually { publisher.figures.published == 7 })
                 let isKnown = try await eventually {
-                    let answer = try await connection.everyInstance(of: "cart", after: nil)
+                    let answer = try await connection.registry.resolve("cart", healthyOnly: false)
                     return answer.instances.map(\.activeConnections) == [5, 0]
                         && answer.instances.map(\.health) == [.healthy, .unhealthy]
                 }

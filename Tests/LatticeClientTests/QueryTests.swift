@@ -131,6 +131,45 @@ extension `The SDK` {
             }
         }
 
+        /// What somebody who uses the SDK would write.
+        private struct Trail: Decodable {
+            struct Entry: Decodable { var action: String }
+            var entries: [Entry]?
+        }
+
+        private struct Filter: Encodable {
+            var actions: [String]
+            var limit: Int
+        }
+
+        @Test func `asks any query of any family, by its name`() async throws {
+            try await MeshStage.with { stage in
+                let connection = try await stage.connect()
+                try await stage.register("cart", ["a", "b"], connection)
+                for query in QueryName.allCases {
+                    do throws(MeshError) {
+                        let answer = try await connection.ask(query, reader: "frank")
+                        #expect(answer.first == UInt8(ascii: "{"), "\(query)")
+                    } catch {
+                        // Asked for nothing in particular, it says what it needs.
+                        #expect([.invalidArgument, .notFound].contains(error.code), "\(query) \(error)")
+                        #expect(!error.message.contains("no query is answered"), "\(query) \(error)")
+                    }
+                }
+                let trail: Trail = try await connection.ask(
+                    .audit(.trail), Filter(actions: ["policy.semantics_activated"], limit: 5))
+                #expect(trail.entries?.map(\.action) == ["policy.semantics_activated"])
+                let error = await #expect(throws: MeshError.self) {
+                    let _: Trail = try await connection.ask(.audit(.trail), ["nonsense": 1])
+                }
+                #expect(error?.code == .invalidArgument)
+                let pages = try await connection.registry.resolve("cart", limit: 1)
+                #expect(pages.nextPageToken == "a" && pages.omitted == 1)
+                let next = try await connection.registry.resolve("cart", limit: 1, page: pages.nextPageToken)
+                #expect(next.instances.map(\.instance.instanceID) == ["b"] && next.nextPageToken.isEmpty)
+            }
+        }
+
         @Test func `connects as users of the SDK do`() async throws {
             try await MeshStage.with { stage in
                 var configuration = MeshConfiguration(servers: [stage.server.url], name: "user")

@@ -34,6 +34,8 @@ private struct ImportRights {
             below: ["Storage": ["CLogSupport", "Glibc", "Crypto"]]),
         // The port.
         "Messaging": ImportRights(everywhere: ["EventModel", "Synchronization", "Dispatch"]),
+        // Whoever asks: over the port, never over NATS itself.
+        "Queries": ImportRights(everywhere: ["EventModel", "Messaging"]),
         // libnats, and nobody else.
         "NATSMessaging": ImportRights(
             everywhere: [
@@ -60,7 +62,7 @@ private struct ImportRights {
         // Endpoints publish events and ask queries like any customer: never StateMachines, EventStore, NodeRuntime.
         "Endpoints": ImportRights(
             everywhere: [
-                "EventModel", "MeshRules", "Messaging", "TraceFormats", "Listeners", "Logging", "Metrics",
+                "EventModel", "MeshRules", "Messaging", "Queries", "TraceFormats", "Listeners", "Logging", "Metrics",
                 "Synchronization", "ServiceLifecycle", "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore",
                 "SwiftProtobuf", "FoundationEssentials",
             ],
@@ -79,7 +81,7 @@ private struct ImportRights {
         // The HTTP edge: asks and tells over the bus like any customer.
         "Gateway": ImportRights(
             everywhere: [
-                "EventModel", "MeshRules", "Messaging", "LatticeClient", "Listeners", "Logging", "Metrics",
+                "EventModel", "MeshRules", "Messaging", "LatticeClient", "Queries", "Listeners", "Logging", "Metrics",
                 "ServiceLifecycle", "Synchronization", "Dispatch", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTP2",
                 "NIOHPACK", "NIOSSL", "NIOTLS",
                 "HTTPTypes", "Hummingbird", "FoundationEssentials",
@@ -87,9 +89,11 @@ private struct ImportRights {
         // The SDK: publishes events and asks queries like any customer of the bus.
         "LatticeClient": ImportRights(
             everywhere: [
-                "EventModel", "MeshRules", "Messaging", "NATSMessaging", "Logging", "Metrics", "Tracing",
+                "EventModel", "MeshRules", "Messaging", "NATSMessaging", "Queries", "Logging", "Metrics", "Tracing",
                 "Instrumentation", "ServiceLifecycle", "Synchronization",
-            ]),
+            ],
+            // Questions and answers of the user's own types, by JSON.
+            below: ["Queries": ["FoundationEssentials"]]),
         // A node and the SDK in one process, for tests of services.
         "LatticeClientTesting": ImportRights(
             everywhere: [

@@ -7,6 +7,7 @@ package import Listeners
 package import Logging
 package import Messaging
 import NIOCore
+import Queries
 package import ServiceLifecycle
 
 /// What the endpoint is told.
@@ -32,7 +33,7 @@ package struct AdminEndpointConfiguration: Sendable {
 /// Routes and what they ask.
 package struct AdminEndpoint: Sendable {
     private let configuration: AdminEndpointConfiguration
-    private let bus: any MessageBus
+    private let queries: QueryClient
     private let unreadiness: @Sendable () -> [String]
     private let metrics: PrometheusMetrics
     private let outcome: PublishWithOutcome
@@ -44,7 +45,7 @@ package struct AdminEndpoint: Sendable {
     ) {
         self.outcome = outcome
         self.configuration = configuration
-        self.bus = bus
+        queries = QueryClient(bus: bus, prefix: configuration.prefix, timeout: configuration.timeout)
         self.metrics = metrics
         self.unreadiness = unreadiness
     }
@@ -73,12 +74,12 @@ package struct AdminEndpoint: Sendable {
         viewers.get("metrics") { _, _ in
             Self.text(metrics.textWithProcess(), type: "text/plain; version=0.0.4; charset=utf-8")
         }
-        viewers.get("sd/prometheus") { _, _ in await discovery() }
+        viewers.get("sd/prometheus") { _, _ in await PrometheusDiscovery(queries).answer() }
         router.post("v1/queries/:machine/:query") { request, context in
-            try await query(request, context) { try await body(request) }
+            try await query(request, context) { _ in try await body(request) }
         }
         router.get("v1/queries/:machine/:query") { request, context in
-            try await query(request, context) { Self.fields(request) }
+            try await query(request, context) { QueryFields.json(request.uri.queryParameters, for: $0) }
         }
         router.post("v1/events/:family/:owner/:kind") { request, context in try await publish(request, context) }
         return router
@@ -88,7 +89,7 @@ package struct AdminEndpoint: Sendable {
 
     /// Asks the node for those who may ask: the node knows this endpoint only, and would answer it anything.
     private func query(
-        _ request: Request, _ context: BasicRequestContext, _ question: () async throws -> [UInt8]
+        _ request: Request, _ context: BasicRequestContext, _ question: (QueryName) async throws -> [UInt8]
     ) async throws -> Response {
         let access = configuration.access
         let caller = access.caller(request)
@@ -99,13 +100,30 @@ package struct AdminEndpoint: Sendable {
             return Self.failure("unknown_query", "no such query", .notFound)
         }
         if let objection = access.objection(to: caller, asking: name) { return refusal(objection) }
-        var subject = "\(configuration.prefix).queries.\(name)"
+        var reader = ""
         if name.handsOutContents {
             // The node records who reads: the token's name, which nobody can choose in a URL or a body.
             guard case .holder(let token) = caller else { return refusal(.missingToken) }
-            subject += ".\(SubjectToken.escape(token.name))"
+            reader = token.name
         }
-        return try await ask(name, subject, try await question())
+        let fields = try await question(name)
+        return await ask(name, fields.isEmpty ? Array("{}".utf8) : fields, by: reader)
+    }
+
+    /// Asks in protobuf and answers in the JSON of people's tools. What cannot be read goes on as it is: the node says why.
+    private func ask(_ name: QueryName, _ text: [UInt8], by reader: String) async -> Response {
+        do throws(UnansweredQuery) {
+            guard let question = try? JSONTranscoder.binary(fromJSON: text, kind: name.question) else {
+                return Self.json(try await queries.ask(name, text, as: .json, by: reader))
+            }
+            let answer = try await queries.ask(name, question, by: reader)
+            guard let body = try? JSONTranscoder.people(fromBinary: answer, kind: name.answer) else {
+                return Self.failure("internal", "the answer is not understood", .badGateway)
+            }
+            return Self.json(body)
+        } catch {
+            return Self.failure(error)
+        }
     }
 
     private func refusal(_ objection: AccessObjection) -> Response {
@@ -117,72 +135,6 @@ package struct AdminEndpoint: Sendable {
 
     private static let withoutTokens =
         "that takes a token, and this node was started without --http-tokens-file and --http-token-file"
-
-    /// Asks in protobuf and answers in the JSON of people's tools. What cannot be read goes on as it is: the node says why.
-    private func ask(_ name: QueryName, _ subject: String, _ body: [UInt8]) async throws -> Response {
-        do throws(BusError) {
-            let text = body.isEmpty ? Array("{}".utf8) : body
-            guard let question = try? JSONTranscoder.binary(fromJSON: text, kind: name.question) else {
-                let (payload, code) = try await answer(subject, body)
-                return Self.people(
-                    try? JSONTranscoder.binary(fromJSON: payload, kind: .errorAnswer), .errorAnswer, code)
-            }
-            let answer = try await bus.request(
-                Message(
-                    subject: subject, headers: [MessageHeader("Content-Type", "application/protobuf")],
-                    payload: question), timeout: configuration.timeout)
-            let code = answer.header("Nats-Service-Error-Code").flatMap { Int($0) }
-            return Self.people(answer.payload, code == nil ? name.answer : .errorAnswer, code ?? 200)
-        } catch {
-            return Self.failure(error)
-        }
-    }
-
-    private static func people(_ binary: [UInt8]?, _ kind: MessageKind, _ code: Int) -> Response {
-        guard let binary, let text = try? JSONTranscoder.people(fromBinary: binary, kind: kind) else {
-            return failure("internal", "the answer is not understood", .badGateway)
-        }
-        return json(text, .init(code: code))
-    }
-
-    private func answer(_ subject: String, _ body: [UInt8]) async throws(BusError) -> (payload: [UInt8], code: Int) {
-        let question = Message(
-            subject: subject, headers: [MessageHeader("Content-Type", "application/json")],
-            payload: body.isEmpty ? Array("{}".utf8) : body)
-        let answer = try await bus.request(question, timeout: configuration.timeout)
-        return (answer.payload, answer.header("Nats-Service-Error-Code").flatMap { Int($0) } ?? 200)
-    }
-
-    /// `?service_name=x&region=y` as a JSON object of texts.
-    private static func fields(_ request: Request) -> [UInt8] {
-        let members = request.uri.queryParameters.map { #""\#(escaped(String($0.key)))":\#(value(String($0.value)))"# }
-        return Array("{\(members.joined(separator: ","))}".utf8)
-    }
-
-    private static func value(_ text: String) -> String {
-        text == "true" || text == "false" ? text : #""\#(escaped(text))""#
-    }
-
-    /// Healthy instances as Prometheus' http_sd wants them: the full list each time.
-    private func discovery() async -> Response {
-        do throws(BusError) {
-            let queries = "\(configuration.prefix).queries.registry"
-            let (payload, code) = try await answer("\(queries).services", [])
-            // An empty list would make Prometheus forget every target; a failure leaves them as they are.
-            guard code == 200, let names = Self.decode(ServiceNames.self, payload) else {
-                return Self.failure("unavailable", "the services are not known now", .serviceUnavailable)
-            }
-            var groups: [TargetGroup] = []
-            for service in names.services ?? [] {
-                let body = Array(#"{"service_name":"\#(Self.escaped(service.service_name))"}"#.utf8)
-                let resolved = try await answer("\(queries).resolve", body).payload
-                groups += (Self.decode(ResolvedInstances.self, resolved)?.instances ?? []).map { TargetGroup($0) }
-            }
-            return Self.json(Self.encode(groups))
-        } catch {
-            return Self.failure(error)
-        }
-    }
 
     // MARK: Events
 
@@ -230,7 +182,7 @@ package struct AdminEndpoint: Sendable {
             default: return Self.json(payload, .badRequest)
             }
         } catch {
-            return Self.failure(error)
+            return Self.failure(.undelivered(error))
         }
     }
 
@@ -256,12 +208,13 @@ package struct AdminEndpoint: Sendable {
         json(Array(#"{"code":"\#(escaped(code))","message":"\#(escaped(message))"}"#.utf8), status)
     }
 
-    private static func failure(_ error: BusError) -> Response {
-        switch error.code {
-        case .timeout: failure("timeout", "no answer in time", .gatewayTimeout)
-        case .noResponders: failure("unavailable", "no node answers", .serviceUnavailable)
-        default: failure(error.code.rawValue, error.message, .badGateway)
-        }
+    /// The node's own refusal as it wrote it, or why there is none.
+    static func failure(_ failure: UnansweredQuery) -> Response {
+        let status = HTTPResponse.Status(code: failure.httpStatus)
+        guard case .refused(let error) = failure,
+            let body = try? JSONTranscoder.people(fromBinary: error.encode(), kind: .errorAnswer)
+        else { return Self.failure(failure.code, failure.message, status) }
+        return json(body, status)
     }
 
     static func escaped(_ text: String) -> String {

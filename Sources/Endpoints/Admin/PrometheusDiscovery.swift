@@ -1,24 +1,31 @@
-// What the endpoint reads of answers, and what it tells Prometheus of targets.
+// What Prometheus is told of targets: the healthy instances of every service.
 
+import EventModel
 import FoundationEssentials
+import Hummingbird
+import Queries
 
-/// The names in an answer of `services`.
-struct ServiceNames: Decodable {
-    struct Service: Decodable { var service_name: String }
-    var services: [Service]?
-}
+/// Answers `GET /sd/prometheus` as Prometheus' http_sd wants it: the full list each time.
+struct PrometheusDiscovery: Sendable {
+    private let queries: QueryClient
 
-/// The instances in an answer of `resolve`.
-struct ResolvedInstances: Decodable {
-    struct Instance: Decodable {
-        var instance_id: String
-        var service_name: String
-        var endpoint: String
-        var region: String?
-        var zone: String?
+    init(_ queries: QueryClient) { self.queries = queries }
+
+    /// All targets, or none of them: Prometheus forgets what a list lacks, and a failure leaves its targets as they are.
+    func answer() async -> Response {
+        do throws(UnansweredQuery) {
+            var groups: [TargetGroup] = []
+            for service in try await queries.services().services where service.instances > 0 {
+                var query = RegistryQuery()
+                query.serviceName = service.serviceName
+                query.withoutMetadata = true
+                groups += try await queries.everyInstance(query).instances.map { TargetGroup($0.instance) }
+            }
+            return AdminEndpoint.json(AdminEndpoint.encode(groups))
+        } catch {
+            return AdminEndpoint.failure(error)
+        }
     }
-
-    var instances: [Instance]?
 }
 
 /// The word in an outcome.
@@ -29,11 +36,11 @@ struct TargetGroup: Encodable {
     var targets: [String]
     var labels: [String: String]
 
-    init(_ instance: ResolvedInstances.Instance) {
+    init(_ instance: ServiceInstance) {
         targets = [instance.endpoint]
         labels = [
-            "__meta_lattice_service": instance.service_name, "__meta_lattice_instance": instance.instance_id,
-            "__meta_lattice_region": instance.region ?? "", "__meta_lattice_zone": instance.zone ?? "",
+            "__meta_lattice_service": instance.serviceName, "__meta_lattice_instance": instance.instanceID,
+            "__meta_lattice_region": instance.region, "__meta_lattice_zone": instance.zone,
         ]
     }
 }

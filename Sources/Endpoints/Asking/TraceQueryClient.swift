@@ -3,6 +3,7 @@
 package import EventModel
 import FoundationEssentials
 package import Messaging
+import Queries
 package import SwiftProtobuf
 
 /// Why a question has no answer.
@@ -15,46 +16,33 @@ package struct QueryFailure: Error, Sendable, Hashable {
         self.status = status
         self.message = message
     }
+
+    init(_ failure: UnansweredQuery) { self.init(failure.httpStatus, failure.message) }
 }
 
 /// Asks a node, as any customer does.
 package struct TraceQueryClient: Sendable {
-    private let bus: any MessageBus
-    private let prefix: String
-    private let timeout: Duration
+    private let client: QueryClient
     /// Of one trace, so that no answer takes all memory.
     private static let spansMaximum = 100_000
     private static let tracesAtOnce = 4
 
     package init(bus: any MessageBus, prefix: String, timeout: Duration = .seconds(10)) {
-        self.bus = bus
-        self.prefix = prefix
-        self.timeout = timeout
+        client = QueryClient(bus: bus, prefix: prefix, timeout: timeout)
     }
 
     /// One question, one answer.
     package func ask<Answer: SwiftProtobuf.Message>(
         _ name: TraceQueryName, _ query: Lattice_V1_TraceQuery, as type: Answer.Type = Answer.self
     ) async throws(QueryFailure) -> Answer {
-        let answer: Messaging.Message
-        do throws(BusError) {
-            answer = try await bus.request(
-                Messaging.Message(
-                    subject: "\(prefix).queries.trace.\(name.rawValue)",
-                    headers: [MessageHeader("Content-Type", "application/protobuf")], payload: Self.bytes(query)),
-                timeout: timeout)
+        let payload: [UInt8]
+        do throws(UnansweredQuery) {
+            payload = try await client.ask(.trace(name), Self.bytes(query))
         } catch {
-            switch error.code {
-            case .timeout: throw QueryFailure(504, "no answer in time")
-            case .noResponders: throw QueryFailure(503, "no node answers")
-            default: throw QueryFailure(502, error.code.rawValue)
-            }
-        }
-        if let text = answer.header("Nats-Service-Error") {
-            throw QueryFailure(answer.header("Nats-Service-Error-Code").flatMap { Int($0) } ?? 500, text)
+            throw QueryFailure(error)
         }
         do {
-            return try Answer(serializedBytes: answer.payload)
+            return try Answer(serializedBytes: payload)
         } catch {
             throw QueryFailure(502, "the answer is not understood")
         }

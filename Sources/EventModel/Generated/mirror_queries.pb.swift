@@ -70,6 +70,10 @@ package nonisolated struct Lattice_V1_MirrorQuery: Sendable {
   /// Read your own writes: wait until this sequence is applied.
   package var minSequence: UInt64 = 0
 
+  /// mirrors, stats, ledger, pending, diffs: the next page, as the page before named it, with nothing else of the question changed.
+  /// A question with `limit` or a token is answered by one page, which fits a message; captures go on at `sequence`.
+  package var pageToken: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -222,6 +226,9 @@ package nonisolated struct Lattice_V1_MirrorsAnswer: Sendable {
 
   package var omitted: UInt32 = 0
 
+  /// Empty: this was the last page.
+  package var nextPageToken: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -244,7 +251,7 @@ package nonisolated struct Lattice_V1_MirrorLedgerRow: Sendable {
   package init() {}
 }
 
-/// Answer of ledger.
+/// Answer of ledger: in order of mirror id, those that are gone last.
 package nonisolated struct Lattice_V1_MirrorLedgerAnswer: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -260,6 +267,9 @@ package nonisolated struct Lattice_V1_MirrorLedgerAnswer: Sendable {
   package mutating func clearAsOf() {self._asOf = nil}
 
   package var rows: [Lattice_V1_MirrorLedgerRow] = []
+
+  /// Empty: this was the last page.
+  package var nextPageToken: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -307,6 +317,9 @@ package nonisolated struct Lattice_V1_MirrorPendingAnswer: Sendable {
   package var pending: UInt64 = 0
 
   package var copies: [Lattice_V1_PendingCopy] = []
+
+  /// Empty: this was the last page.
+  package var nextPageToken: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -386,6 +399,9 @@ package nonisolated struct Lattice_V1_MirrorDiffsAnswer: Sendable {
   package var paths: [Lattice_V1_PathReport] = []
 
   package var omitted: UInt32 = 0
+
+  /// Empty: this was the last page.
+  package var nextPageToken: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -598,7 +614,7 @@ fileprivate nonisolated let _protobuf_package = "lattice.v1"
 
 nonisolated extension Lattice_V1_MirrorQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MirrorQuery"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}mirror_id\0\u{3}source_service\0\u{1}limit\0\u{3}threshold_basis_points\0\u{1}intent\0\u{3}sample_seed\0\u{1}method\0\u{1}sequence\0\u{1}index\0\u{3}last_sequence\0\u{1}actor\0\u{1}reason\0\u{3}at_sequence\0\u{3}at_time\0\u{3}min_sequence\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}mirror_id\0\u{3}source_service\0\u{1}limit\0\u{3}threshold_basis_points\0\u{1}intent\0\u{3}sample_seed\0\u{1}method\0\u{1}sequence\0\u{1}index\0\u{3}last_sequence\0\u{1}actor\0\u{1}reason\0\u{3}at_sequence\0\u{3}at_time\0\u{3}min_sequence\0\u{3}page_token\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -621,6 +637,7 @@ nonisolated extension Lattice_V1_MirrorQuery: SwiftProtobuf.Message, SwiftProtob
       case 13: try { try decoder.decodeSingularUInt64Field(value: &self.atSequence) }()
       case 14: try { try decoder.decodeSingularInt64Field(value: &self.atTime) }()
       case 15: try { try decoder.decodeSingularUInt64Field(value: &self.minSequence) }()
+      case 16: try { try decoder.decodeSingularStringField(value: &self.pageToken) }()
       default: break
       }
     }
@@ -672,6 +689,9 @@ nonisolated extension Lattice_V1_MirrorQuery: SwiftProtobuf.Message, SwiftProtob
     if self.minSequence != 0 {
       try visitor.visitSingularUInt64Field(value: self.minSequence, fieldNumber: 15)
     }
+    if !self.pageToken.isEmpty {
+      try visitor.visitSingularStringField(value: self.pageToken, fieldNumber: 16)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -691,6 +711,7 @@ nonisolated extension Lattice_V1_MirrorQuery: SwiftProtobuf.Message, SwiftProtob
     if lhs.atSequence != rhs.atSequence {return false}
     if lhs.atTime != rhs.atTime {return false}
     if lhs.minSequence != rhs.minSequence {return false}
+    if lhs.pageToken != rhs.pageToken {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -915,7 +936,7 @@ nonisolated extension Lattice_V1_MirrorState: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Lattice_V1_MirrorsAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MirrorsAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}mirrors\0\u{3}allowed_shadows\0\u{3}allow_loopback\0\u{1}omitted\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}mirrors\0\u{3}allowed_shadows\0\u{3}allow_loopback\0\u{1}omitted\0\u{3}next_page_token\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -928,6 +949,7 @@ nonisolated extension Lattice_V1_MirrorsAnswer: SwiftProtobuf.Message, SwiftProt
       case 3: try { try decoder.decodeRepeatedStringField(value: &self.allowedShadows) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.allowLoopback) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.omitted) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.nextPageToken) }()
       default: break
       }
     }
@@ -953,6 +975,9 @@ nonisolated extension Lattice_V1_MirrorsAnswer: SwiftProtobuf.Message, SwiftProt
     if self.omitted != 0 {
       try visitor.visitSingularUInt32Field(value: self.omitted, fieldNumber: 5)
     }
+    if !self.nextPageToken.isEmpty {
+      try visitor.visitSingularStringField(value: self.nextPageToken, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -962,6 +987,7 @@ nonisolated extension Lattice_V1_MirrorsAnswer: SwiftProtobuf.Message, SwiftProt
     if lhs.allowedShadows != rhs.allowedShadows {return false}
     if lhs.allowLoopback != rhs.allowLoopback {return false}
     if lhs.omitted != rhs.omitted {return false}
+    if lhs.nextPageToken != rhs.nextPageToken {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1004,7 +1030,7 @@ nonisolated extension Lattice_V1_MirrorLedgerRow: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Lattice_V1_MirrorLedgerAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MirrorLedgerAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}rows\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}rows\0\u{3}next_page_token\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1014,6 +1040,7 @@ nonisolated extension Lattice_V1_MirrorLedgerAnswer: SwiftProtobuf.Message, Swif
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._asOf) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.rows) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.nextPageToken) }()
       default: break
       }
     }
@@ -1030,12 +1057,16 @@ nonisolated extension Lattice_V1_MirrorLedgerAnswer: SwiftProtobuf.Message, Swif
     if !self.rows.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.rows, fieldNumber: 2)
     }
+    if !self.nextPageToken.isEmpty {
+      try visitor.visitSingularStringField(value: self.nextPageToken, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lattice_V1_MirrorLedgerAnswer, rhs: Lattice_V1_MirrorLedgerAnswer) -> Bool {
     if lhs._asOf != rhs._asOf {return false}
     if lhs.rows != rhs.rows {return false}
+    if lhs.nextPageToken != rhs.nextPageToken {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1093,7 +1124,7 @@ nonisolated extension Lattice_V1_PendingCopy: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Lattice_V1_MirrorPendingAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MirrorPendingAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}pending\0\u{1}copies\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}pending\0\u{1}copies\0\u{3}next_page_token\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1104,6 +1135,7 @@ nonisolated extension Lattice_V1_MirrorPendingAnswer: SwiftProtobuf.Message, Swi
       case 1: try { try decoder.decodeSingularMessageField(value: &self._asOf) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.pending) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.copies) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.nextPageToken) }()
       default: break
       }
     }
@@ -1123,6 +1155,9 @@ nonisolated extension Lattice_V1_MirrorPendingAnswer: SwiftProtobuf.Message, Swi
     if !self.copies.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.copies, fieldNumber: 3)
     }
+    if !self.nextPageToken.isEmpty {
+      try visitor.visitSingularStringField(value: self.nextPageToken, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1130,6 +1165,7 @@ nonisolated extension Lattice_V1_MirrorPendingAnswer: SwiftProtobuf.Message, Swi
     if lhs._asOf != rhs._asOf {return false}
     if lhs.pending != rhs.pending {return false}
     if lhs.copies != rhs.copies {return false}
+    if lhs.nextPageToken != rhs.nextPageToken {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1201,7 +1237,7 @@ nonisolated extension Lattice_V1_PathReport: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Lattice_V1_MirrorDiffsAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MirrorDiffsAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}mirror_id\0\u{1}compared\0\u{1}differing\0\u{1}failed\0\u{3}basis_points\0\u{3}threshold_basis_points\0\u{1}passes\0\u{1}paths\0\u{1}omitted\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{3}mirror_id\0\u{1}compared\0\u{1}differing\0\u{1}failed\0\u{3}basis_points\0\u{3}threshold_basis_points\0\u{1}passes\0\u{1}paths\0\u{1}omitted\0\u{3}next_page_token\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1219,6 +1255,7 @@ nonisolated extension Lattice_V1_MirrorDiffsAnswer: SwiftProtobuf.Message, Swift
       case 8: try { try decoder.decodeSingularBoolField(value: &self.passes) }()
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.paths) }()
       case 10: try { try decoder.decodeSingularUInt32Field(value: &self.omitted) }()
+      case 11: try { try decoder.decodeSingularStringField(value: &self.nextPageToken) }()
       default: break
       }
     }
@@ -1259,6 +1296,9 @@ nonisolated extension Lattice_V1_MirrorDiffsAnswer: SwiftProtobuf.Message, Swift
     if self.omitted != 0 {
       try visitor.visitSingularUInt32Field(value: self.omitted, fieldNumber: 10)
     }
+    if !self.nextPageToken.isEmpty {
+      try visitor.visitSingularStringField(value: self.nextPageToken, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1273,6 +1313,7 @@ nonisolated extension Lattice_V1_MirrorDiffsAnswer: SwiftProtobuf.Message, Swift
     if lhs.passes != rhs.passes {return false}
     if lhs.paths != rhs.paths {return false}
     if lhs.omitted != rhs.omitted {return false}
+    if lhs.nextPageToken != rhs.nextPageToken {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

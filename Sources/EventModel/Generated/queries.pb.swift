@@ -195,6 +195,28 @@ package nonisolated struct Lattice_V1_RegistryQuery: @unchecked Sendable {
     set {_uniqueStorage()._localLoads = newValue}
   }
 
+  /// Lists: the next page, as the page before named it, with nothing else of the question changed. A question with `limit` or a
+  /// token is answered by one page: at most `limit` rows, and as many as fit a message; one with neither by everything, or,
+  /// where that does not fit, by an error.
+  package var pageToken: String {
+    get {_storage._pageToken}
+    set {_uniqueStorage()._pageToken = newValue}
+  }
+
+  /// Instances come without their metadata.
+  package var withoutMetadata: Bool {
+    get {_storage._withoutMetadata}
+    set {_uniqueStorage()._withoutMetadata = newValue}
+  }
+
+  /// resolve: only what changed after this sequence, and what left: for those who have the rest. Where the node does not know the
+  /// changes that far back, the answer is whole, and its own changed_since is absent. Not with allow_panic. Heartbeats, and the
+  /// figures of health checks that change no health, are no changes.
+  package var changedSince: UInt64 {
+    get {_storage._changedSince}
+    set {_uniqueStorage()._changedSince = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -355,8 +377,18 @@ package nonisolated struct Lattice_V1_InstancesAnswer: Sendable {
   /// Fewer than the panic threshold are healthy: these are all.
   package var panic: Bool = false
 
-  /// What was left out by `limit`.
+  /// What this page, or `limit`, left out.
   package var omitted: UInt32 = 0
+
+  /// Empty: this was the last page. resolve, instance: in order of id; stale_instances: of service, then id; failover_candidates:
+  /// healthy first, then by region, weight descending, id. Pages are true for their own as_of each.
+  package var nextPageToken: String = String()
+
+  /// changed_since: the ids that are in the answer no more, in order of id.
+  package var left: [String] = []
+
+  /// These are the changes after this sequence; absent: all instances.
+  package var changedSince: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -409,7 +441,7 @@ package nonisolated struct Lattice_V1_SelectionAnswer: Sendable {
   fileprivate var _instance: Lattice_V1_ServiceInstance? = nil
 }
 
-/// services, topology
+/// services, topology: by name
 package nonisolated struct Lattice_V1_TopologyAnswer: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -425,6 +457,9 @@ package nonisolated struct Lattice_V1_TopologyAnswer: Sendable {
   package mutating func clearAsOf() {self._asOf = nil}
 
   package var services: [Lattice_V1_ServiceTopology] = []
+
+  /// Empty: this was the last page. Where the zones of a service do not fit, it stands on the next page again with the others.
+  package var nextPageToken: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -495,7 +530,7 @@ package nonisolated struct Lattice_V1_ZoneTopology: Sendable {
   package init() {}
 }
 
-/// removals: who removed whom, when and why
+/// removals: who removed whom, when and why; the newest first
 package nonisolated struct Lattice_V1_RemovalsAnswer: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -511,6 +546,9 @@ package nonisolated struct Lattice_V1_RemovalsAnswer: Sendable {
   package mutating func clearAsOf() {self._asOf = nil}
 
   package var removals: [Lattice_V1_Removal] = []
+
+  /// Empty: this was the last page.
+  package var nextPageToken: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1058,7 +1096,7 @@ nonisolated extension Lattice_V1_AsOf: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Lattice_V1_RegistryQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RegistryQuery"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}service_name\0\u{1}region\0\u{3}healthy_only\0\u{3}min_weight\0\u{1}strategy\0\u{1}seed\0\u{1}cursor\0\u{3}exclude_regions\0\u{3}instance_id\0\u{1}limit\0\u{3}allow_panic\0\u{1}zone\0\u{3}at_sequence\0\u{3}at_time\0\u{3}min_sequence\0\u{1}reporter\0\u{3}local_loads\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}service_name\0\u{1}region\0\u{3}healthy_only\0\u{3}min_weight\0\u{1}strategy\0\u{1}seed\0\u{1}cursor\0\u{3}exclude_regions\0\u{3}instance_id\0\u{1}limit\0\u{3}allow_panic\0\u{1}zone\0\u{3}at_sequence\0\u{3}at_time\0\u{3}min_sequence\0\u{1}reporter\0\u{3}local_loads\0\u{3}page_token\0\u{3}without_metadata\0\u{3}changed_since\0")
 
   fileprivate class _StorageClass {
     var _serviceName: String = String()
@@ -1078,6 +1116,9 @@ nonisolated extension Lattice_V1_RegistryQuery: SwiftProtobuf.Message, SwiftProt
     var _minSequence: UInt64 = 0
     var _reporter: String = String()
     var _localLoads: [Lattice_V1_LocalLoad] = []
+    var _pageToken: String = String()
+    var _withoutMetadata: Bool = false
+    var _changedSince: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1105,6 +1146,9 @@ nonisolated extension Lattice_V1_RegistryQuery: SwiftProtobuf.Message, SwiftProt
       _minSequence = source._minSequence
       _reporter = source._reporter
       _localLoads = source._localLoads
+      _pageToken = source._pageToken
+      _withoutMetadata = source._withoutMetadata
+      _changedSince = source._changedSince
     }
   }
 
@@ -1140,6 +1184,9 @@ nonisolated extension Lattice_V1_RegistryQuery: SwiftProtobuf.Message, SwiftProt
         case 15: try { try decoder.decodeSingularUInt64Field(value: &_storage._minSequence) }()
         case 16: try { try decoder.decodeSingularStringField(value: &_storage._reporter) }()
         case 17: try { try decoder.decodeRepeatedMessageField(value: &_storage._localLoads) }()
+        case 18: try { try decoder.decodeSingularStringField(value: &_storage._pageToken) }()
+        case 19: try { try decoder.decodeSingularBoolField(value: &_storage._withoutMetadata) }()
+        case 20: try { try decoder.decodeSingularUInt64Field(value: &_storage._changedSince) }()
         default: break
         }
       }
@@ -1203,6 +1250,15 @@ nonisolated extension Lattice_V1_RegistryQuery: SwiftProtobuf.Message, SwiftProt
       if !_storage._localLoads.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._localLoads, fieldNumber: 17)
       }
+      if !_storage._pageToken.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._pageToken, fieldNumber: 18)
+      }
+      if _storage._withoutMetadata != false {
+        try visitor.visitSingularBoolField(value: _storage._withoutMetadata, fieldNumber: 19)
+      }
+      if _storage._changedSince != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._changedSince, fieldNumber: 20)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1229,6 +1285,9 @@ nonisolated extension Lattice_V1_RegistryQuery: SwiftProtobuf.Message, SwiftProt
         if _storage._minSequence != rhs_storage._minSequence {return false}
         if _storage._reporter != rhs_storage._reporter {return false}
         if _storage._localLoads != rhs_storage._localLoads {return false}
+        if _storage._pageToken != rhs_storage._pageToken {return false}
+        if _storage._withoutMetadata != rhs_storage._withoutMetadata {return false}
+        if _storage._changedSince != rhs_storage._changedSince {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -1498,7 +1557,7 @@ nonisolated extension Lattice_V1_ServiceInstance: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Lattice_V1_InstancesAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".InstancesAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}instances\0\u{1}protected\0\u{1}panic\0\u{1}omitted\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}instances\0\u{1}protected\0\u{1}panic\0\u{1}omitted\0\u{3}next_page_token\0\u{1}left\0\u{3}changed_since\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1511,6 +1570,9 @@ nonisolated extension Lattice_V1_InstancesAnswer: SwiftProtobuf.Message, SwiftPr
       case 3: try { try decoder.decodeSingularBoolField(value: &self.protected) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.panic) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.omitted) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.nextPageToken) }()
+      case 7: try { try decoder.decodeRepeatedStringField(value: &self.left) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.changedSince) }()
       default: break
       }
     }
@@ -1536,6 +1598,15 @@ nonisolated extension Lattice_V1_InstancesAnswer: SwiftProtobuf.Message, SwiftPr
     if self.omitted != 0 {
       try visitor.visitSingularUInt32Field(value: self.omitted, fieldNumber: 5)
     }
+    if !self.nextPageToken.isEmpty {
+      try visitor.visitSingularStringField(value: self.nextPageToken, fieldNumber: 6)
+    }
+    if !self.left.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.left, fieldNumber: 7)
+    }
+    if self.changedSince != 0 {
+      try visitor.visitSingularUInt64Field(value: self.changedSince, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1545,6 +1616,9 @@ nonisolated extension Lattice_V1_InstancesAnswer: SwiftProtobuf.Message, SwiftPr
     if lhs.protected != rhs.protected {return false}
     if lhs.panic != rhs.panic {return false}
     if lhs.omitted != rhs.omitted {return false}
+    if lhs.nextPageToken != rhs.nextPageToken {return false}
+    if lhs.left != rhs.left {return false}
+    if lhs.changedSince != rhs.changedSince {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1621,7 +1695,7 @@ nonisolated extension Lattice_V1_SelectionAnswer: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Lattice_V1_TopologyAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TopologyAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}services\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}services\0\u{3}next_page_token\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1631,6 +1705,7 @@ nonisolated extension Lattice_V1_TopologyAnswer: SwiftProtobuf.Message, SwiftPro
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._asOf) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.services) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.nextPageToken) }()
       default: break
       }
     }
@@ -1647,12 +1722,16 @@ nonisolated extension Lattice_V1_TopologyAnswer: SwiftProtobuf.Message, SwiftPro
     if !self.services.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.services, fieldNumber: 2)
     }
+    if !self.nextPageToken.isEmpty {
+      try visitor.visitSingularStringField(value: self.nextPageToken, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lattice_V1_TopologyAnswer, rhs: Lattice_V1_TopologyAnswer) -> Bool {
     if lhs._asOf != rhs._asOf {return false}
     if lhs.services != rhs.services {return false}
+    if lhs.nextPageToken != rhs.nextPageToken {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1805,7 +1884,7 @@ nonisolated extension Lattice_V1_ZoneTopology: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Lattice_V1_RemovalsAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RemovalsAnswer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}removals\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}as_of\0\u{1}removals\0\u{3}next_page_token\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1815,6 +1894,7 @@ nonisolated extension Lattice_V1_RemovalsAnswer: SwiftProtobuf.Message, SwiftPro
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._asOf) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.removals) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.nextPageToken) }()
       default: break
       }
     }
@@ -1831,12 +1911,16 @@ nonisolated extension Lattice_V1_RemovalsAnswer: SwiftProtobuf.Message, SwiftPro
     if !self.removals.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.removals, fieldNumber: 2)
     }
+    if !self.nextPageToken.isEmpty {
+      try visitor.visitSingularStringField(value: self.nextPageToken, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lattice_V1_RemovalsAnswer, rhs: Lattice_V1_RemovalsAnswer) -> Bool {
     if lhs._asOf != rhs._asOf {return false}
     if lhs.removals != rhs.removals {return false}
+    if lhs.nextPageToken != rhs.nextPageToken {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -33,6 +33,15 @@ extension MirrorState {
     }
 }
 
+extension MirrorState {
+    /// Bytes in JSON, about: names of fields and numbers, and the texts.
+    package var pageBytes: Int {
+        var writer = WireWriter()
+        write(2, &writer)
+        return 1_024 + 2 * writer.bytes.count
+    }
+}
+
 extension MirrorsAnswer {
     /// The answer as bytes.
     package func encode() -> [UInt8] {
@@ -42,6 +51,7 @@ extension MirrorsAnswer {
         for entry in allowedShadows { writer.element(3, entry) }
         writer.field(4, allowLoopback)
         writer.field(5, omitted)
+        writer.field(6, nextPageToken)
         return writer.bytes
     }
 }
@@ -57,6 +67,7 @@ extension MirrorLedgerAnswer {
                 for entry in row.entries { entry.write(2, &inner) }
             }
         }
+        writer.field(3, nextPageToken)
         return writer.bytes
     }
 }
@@ -74,6 +85,7 @@ extension MirrorPendingAnswer {
                 inner.field(5, copy.isRedispatch)
             }
         }
+        writer.field(4, nextPageToken)
         return writer.bytes
     }
 }
@@ -102,6 +114,7 @@ extension MirrorDiffsAnswer {
             }
         }
         writer.field(10, omitted)
+        writer.field(11, nextPageToken)
         return writer.bytes
     }
 }

@@ -46,6 +46,8 @@ public struct MirrorsAnswer: Sendable, Hashable {
     public var allowLoopback = false
     /// What `limit` left out.
     public var omitted: UInt32 = 0
+    /// What the question for the next page takes; empty: this was the last one.
+    public var nextPageToken = ""
 
     public init(asOf: AsOf, mirrors: [MirrorState]) {
         self.asOf = asOf
@@ -68,6 +70,8 @@ public struct MirrorLedgerAnswer: Sendable, Hashable {
 
     public var asOf: AsOf
     public var rows: [Row]
+    /// What the question for the next page takes; empty: this was the last one.
+    public var nextPageToken = ""
 
     public init(asOf: AsOf, rows: [Row]) {
         self.asOf = asOf
@@ -94,6 +98,8 @@ public struct MirrorPendingAnswer: Sendable, Hashable {
     public var pendingCount: UInt64
     /// The oldest first.
     public var copies: [Copy]
+    /// What the question for the next page takes; empty: this was the last one.
+    public var nextPageToken = ""
 
     public init(asOf: AsOf, pendingCount: UInt64, copies: [Copy]) {
         self.asOf = asOf
@@ -144,6 +150,8 @@ public struct MirrorDiffsAnswer: Sendable, Hashable {
     public var paths: [Path] = []
     /// What `limit` left out.
     public var omitted: UInt32 = 0
+    /// What the question for the next page takes; empty: this was the last one.
+    public var nextPageToken = ""
 
     public init(asOf: AsOf, mirrorID: String) {
         self.asOf = asOf

@@ -37,6 +37,8 @@ public struct MirrorQuery: Sendable, Hashable {
     public var actor = ""
     /// Why.
     public var reason = ""
+    /// Lists: the page that the page before named; empty: the first.
+    public var pageToken = ""
     public var position = ReadPosition.now
 
     public init() {}
@@ -62,6 +64,7 @@ extension MirrorQuery {
             case 11: query.actor = try FieldRules.identifier(payload, field, "actor")
             case 12: query.reason = try FieldRules.text(payload, field, "reason", limit: Limits.valueBytes)
             case 13...15: try query.position.read(field)
+            case 16: query.pageToken = try FieldRules.text(payload, field, "page_token", limit: Limits.valueBytes)
             default: break
             }
         }
@@ -85,6 +88,7 @@ extension MirrorQuery {
         writer.field(11, actor)
         writer.field(12, reason)
         position.write(&writer)
+        writer.field(16, pageToken)
         return writer.bytes
     }
 }

@@ -119,8 +119,14 @@ public struct InstancesAnswer: Sendable, Hashable {
     public var protected = false
     /// Fewer than the panic threshold are healthy: these are all.
     public var panic = false
-    /// What `limit` left out.
+    /// What this page, or `limit`, left out.
     public var omitted: UInt32 = 0
+    /// What the question for the next page takes; empty: this was the last one.
+    public var nextPageToken = ""
+    /// Of changes: ids that are in the answer no more, in order.
+    public var left: [String] = []
+    /// These are the changes after this sequence; origin: these are all instances.
+    public var changedSince = SequenceNumber.origin
 
     public init(asOf: AsOf, instances: [InstanceSnapshot]) {
         self.asOf = asOf
@@ -160,6 +166,8 @@ public struct TopologyAnswer: Sendable, Hashable {
     public var asOf: AsOf
     /// By name.
     public var services: [ServiceTopology]
+    /// What the question for the next page takes; empty: this was the last one.
+    public var nextPageToken = ""
 
     public init(asOf: AsOf, services: [ServiceTopology]) {
         self.asOf = asOf
@@ -255,6 +263,8 @@ public struct Removal: Sendable, Hashable {
 public struct RemovalsAnswer: Sendable, Hashable {
     public var asOf: AsOf
     public var removals: [Removal]
+    /// What the question for the next page takes; empty: this was the last one.
+    public var nextPageToken = ""
 
     public init(asOf: AsOf, removals: [Removal]) {
         self.asOf = asOf

@@ -138,6 +138,9 @@ extension InstancesAnswer {
             case 3: result.protected = try FieldRules.number(field, "protected") != 0
             case 4: result.panic = try FieldRules.number(field, "panic") != 0
             case 5: result.omitted = try FieldRules.small(field, "omitted")
+            case 6: result.nextPageToken = try AnswerParts.text(bytes, field, "next_page_token")
+            case 7: result.left.append(try AnswerParts.text(bytes, field, "left"))
+            case 8: result.changedSince = SequenceNumber(try FieldRules.number(field, "changed_since"))
             default: break
             }
         }
@@ -190,6 +193,7 @@ extension TopologyAnswer {
             switch field.number {
             case 1: result.asOf = try AnswerParts.asOf(bytes, field)
             case 2: result.services.append(try service(bytes, field))
+            case 3: result.nextPageToken = try AnswerParts.text(bytes, field, "next_page_token")
             default: break
             }
         }
@@ -258,6 +262,7 @@ extension RemovalsAnswer {
             switch field.number {
             case 1: result.asOf = try AnswerParts.asOf(bytes, field)
             case 2: result.removals.append(try AnswerParts.removal(bytes, field))
+            case 3: result.nextPageToken = try AnswerParts.text(bytes, field, "next_page_token")
             default: break
             }
         }

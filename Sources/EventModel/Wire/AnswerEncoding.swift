@@ -53,6 +53,9 @@ extension InstancesAnswer {
         writer.field(3, protected)
         writer.field(4, panic)
         writer.field(5, omitted)
+        writer.field(6, nextPageToken)
+        for id in left { writer.element(7, id) }
+        writer.field(8, changedSince)
         return writer.bytes
     }
 }
@@ -93,6 +96,7 @@ extension TopologyAnswer {
                 inner.field(11, service.silentSince ?? .zero)
             }
         }
+        writer.field(3, nextPageToken)
         return writer.bytes
     }
 }
@@ -135,6 +139,7 @@ extension RemovalsAnswer {
         var writer = WireWriter()
         asOf.write(1, &writer)
         for removal in removals { removal.write(2, &writer) }
+        writer.field(3, nextPageToken)
         return writer.bytes
     }
 }

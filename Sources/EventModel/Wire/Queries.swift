@@ -44,6 +44,12 @@ public struct RegistryQuery: Sendable, Hashable {
     public var reporter = ""
     /// The asker's own connection counts by instance id.
     public var localLoads: [LocalLoad] = []
+    /// Lists: the page that the page before named; empty: the first.
+    public var pageToken = ""
+    /// Instances come without their metadata.
+    public var withoutMetadata = false
+    /// `resolve`: only what changed after this sequence, and what left; origin: everything.
+    public var changedSince = SequenceNumber.origin
     public var position = ReadPosition.now
 
     public init() {}
@@ -128,6 +134,9 @@ extension RegistryQuery {
         case 13...15: try position.read(field)
         case 16: reporter = try FieldRules.identifier(payload, field, "reporter")
         case 17: localLoads.append(try Self.localLoad(field, payload))
+        case 18: pageToken = try FieldRules.text(payload, field, "page_token", limit: Limits.valueBytes)
+        case 19: withoutMetadata = try FieldRules.number(field, "without_metadata") != 0
+        case 20: changedSince = SequenceNumber(try FieldRules.number(field, "changed_since"))
         default: break
         }
     }
@@ -172,6 +181,9 @@ extension RegistryQuery {
                 inner.field(2, load.activeConnections)
             }
         }
+        writer.field(18, pageToken)
+        writer.field(19, withoutMetadata)
+        writer.field(20, changedSince)
         return writer.bytes
     }
 }

@@ -6,6 +6,7 @@ package import Logging
 import MeshRules
 import Messaging
 import NIOCore
+import Queries
 import Synchronization
 
 /// Everything between a gateway and the bus. The gateway's requests never wait for it.
@@ -22,6 +23,7 @@ package final class MeshLink: Sendable {
 
     /// What was last heard of the mirrors.
     private let mirrorTrouble = Mutex<String?>("not asked yet")
+    private let mirrorNews = Mutex(MirrorNews())
 
     package init(
         _ connection: MeshConnection, gatewayID: String, now: @escaping @Sendable () -> Timestamp, logger: Logger
@@ -30,7 +32,10 @@ package final class MeshLink: Sendable {
         self.gatewayID = gatewayID
         self.now = now
         self.logger = logger
-        replica = RegistryReplica(connection)
+        var options = RegistryReplica.Options()
+        // Routes choose by service, locality, weight and health.
+        options.keepsMetadata = false
+        replica = RegistryReplica(connection, options: options)
         spans = SpanPublisher(connection)
         events = EventPublisher(connection, limits: PublisherLimits(elements: 16_384, bytes: 67_108_864, batch: 256))
         captures = CaptureWorker(events)
@@ -93,24 +98,14 @@ package final class MeshLink: Sendable {
     /// Why the mirrors are not known to be current; nil: they are.
     var mirrorsTrouble: String? { mirrorTrouble.withLock { $0 } }
 
-    /// Asks for the mirrors at the start, after each notice and each reconnect, and every 30 s.
+    /// Asks for the mirrors at the start, after each notice, each reconnect and each loss of notices, and every 30 s.
     private func followMirrors() async {
-        let (wakeup, ring) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        let alarm = Task {
-            while !Task.isCancelled {
-                try? await Task.sleep(for: .milliseconds(mirrorsTrouble == nil ? 30_000 : 500))
-                ring.yield()
-            }
-            ring.finish()
-        }
-        let reader = try? SubscriptionReader(
-            connection.bus.subscribe(
-                "\(connection.prefix).changes.mirror.*", queueGroup: nil,
-                limits: PendingLimits(messages: 4_096, bytes: 4 << 20))
-        ) { _ in ring.yield() }
+        let wakeup = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        let ring = wakeup.continuation
+        let alarm = Task { await self.watchMirrors { ring.yield() } }
         ring.yield()
         await withTaskCancellationHandler {
-            for await _ in wakeup {
+            for await _ in wakeup.stream {
                 await askForMirrors()
                 if Task.isCancelled { break }
             }
@@ -119,22 +114,64 @@ package final class MeshLink: Sendable {
             ring.finish()
         }
         alarm.cancel()
-        reader?.end()
+        await alarm.value
+    }
+
+    /// Rings whenever the mirrors may be other ones than those that are known.
+    private func watchMirrors(_ ring: @escaping @Sendable () -> Void) async {
+        var watch = ConnectionWatch(connection, changesOf: .mirror)
+        var nextQuestion = ContinuousClock.now
+        while !Task.isCancelled {
+            watch.subscribe { [weak self] notices in
+                self?.notice(notices)
+                ring()
+            }
+            let now = ContinuousClock.now
+            if watch.hasMissedSomething() || now >= nextQuestion {
+                ring()
+                nextQuestion = now + (mirrorsTrouble == nil ? .seconds(30) : .milliseconds(500))
+            }
+            if mirrorsTrouble != nil { nextQuestion = min(nextQuestion, now + .milliseconds(500)) }
+            try? await Task.sleep(for: .milliseconds(250))
+        }
+        watch.end()
+    }
+
+    private func notice(_ notices: [Message]) {
+        for notice in notices {
+            guard let sequence = ChangeNotice.sequence(notice) else { continue }
+            mirrorNews.withLock { $0.noticed = max($0.noticed, sequence) }
+        }
     }
 
     private func askForMirrors() async {
-        let question = Message(
-            subject: "\(connection.prefix).queries.mirror.mirrors",
-            headers: [MessageHeader("Content-Type", "application/protobuf")], payload: MirrorQuery().encode())
-        do {
-            let answer = try await connection.bus.request(question, timeout: connection.requestTimeout)
-            if let code = answer.header("Nats-Service-Error-Code") { throw BusError(.other, "status \(code)") }
-            mirrors.replace(try MirrorsAnswer.configurations(answer.payload[...]))
+        var query = MirrorQuery()
+        // An answer must hold what was noticed, whichever node gives it; a log that began anew never does.
+        let news = mirrorNews.withLock { $0 }
+        if news.noticed > .origin, news.backwardAnswers < 5 { query.position.minimumSequence = news.noticed }
+        do throws(UnansweredQuery) {
+            let answer = try await connection.queries.mirrors(query)
+            mirrors.replace(answer.configurations)
+            mirrorNews.withLock { news in
+                if news.backwardAnswers >= 5 { news.noticed = answer.asOf.sequence }
+                news.backwardAnswers = 0
+            }
             mirrorTrouble.withLock { $0 = nil }
         } catch {
+            if [QueryError.Code.notYet, .timeout].contains(where: { $0.rawValue == error.code }) {
+                mirrorNews.withLock { $0.backwardAnswers = min($0.backwardAnswers + 1, 5) }
+            }
             mirrorTrouble.withLock { $0 = "\(error)" }
         }
     }
+}
+
+/// What is known of changes of mirrors.
+private struct MirrorNews {
+    /// The newest change that was noticed; origin: none.
+    var noticed = SequenceNumber.origin
+    /// How often in a row a node said that it is not there yet.
+    var backwardAnswers = 0
 }
 
 /// Hands spans to the SDK's publisher.

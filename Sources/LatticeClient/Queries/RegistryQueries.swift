@@ -1,6 +1,7 @@
 // Questions to the registry, typed.
 
 public import EventModel
+internal import Queries
 
 /// Asks the registry. Each answer says which position of the log it is true for; the same question at the same position
 /// has the same answer for ever.
@@ -15,11 +16,15 @@ public struct RegistryQueries: Sendable {
     ///   - region: empty: every region.
     ///   - healthyOnly: leaves out those that are unhealthy or stale.
     ///   - allowPanic: answers all where too few are healthy.
-    ///   - limit: 0: all.
+    ///   - limit: of one page; 0: all instances, in as many pages as that takes, true for one position.
+    ///   - page: where a limit is given: ``InstancesAnswer/nextPageToken`` of the page before; empty: the first.
+    ///   - withoutMetadata: leaves out the instances' metadata.
     ///   - position: now, in the past, or not before a sequence of one's own.
+    /// - Throws: `overloaded` where the service changes faster than its pages can be read.
     public func resolve(
         _ service: String, region: String = "", healthyOnly: Bool = true, minimumWeight: UInt32 = 0,
-        allowPanic: Bool = false, limit: UInt32 = 0, at position: ReadPosition = .now
+        allowPanic: Bool = false, limit: UInt32 = 0, page: String = "", withoutMetadata: Bool = false,
+        at position: ReadPosition = .now
     ) async throws(MeshError) -> InstancesAnswer {
         var query = RegistryQuery()
         query.serviceName = service
@@ -28,8 +33,16 @@ public struct RegistryQueries: Sendable {
         query.minimumWeight = minimumWeight
         query.allowPanic = allowPanic
         query.limit = limit
+        query.pageToken = page
+        query.withoutMetadata = withoutMetadata
         query.position = position
-        return try await connection.ask("registry.resolve", query.encode(), decode: InstancesAnswer.decode)
+        if limit > 0 {
+            return try await connection.ask(.registry(.resolve), query.encode(), decode: InstancesAnswer.decode)
+        }
+        let question = query
+        return try await connection.answering { () async throws(UnansweredQuery) in
+            try await connection.queries.everyInstance(question)
+        }
     }
 
     /// One instance of a service, chosen by the registry; where the answer is needed for each request, a
@@ -52,7 +65,7 @@ public struct RegistryQueries: Sendable {
         query.cursor = cursor
         query.allowPanic = allowPanic
         query.position = position
-        return try await connection.ask("registry.select", query.encode(), decode: SelectionAnswer.decode)
+        return try await connection.ask(.registry(.select), query.encode(), decode: SelectionAnswer.decode)
     }
 
     /// One instance by its id.
@@ -64,23 +77,29 @@ public struct RegistryQueries: Sendable {
         var query = RegistryQuery()
         query.instanceID = id
         query.position = position
-        return try await connection.ask("registry.instance", query.encode(), decode: InstancesAnswer.decode)
+        return try await connection.ask(.registry(.instance), query.encode(), decode: InstancesAnswer.decode)
     }
 
     /// Whose last heartbeat is too old.
     ///
-    /// - Parameter service: empty: of every service.
+    /// - Parameters:
+    ///   - service: empty: of every service.
+    ///   - limit: of one page; 0: 1,000.
+    ///   - page: ``InstancesAnswer/nextPageToken`` of the page before; empty: the first.
     public func staleInstances(
-        _ service: String = "", limit: UInt32 = 0, at position: ReadPosition = .now
+        _ service: String = "", limit: UInt32 = 0, page: String = "", at position: ReadPosition = .now
     ) async throws(MeshError) -> InstancesAnswer {
         var query = RegistryQuery()
         query.serviceName = service
         query.limit = limit
+        query.pageToken = page
         query.position = position
-        return try await connection.ask("registry.stale_instances", query.encode(), decode: InstancesAnswer.decode)
+        return try await connection.ask(.registry(.staleInstances), query.encode(), decode: InstancesAnswer.decode)
     }
 
     /// Where to go when regions fail: healthy first, then by region, weight descending, id.
+    ///
+    /// - Parameter limit: the first so many; 0: all, in as many pages as that takes.
     public func failoverCandidates(
         _ service: String, excludedRegions: [String], limit: UInt32 = 0, at position: ReadPosition = .now
     ) async throws(MeshError) -> InstancesAnswer {
@@ -89,14 +108,24 @@ public struct RegistryQueries: Sendable {
         query.excludedRegions = excludedRegions
         query.limit = limit
         query.position = position
-        return try await connection.ask("registry.failover_candidates", query.encode(), decode: InstancesAnswer.decode)
+        if limit > 0 {
+            return try await connection.ask(
+                .registry(.failoverCandidates), query.encode(), decode: InstancesAnswer.decode)
+        }
+        let question = query
+        return try await connection.answering { () async throws(UnansweredQuery) in
+            try await connection.queries.failoverCandidates(question)
+        }
     }
 
     /// Every service by name, without its zones.
     public func services(at position: ReadPosition = .now) async throws(MeshError) -> TopologyAnswer {
         var query = RegistryQuery()
         query.position = position
-        return try await connection.ask("registry.services", query.encode(), decode: TopologyAnswer.decode)
+        let question = query
+        return try await connection.answering { () async throws(UnansweredQuery) in
+            try await connection.queries.services(question)
+        }
     }
 
     /// Services by region and zone.
@@ -108,7 +137,10 @@ public struct RegistryQueries: Sendable {
         var query = RegistryQuery()
         query.serviceName = service
         query.position = position
-        return try await connection.ask("registry.topology", query.encode(), decode: TopologyAnswer.decode)
+        let question = query
+        return try await connection.answering { () async throws(UnansweredQuery) in
+            try await connection.queries.topology(question)
+        }
     }
 
     /// Who went, why and by whom, newest first.
@@ -116,16 +148,19 @@ public struct RegistryQueries: Sendable {
     /// - Parameters:
     ///   - service: empty: of every service.
     ///   - instance: empty: every instance.
-    ///   - limit: at most 1,000; 0: 100.
+    ///   - limit: of one page, at most 1,000; 0: 100.
+    ///   - page: ``RemovalsAnswer/nextPageToken`` of the page before; empty: the first.
     public func removals(
-        _ service: String = "", instance: String = "", limit: UInt32 = 0, at position: ReadPosition = .now
+        _ service: String = "", instance: String = "", limit: UInt32 = 0, page: String = "",
+        at position: ReadPosition = .now
     ) async throws(MeshError) -> RemovalsAnswer {
         var query = RegistryQuery()
         query.serviceName = service
         query.instanceID = instance
         query.limit = limit
+        query.pageToken = page
         query.position = position
-        return try await connection.ask("registry.removals", query.encode(), decode: RemovalsAnswer.decode)
+        return try await connection.ask(.registry(.removals), query.encode(), decode: RemovalsAnswer.decode)
     }
 }
 

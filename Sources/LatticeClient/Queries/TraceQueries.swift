@@ -49,10 +49,10 @@ public struct TraceQueries: Sendable {
         query.raw = raw
         query.limit = 2_000
         query.position = position
-        var whole = try await connection.ask("trace.trace", query.encode(), decode: TraceAnswerReader.trace)
+        var whole = try await connection.ask(.trace(.trace), query.encode(), decode: TraceAnswerReader.trace)
         while !whole.nextPageToken.isEmpty && whole.trace.spans.count < Self.spansMaximum {
             query.pageToken = whole.nextPageToken
-            let page = try await connection.ask("trace.trace", query.encode(), decode: TraceAnswerReader.trace)
+            let page = try await connection.ask(.trace(.trace), query.encode(), decode: TraceAnswerReader.trace)
             whole.trace.spans += page.trace.spans
             whole.trace.parents += page.trace.parents
             whole.nextPageToken = page.nextPageToken
@@ -78,7 +78,7 @@ public struct TraceQueries: Sendable {
         // A page may be short, even empty, and not be the last.
         for _ in 0..<Self.pagesMaximum where found.count < search.limit {
             query.limit = UInt32(clamping: min(search.limit - found.count, 500))
-            let page = try await connection.ask("trace.search", query.encode(), decode: TraceAnswerReader.summaries)
+            let page = try await connection.ask(.trace(.search), query.encode(), decode: TraceAnswerReader.summaries)
             found += page.traces
             query.pageToken = page.nextPageToken
             if page.nextPageToken.isEmpty { break }
@@ -93,7 +93,7 @@ public struct TraceQueries: Sendable {
         var query = TraceQuery()
         query.traceID = id
         query.position = position
-        return try await connection.ask("trace.critical_path", query.encode(), decode: TraceAnswerReader.sections)
+        return try await connection.ask(.trace(.criticalPath), query.encode(), decode: TraceAnswerReader.sections)
     }
 
     /// Calls between services, by name.
@@ -108,6 +108,6 @@ public struct TraceQueries: Sendable {
         query.startTimeMinimum = start
         query.startTimeMaximum = end
         query.position = position
-        return try await connection.ask("trace.dependencies", query.encode(), decode: TraceAnswerReader.dependencies)
+        return try await connection.ask(.trace(.dependencies), query.encode(), decode: TraceAnswerReader.dependencies)
     }
 }

@@ -1,24 +1,27 @@
 // Whether notices may have been missed: the subscription to them, and what has happened to the connection below it.
 
-internal import EventModel
+package import EventModel
 internal import Logging
-internal import Messaging
+package import Messaging
 
-/// The notices of the registry's changes, and the connection on which they come. One task's own.
-struct ConnectionWatch: ~Copyable {
+/// The notices of a family's changes, and the connection on which they come. One task's own.
+package struct ConnectionWatch: ~Copyable {
     private let connection: MeshConnection
     private var reader: SubscriptionReader?
     private var reconnects: UInt64
     private var dropped: UInt64 = 0
     private var isNew = false
+    private let family: EventFamily
 
-    init(_ connection: MeshConnection) {
+    /// - Parameter family: whose changes are heard of: of the registry, or of mirrors.
+    package init(_ connection: MeshConnection, changesOf family: EventFamily = .registry) {
         self.connection = connection
+        self.family = family
         reconnects = connection.bus.reconnectCount
     }
 
     /// Why nothing is heard now; nil: it is.
-    var trouble: String? {
+    package var trouble: String? {
         switch connection.bus.state {
         case .connected: nil
         case .closed: "the connection is closed"
@@ -27,11 +30,11 @@ struct ConnectionWatch: ~Copyable {
     }
 
     /// Opens the subscription, if there is none yet.
-    mutating func subscribe(_ take: @escaping @Sendable ([Message]) -> Void) {
+    package mutating func subscribe(_ take: @escaping @Sendable ([Message]) -> Void) {
         guard reader == nil else { return }
         do throws(BusError) {
             let subscription = try connection.bus.subscribe(
-                "\(connection.prefix).changes.registry.*", queueGroup: nil,
+                "\(connection.prefix).changes.\(family.rawValue).*", queueGroup: nil,
                 limits: PendingLimits(messages: 16_384, bytes: 16 << 20))
             reader = SubscriptionReader(subscription, take)
             isNew = true
@@ -41,19 +44,20 @@ struct ConnectionWatch: ~Copyable {
     }
 
     /// Whether something may have been missed since the last time that this was asked.
-    mutating func hasMissedSomething() -> Bool {
+    package mutating func hasMissedSomething() -> Bool {
         let (reconnects, dropped) = (connection.bus.reconnectCount, reader?.droppedCount ?? 0)
         defer { (self.reconnects, self.dropped, isNew) = (reconnects, dropped, false) }
         return reconnects != self.reconnects || dropped != self.dropped || isNew
     }
 
-    func end() { reader?.end() }
+    /// Ends the subscription.
+    package func end() { reader?.end() }
 }
 
-/// What `<prefix>.changes.registry.<service>` says.
-enum ChangeNotice {
+/// What `<prefix>.changes.<family>.<service>` says.
+package enum ChangeNotice {
     /// The sequence of the change; nil where the notice is not understood.
-    static func sequence(_ message: Message) -> SequenceNumber? {
+    package static func sequence(_ message: Message) -> SequenceNumber? {
         let isJSON = message.payload.first == UInt8(ascii: "{")
         guard
             let payload = isJSON

@@ -1,6 +1,7 @@
 // What a replica knows of one service, what it still has to ask, and who waits for it.
 
 internal import EventModel
+internal import Queries
 internal import Synchronization
 
 /// One followed service; a value inside the replica's lock.
@@ -53,15 +54,35 @@ struct FollowedService {
         nextQuestion = min(nextQuestion, time)
     }
 
-    /// Begins a question.
-    ///
-    /// - Returns: what the answer must contain: reads go forward, whichever node answers.
-    mutating func begin() -> SequenceNumber? {
+    /// What is asked of a service.
+    struct Question: Sendable {
+        let service: String
+        /// What the answer must contain: reads go forward, whichever node answers.
+        var minimum: SequenceNumber?
+        /// What is known already; origin: nothing.
+        var known = SequenceNumber.origin
+
+        func query(_ withMetadata: Bool) -> RegistryQuery {
+            var query = RegistryQuery()
+            query.serviceName = service
+            query.healthyOnly = false
+            query.withoutMetadata = !withMetadata
+            query.changedSince = known
+            query.position.minimumSequence = minimum
+            return query
+        }
+    }
+
+    /// Begins a question: for what changed since the view, or for everything where a log may have begun anew.
+    mutating func begin() -> Question {
         isAsking = true
         isDoubted = false
-        if backwardAnswers >= Self.backwardMaximum { return nil }
-        let minimum = max(noticed, view?.asOf.sequence ?? .origin)
-        return minimum == .origin ? nil : minimum
+        var question = Question(service: name)
+        if backwardAnswers >= Self.backwardMaximum { return question }
+        question.known = view?.asOf.sequence ?? .origin
+        let minimum = max(noticed, question.known)
+        question.minimum = minimum == .origin ? nil : minimum
+        return question
     }
 
     /// Takes an answer.
@@ -70,7 +91,7 @@ struct FollowedService {
     ///   - soon: when to ask again where the answer does not hold what was noticed.
     ///   - later: when to ask again otherwise.
     mutating func settle(
-        _ answer: InstancesAnswer, at time: Timestamp, soon: ContinuousClock.Instant, later: ContinuousClock.Instant
+        _ answer: InstanceUpdate, at time: Timestamp, soon: ContinuousClock.Instant, later: ContinuousClock.Instant
     ) {
         isAsking = false
         failures = 0
@@ -106,31 +127,60 @@ struct FollowedService {
 
     // MARK: Views
 
-    private func makeView(_ answer: InstancesAnswer) -> ServiceView {
+    private func makeView(_ update: InstanceUpdate) -> ServiceView {
         let old = view?.instances ?? []
-        let known = Dictionary(old.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        var isChanged = old.count != answer.instances.count || view?.isProtected != answer.protected
-        let instances = answer.instances.map { snapshot in
-            let id = snapshot.instance.instanceID
-            let earlier = known[id]
-            let isSameProcess = earlier?.incarnation == snapshot.instance.incarnation
-            let itsStanding =
-                isSameProcess
-                ? earlier?.standing ?? InstanceStanding(instanceID: id, service: standing)
-                : InstanceStanding(instanceID: id, service: standing)
-            let next = ServedInstance(snapshot, changedAt: answer.asOf.sequence, standing: itsStanding)
-            guard let earlier, earlier.isSame(as: next) else {
-                isChanged = true
-                return next
-            }
-            return ServedInstance(snapshot, changedAt: earlier.changedAt, standing: itsStanding)
+        let known = Dictionary(old.map { (ByteName($0.id), $0) }, uniquingKeysWith: { first, _ in first })
+        var isChanged = view?.isProtected != update.protected
+        let news = update.instances.map { snapshot in
+            let earlier = known[ByteName(snapshot.instance.instanceID)]
+            let next = served(snapshot, earlier, at: update.asOf.sequence)
+            if earlier?.isSame(as: next) != true { isChanged = true }
+            return next
         }
-        for gone in old where !instances.contains(where: { $0.standing === gone.standing }) {
+        let instances = update.isWhole ? news : Self.merge(old, news, without: update.left)
+        if instances.count != old.count { isChanged = true }
+        // What was learned of an instance goes with it, and with the process behind its id.
+        let present = Set(instances.map { ObjectIdentifier($0.standing) })
+        for gone in old where !present.contains(ObjectIdentifier(gone.standing)) {
+            isChanged = true
             gone.standing.isEjected = false
         }
         return ServiceView(
-            serviceName: name, instances: instances, asOf: answer.asOf, isProtected: answer.protected,
+            serviceName: name, instances: instances, asOf: update.asOf, isProtected: update.protected,
             generation: (view?.generation ?? 0) + (isChanged || view == nil ? 1 : 0), standing: standing)
+    }
+
+    /// An instance as it is now, with what this process knows of it.
+    private func served(
+        _ snapshot: InstanceSnapshot, _ earlier: ServedInstance?, at sequence: SequenceNumber
+    ) -> ServedInstance {
+        let id = snapshot.instance.instanceID
+        let isSameProcess = earlier?.incarnation == snapshot.instance.incarnation
+        let its = isSameProcess ? earlier?.standing : nil
+        let next = ServedInstance(
+            snapshot, changedAt: sequence, standing: its ?? InstanceStanding(instanceID: id, service: standing))
+        guard let earlier, earlier.isSame(as: next) else { return next }
+        return ServedInstance(snapshot, changedAt: earlier.changedAt, standing: next.standing)
+    }
+
+    /// Instances in order of id, with the news in the place of those that have their ids, and without those that left.
+    private static func merge(
+        _ old: [ServedInstance], _ news: [ServedInstance], without left: [String]
+    ) -> [ServedInstance] {
+        if news.isEmpty && left.isEmpty { return old }
+        let gone = Set(left.map { ByteName($0) })
+        var result: [ServedInstance] = []
+        result.reserveCapacity(old.count + news.count)
+        var rest = news[...]
+        for instance in old {
+            while let first = rest.first, first.id.precedesInBytes(instance.id) { result.append(rest.removeFirst()) }
+            if let first = rest.first, first.id.equalsInBytes(instance.id) {
+                result.append(rest.removeFirst())
+            } else if !gone.contains(ByteName(instance.id)) {
+                result.append(instance)
+            }
+        }
+        return result + rest
     }
 
     // MARK: Watching

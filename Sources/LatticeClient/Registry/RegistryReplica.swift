@@ -3,6 +3,7 @@
 internal import EventModel
 internal import Logging
 internal import Messaging
+internal import Queries
 public import ServiceLifecycle
 internal import Synchronization
 
@@ -25,6 +26,8 @@ public final class RegistryReplica: Service {
         public var servicesMaximum = 1_024
         /// Questions that may be under way at once.
         public var questionsMaximum = 16
+        /// Whether views have the instances' metadata; who does not look at them spares the node and the network a large part.
+        public var keepsMetadata = true
 
         public init() {}
     }
@@ -159,7 +162,7 @@ public final class RegistryReplica: Service {
             while !Task.isCancelled {
                 observe(&watch)
                 let (due, next) = takeDue()
-                for question in due { group.addTask { await self.ask(question.service, question.minimum) } }
+                for question in due { group.addTask { await self.ask(question) } }
                 await wakeup.wait(atMost: min(next, .milliseconds(250)))
             }
             group.cancelAll()
@@ -182,39 +185,40 @@ public final class RegistryReplica: Service {
         }
     }
 
-    private func takeDue() -> (due: [(service: String, minimum: SequenceNumber?)], next: Duration) {
+    private func takeDue() -> (due: [FollowedService.Question], next: Duration) {
         let now = ContinuousClock.now
         return state.withLock { state in
-            var due: [(service: String, minimum: SequenceNumber?)] = []
+            var names: [String] = []
             var next = Duration.seconds(1)
             for (name, service) in state.services.byName where !service.isAsking {
                 if service.nextQuestion > now {
                     next = min(next, service.nextQuestion - now)
-                } else if state.questions + due.count < options.questionsMaximum {
-                    due.append((service: name.text, minimum: nil))
+                } else if state.questions + names.count < options.questionsMaximum {
+                    names.append(name.text)
                 }
             }
-            for index in due.indices { due[index].minimum = state.services[due[index].service]?.begin() }
+            let due = names.compactMap { state.services[$0]?.begin() }
             state.questions += due.count
             return (due, next)
         }
     }
 
-    private func ask(_ service: String, _ minimum: SequenceNumber?) async {
-        let answer: Result<InstancesAnswer, MeshError>
-        do throws(MeshError) {
-            answer = .success(try await connection.everyInstance(of: service, after: minimum))
+    private func ask(_ question: FollowedService.Question) async {
+        let service = question.service
+        let answer: Result<InstanceUpdate, MeshError>
+        do throws(UnansweredQuery) {
+            answer = .success(try await connection.queries.instances(question.query(options.keepsMetadata)))
         } catch {
-            answer = .failure(error)
+            answer = .failure(MeshError(error))
         }
         let now = ContinuousClock.now
         let refresh = options.refreshInterval * Double.random(in: 0.9...1.1)
         state.withLock { state in
             state.questions -= 1
             switch answer {
-            case .success(let instances):
+            case .success(let update):
                 state.services[service]?.settle(
-                    instances, at: WallClock.now, soon: now + options.coalescing, later: now + refresh)
+                    update, at: WallClock.now, soon: now + options.coalescing, later: now + refresh)
             case .failure(let error):
                 state.services[service]?.fail(error, at: now, delay: retryDelay)
             }

@@ -97,7 +97,17 @@ public final class ServiceView: Sendable {
     public var healthyCount: Int { instances.reduce(0) { $0 + ($1.isHealthy ? 1 : 0) } }
 
     /// An instance by its id.
-    public func instance(_ id: String) -> ServedInstance? { instances.first { $0.id == id } }
+    ///
+    /// - Complexity: logarithmic in the number of instances.
+    public func instance(_ id: String) -> ServedInstance? {
+        var (low, high) = (0, instances.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if instances[middle].id.precedesInBytes(id) { low = middle + 1 } else { high = middle }
+        }
+        guard low < instances.count, instances[low].id.equalsInBytes(id) else { return nil }
+        return instances[low]
+    }
 
     /// Where to go when regions fail: healthy first, then by region, weight descending, id, as the registry's query
     /// `failover_candidates` orders them.

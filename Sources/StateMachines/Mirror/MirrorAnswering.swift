@@ -42,10 +42,20 @@ extension TrafficMirror {
 
     /// Answer of `mirrors` and `stats`.
     package func mirrorsAnswer(_ query: MirrorQuery, withCounts: Bool) throws(QueryError) -> MirrorsAnswer {
-        let found = try rows(query)
-        let limit = query.limit == 0 ? Self.mirrorCapacity : Int(query.limit)
-        var answer = MirrorsAnswer(
-            asOf: moment.asOf, mirrors: found.prefix(limit).map { MirrorState($0, withCounts: withCounts) })
+        let after = try PageToken.parts(query.pageToken, count: [1])?[0]
+        let found = try rows(query).filter { row in
+            after.map { $0.precedesInBytes(row.configuration.mirrorID) } ?? true
+        }
+        var answer = MirrorsAnswer(asOf: moment.asOf, mirrors: [])
+        var budget = PageBudget(rows: Int(query.limit), isCutByBytes: query.isPaged)
+        for row in found {
+            let state = MirrorState(row, withCounts: withCounts)
+            guard budget.take(state.pageBytes) else {
+                answer.nextPageToken = PageToken.text([answer.mirrors.last?.configuration.mirrorID ?? ""])
+                break
+            }
+            answer.mirrors.append(state)
+        }
         answer.omitted = UInt32(clamping: found.count - answer.mirrors.count)
         if !query.sourceService.isEmpty {
             let allowed = allowedShadows(of: query.sourceService)
@@ -56,22 +66,47 @@ extension TrafficMirror {
     }
 
     private func ledgerAnswer(_ query: MirrorQuery) throws(QueryError) -> MirrorLedgerAnswer {
+        let after = try PageToken.parts(query.pageToken, count: [1])?[0]
         var rows = try rows(query).map { row in
             MirrorLedgerAnswer.Row(mirrorID: row.configuration.mirrorID, entries: row.ledger.answer)
         }
+        if let after { rows.removeAll { !after.precedesInBytes($0.mirrorID) } }
         let isAboutAll = query.mirrorID.isEmpty && query.sourceService.isEmpty
         if isAboutAll, !ledger.entries.isEmpty { rows.append(.init(mirrorID: "", entries: ledger.answer)) }
-        return MirrorLedgerAnswer(asOf: moment.asOf, rows: rows)
+        var answer = MirrorLedgerAnswer(asOf: moment.asOf, rows: [])
+        var budget = PageBudget(rows: Int(query.limit), isCutByBytes: query.isPaged)
+        for row in rows {
+            guard budget.take(64 + PageBudget.size(row.mirrorID) + 80 * row.entries.count) else {
+                answer.nextPageToken = PageToken.text([answer.rows.last?.mirrorID ?? ""])
+                break
+            }
+            answer.rows.append(row)
+        }
+        return answer
     }
 
     private func pendingAnswer(_ query: MirrorQuery) throws(QueryError) -> MirrorPendingAnswer {
         guard let count = pendingCount(mirrorID: query.mirrorID) else { throw noSuchMirror(query.mirrorID) }
-        let limit = query.limit == 0 ? Self.copiesMaximum : Int(min(query.limit, 10_000))
-        let copies = directives(of: query.mirrorID, limit: limit).map {
-            MirrorPendingAnswer.Copy(
-                directive: $0.id, shadowEndpoint: $0.shadowEndpoint, isRedispatch: $0.isRedispatch)
+        var after: EventPosition?
+        if let parts = try PageToken.parts(query.pageToken, count: [2]) {
+            guard let sequence = UInt64(parts[0]), let index = UInt32(parts[1]) else { throw PageToken.unknown }
+            after = EventPosition(sequence: SequenceNumber(sequence), index: index)
         }
-        return MirrorPendingAnswer(asOf: moment.asOf, pendingCount: UInt64(count), copies: copies)
+        let limit = query.limit == 0 ? Self.copiesMaximum : Int(min(query.limit, 10_000))
+        var budget = PageBudget(rows: limit, isCutByBytes: query.isPaged)
+        var answer = MirrorPendingAnswer(asOf: moment.asOf, pendingCount: UInt64(count), copies: [])
+        for copy in directives(of: query.mirrorID, after: after, limit: limit + 1) {
+            let size = 224 + PageBudget.size(copy.id.mirrorID) + PageBudget.size(copy.shadowEndpoint)
+            guard budget.take(size) else {
+                if let last = answer.copies.last?.directive {
+                    answer.nextPageToken = PageToken.text(["\(last.causeSequence)", "\(last.causeIndex)"])
+                }
+                break
+            }
+            answer.copies.append(
+                .init(directive: copy.id, shadowEndpoint: copy.shadowEndpoint, isRedispatch: copy.isRedispatch))
+        }
+        return answer
     }
 
     // MARK: Differences
@@ -91,13 +126,23 @@ extension TrafficMirror {
         answer.basisPoints = analysis.basisPoints
         answer.thresholdBasisPoints = query.thresholdBasisPoints
         answer.passes = analysis.passes
-        let limit = query.limit == 0 ? PathCounts.capacity : Int(query.limit)
-        answer.paths = found.prefix(limit).map { row in
-            .init(
-                path: row.path, raw: row.raw, noise: row.noise, basisPoints: analysis.basisPoints(of: row.path),
-                verdict: row.verdict.name, latest: row.latest)
+        var first = 0
+        if let parts = try PageToken.parts(query.pageToken, count: [1]) {
+            guard let place = Int(parts[0]), found.indices.contains(place) else { throw PageToken.unknown }
+            first = place
         }
-        answer.omitted = UInt32(clamping: found.count - answer.paths.count)
+        var budget = PageBudget(rows: Int(query.limit), isCutByBytes: query.isPaged)
+        for (place, row) in found.enumerated().dropFirst(first) {
+            guard budget.take(320 + PageBudget.size(row.path.pattern)) else {
+                answer.nextPageToken = "\(place)"
+                break
+            }
+            answer.paths.append(
+                .init(
+                    path: row.path, raw: row.raw, noise: row.noise, basisPoints: analysis.basisPoints(of: row.path),
+                    verdict: row.verdict.name, latest: row.latest))
+        }
+        answer.omitted = UInt32(clamping: found.count - first - answer.paths.count)
         return answer
     }
 
@@ -112,6 +157,11 @@ extension TrafficMirror {
             asOf: moment.asOf, decisions: decisions(on: capture, of: query.sourceService, bucket: bucket),
             sampleBucket: bucket)
     }
+}
+
+extension MirrorQuery {
+    /// Whether its asker knows pages: then they are cut by bytes, too.
+    fileprivate var isPaged: Bool { limit > 0 || !pageToken.isEmpty }
 }
 
 extension DifferenceAnalysis {

@@ -77,10 +77,14 @@ extension TrafficMirror {
     }
 
     /// What waits for one mirror's shadow, the oldest first.
-    package func directives(of mirrorID: String, limit: Int) -> [ShadowDirective] {
+    package func directives(of mirrorID: String, after place: EventPosition? = nil, limit: Int) -> [ShadowDirective] {
         guard let index = mirrorPlace(mirrorID).index else { return [] }
         let row = mirrors[index]
-        let waiting = row.pending.lazy.filter { $0.phase == .waiting }
+        let waiting = row.pending.lazy.filter { directive in
+            if directive.phase != .waiting { return false }
+            guard let place else { return true }
+            return EventPosition(sequence: directive.causeSequence, index: directive.causeIndex) > place
+        }
         return waiting.prefix(limit).map { Self.directive($0, row.configuration) }
     }
 

@@ -57,13 +57,17 @@ extension ServiceRegistry {
     private mutating func scan(_ service: Int, _ work: inout Work) -> [Int] {
         var stale: [Int] = []
         var earliest = moment.expiryTime
+        let now = moment.sequence
         for slot in services[service].members {
             let row = instances.sign(of: slot)
             earliest = min(earliest, row.lastSeen)
             let isStale = isOlder(row.lastSeen, settings.staleAfter)
             if isStale { stale.append(slot) }
             if row.isStale == isStale { continue }
-            instances.update(slot) { $0.isStale = isStale }
+            instances.update(slot) { row in
+                row.isStale = isStale
+                row.changedSequence = now
+            }
             touch(slot)
             services[service].staleCount += isStale ? 1 : -1
             work.changed.insert(service)
@@ -84,6 +88,7 @@ extension ServiceRegistry {
         let holds = !isReleased && (isTooMany || (isMeshGuarded && stale.count > 0))
         if holds && guarding.protectedSince == nil {
             services[service].eviction.protectedSince = window
+            services[service].guardChangedSequence = moment.sequence
             work.changed.insert(service)
         } else if !holds && guarding.protectedSince != nil {
             endProtection(service, &work)
@@ -171,6 +176,7 @@ extension ServiceRegistry {
 
     private mutating func endProtection(_ service: Int, _ work: inout Work) {
         services[service].eviction.protectedSince = nil
+        services[service].guardChangedSequence = moment.sequence
         work.changed.insert(service)
     }
 

@@ -25,6 +25,9 @@ struct InstanceRow: Sendable {
     /// What this row contributes to the registry's digest, as of the last time it was asked for.
     var digest = Digest.zero
     var isDirty = false
+    /// The record that last changed what a resolver sees of it: all but heartbeats, and the figures of checks. Not part of the
+    /// state that is digested; origin: before `ServiceRegistry.changesKnownAfter`.
+    var changedSequence = SequenceNumber.origin
 
     /// Sum over the reporters, without one of them; saturating, so that nobody looks idle by reporting too much.
     func activeConnections(without reporter: String? = nil) -> UInt32 {
@@ -103,6 +106,29 @@ struct InstanceTable: Sendable {
         let row = slot & Self.chunkMask
         return (chunks[chunk][row]!.lastSeen, chunks[chunk][row]!.isStale)
     }
+
+    /// The record that last changed a row, and whether a tick found it stale.
+    @inline(__always)
+    func change(of slot: Int) -> (sequence: SequenceNumber, isStale: Bool) {
+        let chunk = slot >> Self.chunkBits
+        let row = slot & Self.chunkMask
+        return (chunks[chunk][row]!.changedSequence, chunks[chunk][row]!.isStale)
+    }
+
+    /// What filters of queries look at, without copying the row.
+    @inline(__always)
+    func traits(of slot: Int) -> (isReportedHealthy: Bool, isStale: Bool, weight: UInt32) {
+        let chunk = slot >> Self.chunkBits
+        let row = slot & Self.chunkMask
+        return (
+            chunks[chunk][row]!.status?.healthy ?? true, chunks[chunk][row]!.isStale,
+            chunks[chunk][row]!.instance.weight
+        )
+    }
+
+    /// The id of an instance.
+    @inline(__always)
+    func id(of slot: Int) -> String { chunks[slot >> Self.chunkBits][slot & Self.chunkMask]!.instance.instanceID }
 
     /// Changes a row in place.
     @inline(__always)

@@ -146,6 +146,7 @@ extension ServiceRegistry {
             }
         }
         guard reader.isComplete, hasSettings, isPlausible else { return nil }
+        changesKnownAfter = moment.sequence
     }
 
     /// Whether the numbers of a checkpoint are such as folding can have left there: arithmetic relies on it.

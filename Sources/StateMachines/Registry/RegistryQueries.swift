@@ -13,39 +13,20 @@ extension ServiceRegistry {
         serviceName: String, region: String = "", healthyOnly: Bool = true, minimumWeight: UInt32 = 0,
         allowPanic: Bool = false, limit: Int = 0
     ) -> InstancesAnswer {
-        var answer = InstancesAnswer(asOf: moment.asOf, instances: [])
-        guard let service = services.index(of: serviceName) else { return answer }
-        answer.protected = services[service].isProtected
-        var healthy = 0
-        var members = 0
-        var unhealthy: [InstanceSnapshot] = []
-        for slot in services[service].members {
-            guard let row = instances[slot] else { continue }
-            if !region.isEmpty && !row.instance.region.equalsInBytes(region) { continue }
-            members += 1
-            let isHealthy = health(of: row) == .healthy
-            if isHealthy { healthy += 1 }
-            if row.instance.weight < minimumWeight { continue }
-            if isHealthy || !healthyOnly {
-                answer.instances.append(snapshot(row))
-            } else if allowPanic {
-                unhealthy.append(snapshot(row))
-            }
-        }
-        if allowPanic && healthyOnly && healthy * 10_000 < members * Int(settings.panicBasisPoints) {
-            answer.panic = true
-            answer.instances = (answer.instances + unhealthy).sorted {
-                $0.instance.instanceID.precedesInBytes($1.instance.instanceID)
-            }
-        }
-        cut(&answer, limit == 0 ? Int.max : limit)
-        return answer
+        var query = RegistryQuery()
+        query.serviceName = serviceName
+        query.region = region
+        query.healthyOnly = healthyOnly
+        query.minimumWeight = minimumWeight
+        query.allowPanic = allowPanic
+        query.limit = UInt32(clamping: limit)
+        return members(query, after: nil)
     }
 
     /// One instance by its id; nil if it is not registered.
-    package func instance(id: String) -> InstancesAnswer? {
+    package func instance(id: String, withoutMetadata: Bool = false) -> InstancesAnswer? {
         guard let slot = instances.slot(of: id), let row = instances[slot] else { return nil }
-        var answer = InstancesAnswer(asOf: moment.asOf, instances: [snapshot(row)])
+        var answer = InstancesAnswer(asOf: moment.asOf, instances: [snapshot(row, withoutMetadata)])
         answer.protected = services[row.service].isProtected
         return answer
     }
@@ -53,60 +34,30 @@ extension ServiceRegistry {
     /// Whose last heartbeat is older than the stale timeout by the log's expiry time, protected or not; by service and
     /// id (`stale_instances` of Specification.md).
     package func staleInstances(serviceName: String = "", limit: Int = 0) -> InstancesAnswer {
-        var answer = InstancesAnswer(asOf: moment.asOf, instances: [])
-        for service in services.indicesByName
-        where serviceName.isEmpty || services[service].name.equalsInBytes(serviceName) {
-            for slot in services[service].members {
-                guard let row = instances[slot], row.lastSeen + settings.staleAfter < moment.expiryTime else {
-                    continue
-                }
-                answer.instances.append(snapshot(row))
-            }
-            if services[service].isProtected { answer.protected = true }
-        }
-        cut(&answer, limit == 0 ? Self.rowsMaximum : limit)
-        return answer
+        var query = RegistryQuery()
+        query.serviceName = serviceName
+        query.limit = UInt32(clamping: limit)
+        return stale(query, after: nil)
     }
 
     /// Where to go when regions fail: healthy first, then by region, weight descending, id.
     package func failoverCandidates(
         serviceName: String, excludedRegions: [String], limit: Int = 0
     ) -> InstancesAnswer {
-        var answer = resolve(serviceName: serviceName, healthyOnly: false)
-        answer.instances.removeAll { snapshot in
-            excludedRegions.contains { $0.equalsInBytes(snapshot.instance.region) }
-        }
-        answer.instances.sort { Self.failoverOrder($0, $1) }
-        cut(&answer, limit == 0 ? Int.max : limit)
-        return answer
-    }
-
-    private static func failoverOrder(_ left: InstanceSnapshot, _ right: InstanceSnapshot) -> Bool {
-        let (leftHealthy, rightHealthy) = (left.health == .healthy, right.health == .healthy)
-        if leftHealthy != rightHealthy { return leftHealthy }
-        if !left.instance.region.equalsInBytes(right.instance.region) {
-            return left.instance.region.precedesInBytes(right.instance.region)
-        }
-        if left.instance.weight != right.instance.weight { return left.instance.weight > right.instance.weight }
-        return left.instance.instanceID.precedesInBytes(right.instance.instanceID)
-    }
-
-    private func cut(_ answer: inout InstancesAnswer, _ limit: Int) {
-        if answer.instances.count <= limit { return }
-        answer.omitted = UInt32(answer.instances.count - limit)
-        answer.instances.removeSubrange(limit...)
+        var query = RegistryQuery()
+        query.serviceName = serviceName
+        query.excludedRegions = excludedRegions
+        query.limit = UInt32(clamping: limit)
+        return failover(query, after: nil)
     }
 
     // MARK: Topology
 
     /// Services by region and zone, by name (`service_topology` of Specification.md).
     package func serviceTopology(serviceName: String = "", withZones: Bool = true) -> TopologyAnswer {
-        var answer = TopologyAnswer(asOf: moment.asOf, services: [])
-        for service in services.indicesByName
-        where serviceName.isEmpty || services[service].name.equalsInBytes(serviceName) {
-            answer.services.append(topology(services[service], withZones: withZones))
-        }
-        return answer
+        var query = RegistryQuery()
+        query.serviceName = serviceName
+        return topology(query, withZones: withZones, after: nil)
     }
 
     /// The services that a record after this one changed, without their zones: for whoever looks again and again.
@@ -114,7 +65,7 @@ extension ServiceRegistry {
         services.rows.filter { $0.changedSequence > sequence }.map { topology($0, withZones: false) }
     }
 
-    private func topology(_ service: ServiceRow, withZones: Bool) -> ServiceTopology {
+    func topology(_ service: ServiceRow, withZones: Bool) -> ServiceTopology {
         var result = ServiceTopology(
             serviceName: service.name, changedSequence: service.changedSequence, protected: service.isProtected)
         var zones: [[[UInt8]]: ZoneTopology] = [:]
@@ -143,12 +94,11 @@ extension ServiceRegistry {
 
     /// Who went, why and by whom, newest first; as far back as the registry remembers.
     package func removals(serviceName: String = "", instanceID: String = "", limit: Int = 0) -> RemovalsAnswer {
-        let wanted = removals.reversed().lazy.filter {
-            (serviceName.isEmpty || $0.serviceName.equalsInBytes(serviceName))
-                && (instanceID.isEmpty || $0.instanceID.equalsInBytes(instanceID))
-        }
-        let count = limit == 0 ? 100 : min(limit, Self.rowsMaximum)
-        return RemovalsAnswer(asOf: moment.asOf, removals: Array(wanted.prefix(count)))
+        var query = RegistryQuery()
+        query.serviceName = serviceName
+        query.instanceID = instanceID
+        query.limit = UInt32(clamping: limit)
+        return removals(query, after: nil)
     }
 
     /// The newest evictions, as far back as the registry remembers.
@@ -173,9 +123,11 @@ extension ServiceRegistry {
         }
     }
 
-    func snapshot(_ row: InstanceRow) -> InstanceSnapshot {
+    func snapshot(_ row: InstanceRow, _ withoutMetadata: Bool = false) -> InstanceSnapshot {
+        var instance = row.instance
+        if withoutMetadata { instance.metadata = [] }
         var snapshot = InstanceSnapshot(
-            instance: row.instance, health: health(of: row), status: row.status,
+            instance: instance, health: health(of: row), status: row.status,
             activeConnections: row.activeConnections())
         if row.isStale {
             snapshot.silentSince = row.instance.lastHeartbeat
@@ -188,31 +140,24 @@ extension ServiceRegistry {
 
     /// Answers a query by its name, encoded; what was asked for wrongly is an error that names the field.
     package func answer(_ name: RegistryQueryName, _ query: RegistryQuery) throws(QueryError) -> [UInt8] {
-        let limit = Int(query.limit)
         switch name {
         case .resolve:
             try require(query.serviceName, "service_name")
-            return resolve(
-                serviceName: query.serviceName, region: query.region, healthyOnly: query.healthyOnly,
-                minimumWeight: query.minimumWeight, allowPanic: query.allowPanic, limit: limit
-            ).encode()
+            return try membersPage(query).encode()
         case .select: return try select(query).encode()
         case .instance:
             try require(query.instanceID, "instance_id")
-            guard let answer = instance(id: query.instanceID) else {
+            guard let answer = instance(id: query.instanceID, withoutMetadata: query.withoutMetadata) else {
                 throw QueryError(.notFound, "no instance `\(query.instanceID)` is registered")
             }
             return answer.encode()
-        case .staleInstances: return staleInstances(serviceName: query.serviceName, limit: limit).encode()
+        case .staleInstances: return try stalePage(query).encode()
         case .failoverCandidates:
             try require(query.serviceName, "service_name")
-            return failoverCandidates(
-                serviceName: query.serviceName, excludedRegions: query.excludedRegions, limit: limit
-            ).encode()
-        case .services: return serviceTopology(serviceName: query.serviceName, withZones: false).encode()
-        case .topology: return serviceTopology(serviceName: query.serviceName).encode()
-        case .removals:
-            return removals(serviceName: query.serviceName, instanceID: query.instanceID, limit: limit).encode()
+            return try failoverPage(query).encode()
+        case .services: return try topologyPage(query, withZones: false).encode()
+        case .topology: return try topologyPage(query, withZones: true).encode()
+        case .removals: return try removalsPage(query).encode()
         case .digest:
             var copy = self
             return DigestAnswer(

@@ -37,6 +37,7 @@ extension ServiceRegistry {
             row.instance.lastHeartbeat = now.logTime
             row.lastSeen = now.expiryTime
             wasStale = row.isStale
+            if wasStale { row.changedSequence = now.sequence }
             row.isStale = false
             isNewlyDirty = !row.isDirty
             row.isDirty = true
@@ -78,9 +79,14 @@ extension ServiceRegistry {
         let status = HealthStatus(
             instanceID: event.instanceID, healthy: event.healthy, latency: event.latency,
             consecutiveFailures: failures, lastCheck: event.lastCheck, reason: event.reason)
-        instances.update(slot) { $0.status = status }
+        let isFlip = row.status?.healthy ?? true != event.healthy
+        let sequence = moment.sequence
+        instances.update(slot) { row in
+            row.status = status
+            if isFlip { row.changedSequence = sequence }
+        }
         touch(slot)
-        if row.status?.healthy ?? true != event.healthy { work.changed.insert(row.service) }
+        if isFlip { work.changed.insert(row.service) }
         return nil
     }
 
@@ -136,7 +142,11 @@ extension ServiceRegistry {
             if loads.count == Self.reportersPerInstance { return .tooManyReporters }
             loads.insert(ReportedLoad(reporter: event.reporter, activeConnections: count), at: position)
         }
-        instances.update(slot) { $0.loads = loads }
+        let sequence = moment.sequence
+        instances.update(slot) { row in
+            row.loads = loads
+            row.changedSequence = sequence
+        }
         touch(slot)
         return nil
     }

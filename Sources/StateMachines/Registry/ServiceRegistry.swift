@@ -23,6 +23,8 @@ package struct ServiceRegistry: StateMachine {
     var meshMembersAtStart = 0
     var meshEvicted = 0
     var digests = DigestLedger()
+    /// Which instances changed is known of the records after this one: a checkpoint does not tell.
+    var changesKnownAfter = SequenceNumber.origin
 
     package init() { self.init(indexKey: 0) }
 
@@ -129,9 +131,10 @@ package struct ServiceRegistry: StateMachine {
             return nil
         }
         guard let serviceIndex = makeService(service) else { return .tooManyServices }
-        let row = InstanceRow(
+        var row = InstanceRow(
             instance: makeInstance(event, service, registeredAt: moment.logTime), service: serviceIndex,
             lastSeen: moment.expiryTime)
+        row.changedSequence = moment.sequence
         insert(row)
         work.changed.insert(serviceIndex)
         return nil
@@ -157,6 +160,7 @@ package struct ServiceRegistry: StateMachine {
             row.instance.incarnation = event.incarnation
             row.instance.lastHeartbeat = now.logTime
             row.lastSeen = now.expiryTime
+            row.changedSequence = now.sequence
             wasStale = row.isStale
             row.isStale = false
             // A new process has not been checked yet and has no connections.

@@ -38,6 +38,8 @@ struct ServiceRow: Sendable {
     var earliestSeen = Nanoseconds.zero
     /// Members that a tick found stale.
     var staleCount = 0
+    /// The record with which the guard last began or ceased to hold, which changes what stale members look like. Not digested.
+    var guardChangedSequence = SequenceNumber.origin
     var digest = Digest.zero
     var isDirty = false
 

@@ -100,7 +100,7 @@ struct AuditCommand: AsyncParsableCommand {
             let node = try await client.connect(as: "lattice audit")
             do {
                 try await read(&sheet) { query throws(CommandFailure) in
-                    try await node.ask("audit.trail", query.encode(), asJSON: false)
+                    try await node.ask(.audit(.trail), query.encode())
                 }
             } catch {
                 await node.close()

@@ -25,11 +25,6 @@ struct ReaderOptions: ParsableArguments {
     var name = ""
     @Option(help: "Why; for the audit trail.") var reason = ""
 
-    /// The end of a question's subject.
-    func subject(of query: MirrorQueryName) -> String {
-        "mirror.\(query.rawValue)" + (name.isEmpty ? "" : ".\(SubjectToken.escape(name))")
-    }
-
     /// A question with what is recorded of whoever asks it.
     func signed(_ query: MirrorQuery) -> MirrorQuery {
         var query = query

@@ -150,7 +150,7 @@ struct MirrorList: AsyncParsableCommand {
         var query = MirrorQuery()
         query.sourceService = service
         query.position = position.position
-        let answer = try await options.answer("mirror.mirrors", query.encode(), .mirrorQuery, .mirrorsAnswer)
+        let answer = try await options.answer(.mirror(.mirrors), query.encode(), answer: .mirrorsAnswer)
         if let answer { try MirrorText.list(answer) }
     }
 }
@@ -168,7 +168,7 @@ struct MirrorStats: AsyncParsableCommand {
         var query = MirrorQuery()
         query.mirrorID = mirror
         query.position = position.position
-        let answer = try await options.answer("mirror.stats", query.encode(), .mirrorQuery, .mirrorsAnswer)
+        let answer = try await options.answer(.mirror(.stats), query.encode(), answer: .mirrorsAnswer)
         if let answer { try MirrorText.stats(answer) }
     }
 }
@@ -186,7 +186,7 @@ struct MirrorLedgerCommand: AsyncParsableCommand {
         var query = MirrorQuery()
         query.mirrorID = mirror
         query.position = position.position
-        let answer = try await options.answer("mirror.ledger", query.encode(), .mirrorQuery, .mirrorLedgerAnswer)
+        let answer = try await options.answer(.mirror(.ledger), query.encode(), answer: .mirrorLedgerAnswer)
         if let answer { try MirrorText.ledger(answer) }
     }
 }

@@ -62,7 +62,7 @@ struct MirrorDiffs: AsyncParsableCommand {
         let client = try await options.client.connect(as: "lattice mirror")
         let answer: Lattice_V1_MirrorDiffsAnswer
         do {
-            let payload = try await client.ask("mirror.diffs", query.encode(), asJSON: false)
+            let payload = try await client.ask(.mirror(.diffs), query.encode())
             answer = try Lattice_V1_MirrorDiffsAnswer(serializedBytes: payload)
             if options.json {
                 try options.output.dialect.say(payload, .mirrorDiffsAnswer)
@@ -107,7 +107,7 @@ struct MirrorDiffs: AsyncParsableCommand {
         let payload: [UInt8]
         do throws(CommandFailure) {
             payload = try await client.ask(
-                reader.subject(of: .comparison), reader.signed(query).encode(), asJSON: false)
+                .mirror(.comparison), reader.signed(query).encode(), by: reader.name)
         } catch {
             return Terminal.say("    the last pair can not be read: \(error.message)")
         }
@@ -133,15 +133,15 @@ struct MirrorDiffs: AsyncParsableCommand {
 extension QueryOptions {
     /// Asks; shows JSON where it is wanted, else answers the bytes.
     func answer(
-        _ query: String, _ request: [UInt8], _ kind: MessageKind, _ answer: MessageKind
+        _ query: QueryName, _ request: [UInt8], answer: MessageKind
     ) async throws -> [UInt8]? {
         if json {
-            try await ask(query, request, kind: kind, answer: answer)
+            try await ask(query, request, answer: answer)
             return nil
         }
         let client = try await client.connect(as: "lattice mirror")
         do throws(CommandFailure) {
-            let payload = try await client.ask(query, request, asJSON: false)
+            let payload = try await client.ask(query, request)
             await client.close()
             return payload
         } catch {
@@ -161,7 +161,7 @@ extension NodeClient {
     func mirror(_ id: String) async throws(CommandFailure) -> Lattice_V1_MirrorState {
         var query = MirrorQuery()
         query.mirrorID = id
-        let payload = try await ask("mirror.mirrors", query.encode(), asJSON: false)
+        let payload = try await ask(.mirror(.mirrors), query.encode())
         guard let answer = try? Lattice_V1_MirrorsAnswer(serializedBytes: payload), let state = answer.mirrors.first
         else { throw CommandFailure(.failed, "the answer is not understood; is the node of another version?") }
         return state

@@ -202,7 +202,7 @@ extension NodeClient {
     ) async throws(CommandFailure) -> (allowed: ShadowAllowList, mirrors: [Lattice_V1_Mirror]) {
         var query = MirrorQuery()
         query.sourceService = service
-        let payload = try await ask("mirror.mirrors", query.encode(), asJSON: false)
+        let payload = try await ask(.mirror(.mirrors), query.encode())
         guard let answer = try? Lattice_V1_MirrorsAnswer(serializedBytes: payload),
             let list = ShadowAllowList(entries: answer.allowedShadows, allowLoopback: answer.allowLoopback)
         else { throw CommandFailure(.failed, "the answer is not understood; is the node of another version?") }

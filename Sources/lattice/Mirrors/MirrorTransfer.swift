@@ -3,6 +3,7 @@
 import ArgumentParser
 import EventModel
 import Foundation
+import Queries
 import Messaging
 import MeshRules
 import StateMachines
@@ -84,14 +85,16 @@ extension NodeClient {
         query.serviceName = service
         query.healthyOnly = false
         query.position = ReadPosition(atSequence: sequence)
-        let payload = try await ask("registry.resolve", query.encode(), asJSON: false)
-        guard let answer = try? Lattice_V1_InstancesAnswer(serializedBytes: payload) else {
-            throw CommandFailure(.failed, "the answer is not understood; is the node of another version?")
+        query.withoutMetadata = true
+        let question = query
+        let answer = try await asking { queries async throws(UnansweredQuery) in
+            try await queries.everyInstance(question)
         }
-        return answer.instances.map {
-            .init(
-                instance_id: $0.instanceID, endpoint: $0.endpoint, region: $0.region, zone: $0.zone,
-                weight: $0.weight, health: HealthState(rawValue: UInt32($0.health.rawValue))?.name ?? "unknown")
+        return answer.instances.map { snapshot in
+            let instance = snapshot.instance
+            return .init(
+                instance_id: instance.instanceID, endpoint: instance.endpoint, region: instance.region,
+                zone: instance.zone, weight: instance.weight, health: snapshot.health.name)
         }
     }
 }

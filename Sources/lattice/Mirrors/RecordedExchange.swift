@@ -70,7 +70,7 @@ extension NodeClient {
         var query = MirrorQuery()
         query.limit = 1
         query.position = position.position
-        let payload = try await ask("mirror.mirrors", query.encode(), asJSON: false)
+        let payload = try await ask(.mirror(.mirrors), query.encode())
         guard let answer = try? Lattice_V1_MirrorsAnswer(serializedBytes: payload) else {
             throw CommandFailure(.failed, "the answer is not understood; is the node of another version?")
         }
@@ -88,7 +88,7 @@ extension NodeClient {
         query.lastSequence = range.last
         while query.sequence != .origin {
             let payload = try await ask(
-                reader.subject(of: .captures), reader.signed(query).encode(), asJSON: false)
+                .mirror(.captures), reader.signed(query).encode(), by: reader.name)
             guard let answer = try? Lattice_V1_CapturesAnswer(serializedBytes: payload) else {
                 throw CommandFailure(.failed, "the answer is not understood; is the node of another version?")
             }

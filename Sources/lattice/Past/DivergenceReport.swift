@@ -144,7 +144,7 @@ private struct NodeReference: DigestReference {
     ) async throws(CommandFailure) -> Lattice_V1_DigestAnswer {
         var query = NodeQuery()
         query.position = position
-        let payload = try await client.ask("node.digest", query.encode(), asJSON: false)
+        let payload = try await client.ask(.node(.digest), query.encode())
         guard let answer = try? Lattice_V1_DigestAnswer(serializedBytes: payload) else {
             throw CommandFailure(.failed, "the node's answer is not understood; is it of another version?")
         }

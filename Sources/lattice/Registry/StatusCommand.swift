@@ -82,7 +82,7 @@ private struct NodeFinder {
         }
         if found.isEmpty {
             // An older node says less of itself, or this user may not ask all of them.
-            let payload = try await client.ask("node.status", NodeQuery().encode(), asJSON: false)
+            let payload = try await client.ask(.node(.status), NodeQuery().encode())
             guard let status = StatusText.decode(payload) else {
                 throw CommandFailure(.failed, "the answer is not understood; is the node of another version?")
             }

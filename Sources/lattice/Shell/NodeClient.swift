@@ -3,6 +3,7 @@
 import EventModel
 import Messaging
 import NATSMessaging
+import Queries
 
 /// One connection, one prefix.
 struct NodeClient: Sendable {
@@ -21,16 +22,38 @@ struct NodeClient: Sendable {
             acknowledgement: StreamAcknowledgement.outcome)
     }
 
+    /// What asks.
+    var queries: QueryClient { QueryClient(bus: bus, prefix: prefix, timeout: timeout) }
+
     /// Asks a query and returns the answer's payload.
-    func ask(_ query: String, _ request: [UInt8], asJSON: Bool) async throws(CommandFailure) -> [UInt8] {
-        let type = asJSON ? "application/json" : "application/protobuf"
-        let question = Message(
-            subject: "\(prefix).queries.\(query)", headers: [MessageHeader("Content-Type", type)], payload: request)
-        let answer = try await send(question)
-        if let error = answer.header("Nats-Service-Error") {
-            throw CommandFailure(.failed, Terminal.escaped(error))
+    ///
+    /// - Parameter reader: who reads captured contents; empty: nobody is named.
+    func ask(
+        _ query: QueryName, _ request: [UInt8], asJSON: Bool = false, by reader: String = ""
+    ) async throws(CommandFailure) -> [UInt8] {
+        try await asking { queries async throws(UnansweredQuery) in
+            try await queries.ask(query, request, as: asJSON ? .json : .protobuf, by: reader)
         }
-        return answer.payload
+    }
+
+    /// Asks several questions of which one answer is made.
+    func asking<Answer>(
+        _ body: (QueryClient) async throws(UnansweredQuery) -> Answer
+    ) async throws(CommandFailure) -> Answer {
+        let bar = ProgressBar.whileWaiting(upTo: timeout)
+        defer { bar.cancel() }
+        do throws(UnansweredQuery) {
+            return try await body(queries)
+        } catch {
+            switch error {
+            case .undelivered(let error): throw failure(error)
+            case .refused(let error): throw CommandFailure(.failed, Terminal.escaped(error.message))
+            case .notUnderstood:
+                throw CommandFailure(
+                    .failed, "\(Terminal.escaped(error.message)); is the node of another version?")
+            case .unsteady: throw CommandFailure(.failed, error.message)
+            }
+        }
     }
 
     /// Publishes an event, given as canonical bytes, and returns the outcome's payload.
@@ -84,23 +107,10 @@ struct NodeClient: Sendable {
 
     /// Why a node that answers takes nothing, a full disk say; nil where it is ready, or silent.
     private func unreadyReasons() async -> String? {
-        let question = Message(
-            subject: "\(prefix).queries.node.status", headers: [MessageHeader("Content-Type", "application/protobuf")],
-            payload: [])
-        guard let answer = try? await bus.request(question, timeout: .seconds(1)),
-            let status = StatusText.decode(answer.payload), !status.unreadyReasons.isEmpty
+        guard let payload = try? await queries.ask(.node(.status), [], timeout: .seconds(1)),
+            let status = StatusText.decode(payload), !status.unreadyReasons.isEmpty
         else { return nil }
         return status.unreadyReasons.joined(separator: ", ")
-    }
-
-    private func send(_ message: Message) async throws(CommandFailure) -> Message {
-        let bar = ProgressBar.whileWaiting(upTo: timeout)
-        defer { bar.cancel() }
-        do throws(BusError) {
-            return try await bus.request(message, timeout: timeout)
-        } catch {
-            throw failure(error)
-        }
     }
 
     private func failure(_ error: BusError) -> CommandFailure {

@@ -20,7 +20,7 @@ struct DigestQuery: AsyncParsableCommand {
     func run() async throws {
         var query = NodeQuery()
         query.position = position.position
-        try await options.ask("node.digest", query.encode(), kind: .nodeQuery, answer: .digestAnswer)
+        try await options.ask(.node(.digest), query.encode(), answer: .digestAnswer)
     }
 }
 
@@ -33,7 +33,7 @@ struct StatusQuery: AsyncParsableCommand {
     @OptionGroup var options: QueryOptions
 
     func run() async throws {
-        try await options.ask("node.status", NodeQuery().encode(), kind: .nodeQuery, answer: .nodeStatus)
+        try await options.ask(.node(.status), NodeQuery().encode(), answer: .nodeStatus)
     }
 }
 
@@ -53,6 +53,6 @@ struct OutcomeQuery: AsyncParsableCommand {
     func run() async throws {
         var query = NodeQuery()
         query.sequence = SequenceNumber(sequence)
-        try await options.ask("node.outcome", query.encode(), kind: .nodeQuery, answer: .outcomeAnswer)
+        try await options.ask(.node(.outcome), query.encode(), answer: .outcomeAnswer)
     }
 }

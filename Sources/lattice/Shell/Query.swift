@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import EventModel
+import Queries
 
 /// `lattice query`
 struct Query: AsyncParsableCommand {
@@ -18,6 +19,7 @@ struct Query: AsyncParsableCommand {
               lattice query resolve checkout --at 2026-11-24T08:00:00Z
               lattice query resolve checkout --min-sequence 4712   not before my own write is applied
               lattice query status --json | jq .durable_sequence
+              lattice query ask mirror.stats '{"mirror_id":"checkout-next"}'    any query, as JSON
 
             The node is found by --nats, else by the variables LATTICE_NATS or NATS_URL, else by the node.json of a \
             node on this machine (--data), else at nats://127.0.0.1:4222.
@@ -25,7 +27,7 @@ struct Query: AsyncParsableCommand {
         subcommands: [
             ResolveQuery.self, SelectQuery.self, InstanceQuery.self, StaleQuery.self, FailoverQuery.self,
             ServicesQuery.self, TopologyQuery.self, RemovalsQuery.self, DigestQuery.self, StatusQuery.self,
-            OutcomeQuery.self,
+            OutcomeQuery.self, AskQuery.self,
         ])
 }
 
@@ -64,30 +66,45 @@ extension RegistryQueryCommand {
         var query = RegistryQuery()
         query.position = position.position
         fill(&query)
-        try await options.ask(
-            "registry.\(Self.name.rawValue)", query.encode(), kind: .registryQuery, answer: Self.name.answer)
+        try await options.ask(Self.name, query)
     }
 }
 
 extension QueryOptions {
     /// Asks, and shows the answer as JSON or as a table.
     func ask(
-        _ query: String, _ request: [UInt8], kind: MessageKind, answer: MessageKind
+        _ query: QueryName, _ request: [UInt8], answer: MessageKind
     ) async throws {
+        let payload = try await connected { client throws(CommandFailure) in try await client.ask(query, request) }
+        try show(payload, answer)
+    }
+
+    /// Asks the registry: of lists every page, unless a limit says how much of them is wanted.
+    func ask(_ name: RegistryQueryName, _ query: RegistryQuery) async throws {
+        let payload = try await connected { client throws(CommandFailure) in
+            try await client.asking { queries async throws(UnansweredQuery) in try await queries.whole(name, query) }
+        }
+        try show(payload, name.answer)
+    }
+
+    /// Connects, asks, and closes whatever comes of it.
+    private func connected(
+        _ ask: (NodeClient) async throws(CommandFailure) -> [UInt8]
+    ) async throws -> [UInt8] {
         let client = try await client.connect(as: "lattice query")
-        let payload: [UInt8]
-        do {
-            payload = try await client.ask(query, request, asJSON: false)
+        do throws(CommandFailure) {
+            let payload = try await ask(client)
+            await client.close()
+            return payload
         } catch {
             await client.close()
             throw error
         }
-        await client.close()
-        if json {
-            try output.dialect.say(payload, answer)
-        } else {
-            try AnswerText.show(payload, answer)
-        }
+    }
+
+    private func show(_ payload: [UInt8], _ answer: MessageKind) throws {
+        guard json else { return try AnswerText.show(payload, answer) }
+        try output.dialect.say(payload, answer)
     }
 }
 

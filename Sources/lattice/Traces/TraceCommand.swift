@@ -69,7 +69,7 @@ struct TraceOptions: ParsableArguments {
         let client = try await client.connect(as: "lattice trace")
         do {
             let bytes: [UInt8] = try query.serializedBytes()
-            let answer = try await client.ask("trace.\(name.rawValue)", bytes, asJSON: false)
+            let answer = try await client.ask(.trace(name), bytes)
             await client.close()
             try output.dialect.say(answer, name.answer)
         } catch {

@@ -73,6 +73,26 @@ private enum Somebody: String, CaseIterable {
         }
     }
 
+    @Test func `every query has a head, and takes no other method`() async throws {
+        let node = try await Self.start()
+        let token = Somebody.forensic.token
+        func statuses(_ method: String) async throws -> [Int] {
+            try await Curl.statuses(
+                QueryName.allCases.map { query in
+                    CurlRequest(
+                        url: "\(node.httpURL)/v1/queries/\(query.family)/\(query.query)", method: method, token: token)
+                }, in: node.scratch)
+        }
+        let got = try await statuses("GET")
+        #expect(try await statuses("HEAD") == got && !got.contains(0))
+        for method in ["PUT", "DELETE", "OPTIONS"] {
+            #expect(try await statuses(method).allSatisfy { $0 == 405 }, "\(method)")
+        }
+        let refused = try await Curl.ask(
+            CurlRequest(url: "\(node.httpURL)/v1/queries/mirror/stats", method: "PUT", token: token), in: node.scratch)
+        #expect(refused.headers["allow"] == "GET, HEAD, POST")
+    }
+
     @Test(arguments: [true, false]) func `every other route is open to its role and to nobody below it`(
         isLoopback: Bool
     ) async throws {
