@@ -151,7 +151,8 @@ let package = Package(
             name: "lattice",
             dependencies: [
                 "EventModel", "MeshRules", "StateMachines", "LatticeCore", "EventStore", "Messaging", "NATSMessaging",
-                "NodeRuntime", "Endpoints", "TraceFormats", "Listeners", "Dispatcher", "LatticeClient", "Gateway", "Queries",
+                "NodeRuntime", "Endpoints", "TraceFormats", "Listeners", "Dispatcher", "LatticeClient", "Gateway",
+                "Queries",
                 yams,
                 arguments,
                 logging, metrics, lifecycle, signals, protobuf, nioCore, nioSSL,
@@ -194,7 +195,8 @@ let package = Package(
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "NATSMessaging", "TestKit"], swiftSettings: strict),
         .testTarget(
-            name: "QueriesTests", dependencies: ["Queries", "Messaging", "EventModel", "StateMachines"],
+            name: "QueriesTests",
+            dependencies: ["Queries", "LatticeClient", "Messaging", "EventModel", "StateMachines"],
             swiftSettings: strict),
         .testTarget(
             name: "TraceFormatsTests",

@@ -63,7 +63,7 @@ import Testing
 
     @Test func `text in the place of a choice keeps its escapes`() throws {
         for text in [#"x\",\"part\":\"y"#, #"\\"#, #"\u0000\n"#, "é\\u00e9", String(repeating: "k", count: 300)] {
-            let json = #"{"service_name":"s","events":[{"paths":[{"kind":"\#(text)"}]}]}"#
+            let json = #"{"source_service":"s","events":[{"paths":[{"kind":"\#(text)"}]}]}"#
             let bytes = try JSONTranscoder.binary(fromJSON: Array(json.utf8), type: .responseCompared)
             let back = try JSONTranscoder.json(fromBinary: bytes, type: .responseCompared)
             #expect(try JSONTranscoder.binary(fromJSON: back, type: .responseCompared) == bytes, "\(text)")

@@ -109,7 +109,7 @@ import Testing
         #expect(collector.ingestBatch([]).accepted == 0)
         #expect(collector.spanCount == 5)
         // More than stand in one message of a mebibyte.
-        let many = (100..<2_100).map { id in
+        let many = (UInt64(100)..<2_100).map { id in
             var span = span(id, in: 1, 1, 2)
             span.tags = [SpanTag("padding", String(repeating: "x", count: 1_000))]
             return span

@@ -198,7 +198,7 @@ import Testing
         #expect(mirror.stats(sourceService: "nobody").mirrors.isEmpty)
         // What is handed out late is what came early, whatever was forgotten meanwhile.
         try mirror.drain("a")
-        #expect(try mirror.drain("b").map(\.requestID) == (0..<300).map(String.init))
+        #expect(try mirror.drain("b").map(\.requestID) == (0..<300).map { String($0) })
     }
 
     @Test func `compare_responses(production, shadow, ignore_fields)`() throws {

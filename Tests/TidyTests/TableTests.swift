@@ -6,7 +6,8 @@ import Testing
     private static let page = "Documentation/LatticeForge.docc/Specification.md"
 
     @Test(arguments: [
-        ("SDK: ", ["EventModel", "LatticeClient"], 30), ("LatticeCore: ", ["EventModel", "LatticeCore"], 45),
+        (word: "SDK: ", targets: ["EventModel", "LatticeClient"], count: 30),
+        (word: "LatticeCore: ", targets: ["EventModel", "LatticeCore"], count: 45),
     ])
     func `what it calls a product's is public there`(_ product: (word: String, targets: [String], count: Int)) throws {
         let table = try #require(TextFile(path: Self.page), "the table is gone")

@@ -123,7 +123,7 @@ struct GatewayCommand: AsyncParsableCommand, ConfiguredCommand {
     @Option(help: LogFormat.help)
     var logFormat = LogFormat.text
 
-    @Flag(help: "End with status 3 where NATS can not be reached at the start, instead of waiting for it.")
+    @Flag(help: "End with status 3 where NATS cannot be reached at the start, instead of waiting for it.")
     var noWait = false
 
     @Flag(help: "Print one line of JSON instead of the banner when the gateway listens.")

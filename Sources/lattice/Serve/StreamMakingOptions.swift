@@ -24,7 +24,7 @@ struct StreamMakingOptions: ParsableArguments {
     var streamMaxAge: DurationArgument?
 
     @Flag(
-        help: "End with status 3 where NATS or the stream can not be reached at the start, instead of waiting for it.")
+        help: "End with status 3 where NATS or the stream cannot be reached at the start, instead of waiting for it.")
     var noWait = false
 
     func validate() throws {

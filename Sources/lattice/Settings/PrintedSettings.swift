@@ -38,9 +38,8 @@ struct PrintedSettings {
         if setting.isSecret {
             return "# \(setting.key): \(value == nil ? "not set" : "set by \(origin)"); secrets are not printed"
         }
-        let texts =
-            (value?.texts).map { $0.isEmpty && !setting.isRepeated ? [] : $0 } ?? setting.standard.map { [$0] } ?? []
-        var note = value.map { $0.texts.isEmpty && !setting.isRepeated ? "default" : origin } ?? "default"
+        let texts = value?.texts ?? setting.standard.map { [$0] } ?? []
+        var note = origin
         if texts.isEmpty, let derived = derived[setting.key] { note = "\(note): \(derived)" }
         if texts.contains(where: { Self.withoutPassword($0) != $0 }) { note += "; its password is not printed" }
         let shown = "\(setting.key): \(written(texts.map { Self.withoutPassword($0) }, setting))"

@@ -61,7 +61,8 @@ struct SettingSources {
         let config = Self.configPath(words, environment, all)
         if let configured = command as? any ConfiguredCommand.Type, let config {
             let file = try SettingsFile(config.path, table, otherKeys: configured.otherKeys)
-            for (key, entry) in file.entries where !isHidden(key, by: given) {
+            // `null` leaves the default, an empty list is one.
+            for (key, entry) in file.entries where !isHidden(key, by: given) && !entry.leavesDefault {
                 values[key] = Value(texts: entry.texts, origin: .file(config.path, line: entry.line))
             }
             self.file = file

@@ -5,10 +5,12 @@ import Yams
 
 /// What a file says, judged by the table.
 struct SettingsFile {
-    /// The values of one key; none for `null`, which leaves the default, and for an empty list.
+    /// The values of one key.
     struct Entry {
         var texts: [String]
         var line: Int
+        /// `null`.
+        var leavesDefault: Bool
     }
 
     let path: String
@@ -36,7 +38,8 @@ struct SettingsFile {
                 continue
             }
             do throws(SettingMistake) {
-                entries[key] = Entry(texts: try Self.texts(value, of: key, table, otherKeys), line: line)
+                let texts = try Self.texts(value, of: key, table, otherKeys)
+                entries[key] = Entry(texts: texts, line: line, leavesDefault: texts.isEmpty && value.sequence == nil)
             } catch {
                 throw CommandFailure(.usage, "\(path), line \(line): \(Terminal.escaped(error.text))")
             }

@@ -8,7 +8,7 @@ struct AskQuery: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ask", abstract: "Any query of any family, as JSON.",
         discussion: """
-            The fields are those of the schema (schemas/lattice/v1); the answer is the node's, one line of JSON.
+            The fields are those of the schema (schemas/lattice/v1); the answer is one line of JSON (--json=wire: as it is on NATS).
 
               lattice query ask registry.resolve '{"service_name":"checkout","limit":100}'
               lattice query ask mirror.stats
@@ -26,6 +26,7 @@ struct AskQuery: AsyncParsableCommand {
     var name: String
     @Argument(help: ArgumentHelp("The question's fields, a JSON object.", valueName: "json")) var fields = "{}"
     @OptionGroup var reader: ReaderOptions
+    @OptionGroup var output: JSONOptions
     @OptionGroup(title: "Connection") var client: ClientOptions
 
     func validate() throws {
@@ -40,11 +41,20 @@ struct AskQuery: AsyncParsableCommand {
         let question = try question(of: query)
         let client = try await client.connect(as: "lattice query")
         do throws(CommandFailure) {
-            Terminal.say(try await client.ask(query, question, asJSON: true, by: reader.name))
+            let answer = try await client.ask(query, question, asJSON: true, by: reader.name)
+            try output.dialect.say(Self.binary(answer, query.answer), query.answer)
             await client.close()
         } catch {
             await client.close()
             throw error
+        }
+    }
+
+    private static func binary(_ json: [UInt8], _ kind: MessageKind) throws(CommandFailure) -> [UInt8] {
+        do throws(DecodeError) {
+            return try JSONTranscoder.binary(fromJSON: json, kind: kind)
+        } catch {
+            throw CommandFailure(.failed, "the answer is not understood: \(error); is the node of another version?")
         }
     }
 

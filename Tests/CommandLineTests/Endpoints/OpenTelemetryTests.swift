@@ -42,12 +42,12 @@ struct `The OpenTelemetry SDK` {
         let kind = try #require(sent["kind"] as? String).split(separator: ".")[1].lowercased()
         #expect(span["kind"] as? String == kind)
         let parent = (sent["parent_id"] as? String).map { String($0.dropFirst(2)) }
-        #expect(span["parent_span_id"] as? String == parent)
+        #expect(span["parent_span_id"] as? String == parent ?? "")
         #expect(Tags(span["tags"]) == Tags(members: sent["attributes"]))
         #expect(span["scope_name"] as? String == "shop.orders" && span["scope_version"] as? String == "1.2.3")
         let status = try #require(sent["status"] as? [String: Any])
         #expect((span["status"] as? String == "error") == (status["status_code"] as? String == "ERROR"))
-        #expect(span["status_message"] as? String == status["description"] as? String)
+        #expect(span["status_message"] as? String == status["description"] as? String ?? "")
         let events = sent["events"] as? [[String: Any]] ?? []
         let logs = span["logs"] as? [[String: Any]] ?? []
         try #require(events.count == logs.count)

@@ -99,7 +99,7 @@ import Testing
         let services = try await node.query("services")
         let operations = try #require(services["operations"] as? [[String: Any]])
         #expect(operations.map { $0["service_name"] as? String } == ["python-shop"])
-        #expect(operations[0]["call_count"] as? String == "22")
+        #expect(operations[0]["call_count"] as? Int == 22)
         let wrong = python.run(script: script, [kind, url, ca, Self.readers])
         #expect(wrong.status != 0, "\(wrong.output)")
     }

@@ -120,8 +120,8 @@ private struct LeftLog {
         let left = try await LeftLog()
         let ended = try await left.lattice("log", "cat", "--data", left.data, "--from", "2", "--limit", "3")
         let lines = ended.output.split(separator: "\n").map(String.init)
-        let sequences = try lines.map { try JSONObject.members(of: $0)["sequence"] as? String }
-        #expect(sequences == ["2", "3", "4"])
+        let sequences = try lines.map { try JSONObject.members(of: $0)["sequence"] as? Int }
+        #expect(sequences == [2, 3, 4])
     }
 
     @Test func `a tail reads the log on disk`() async throws {

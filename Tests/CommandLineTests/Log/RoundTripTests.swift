@@ -148,7 +148,7 @@ import Testing
         let stats = try await node.lattice("trace", "stats", "--json")
         #expect(stats.output.contains(#""time_to_live_ns":7200000000000"#), "\(stats)")
         #expect(stats.output.contains(#""anomaly_factor":6"#), "\(stats)")
-        let objective = #"{"service_name":"checkout","latency_ns":"250000000","availability_basis_points":9995}"#
+        let objective = #"{"service_name":"checkout","latency_ns":250000000,"availability_basis_points":9995}"#
         #expect(stats.output.contains(objective) && !stats.output.contains("mirror"), "\(stats)")
         let table = try await node.lattice("trace", "stats")
         #expect(table.status == 0 && table.output.contains("99.95 %") && table.output.contains("traces resident"))

@@ -108,7 +108,7 @@ private final class BytesServer: Sendable {
         }
         let failed = Self.attacks.count
         let isTold = try await eventually {
-            try await node.lattice("mirror", "ledger", "next", "--json").output.contains("\"\(failed)\"")
+            try await node.lattice("mirror", "ledger", "next", "--json").output.contains("\"count\":\(failed)")
         }
         let ledger = try await node.lattice("mirror", "ledger", "next")
         #expect(isTold && ledger.output.contains("dispatch_failed"), "\(ledger)")

@@ -66,11 +66,13 @@ import Messaging
         }
         #expect(overHTTP == overNATS)
         let discovery = try await URLSession.shared.data(
-            for: URLRequest(url: try #require(URL(string: node.httpURL + "/sd/prometheus")), timeoutInterval: 30)
+            for: URLRequest(url: try #require(URL(string: node.httpURL + "/sd/prometheus")), timeoutInterval: 60)
         ).0
         let groups = try #require(try JSONSerialization.jsonObject(with: discovery) as? [[String: Any]])
         #expect(groups.count == Self.count)
-        let listed = try await node.lattice("query", "resolve", "cart", "--json")
+        let listing = try LatticeProcess(
+            ["query", "resolve", "cart", "--json", "--nats", node.natsURL], in: node.scratch)
+        let listed = try await listing.end(within: 90)
         let members = try listed.json
         #expect((members["instances"] as? [Any])?.count == Self.count, "\(listed.errors)")
         // Who knows no pages is told of them, and gets no short list.

@@ -49,6 +49,7 @@ private struct DumpedSetting: Sendable {
     func sample(_ file: String) throws -> String {
         switch (key, kind) {
         case ("stream_replicas", _): "3"
+        case ("header_bytes", _): "16KiB"
         case ("inbox_prefix", _): "_INBOX.abc"
         case (_, "boolean"): "true"
         case (_, "count"): "7"
@@ -115,42 +116,58 @@ private struct DumpedSetting: Sendable {
         }
     }
 
+    /// Settings that can stand together; those that take each other's place stand alone, with what they need.
+    private func groups(_ settings: [DumpedSetting]) -> [[DumpedSetting]] {
+        let alone = [
+            "creds", "nkey", "nkey_public", "token", "token_file", "user", "password", "password_file", "nats",
+            "nats_port",
+        ]
+        let (together, others) = (
+            settings.filter { !alone.contains($0.key) }, settings.filter { alone.contains($0.key) }
+        )
+        return [together]
+            + others.map { setting in
+                let keys = setting.companions("").map(\.key)
+                return settings.filter { keys.contains($0.key) } + [setting]
+            }
+    }
+
     @Test(arguments: ["serve", "gateway"])
     func `an option is a variable, a key of the file and a line that is printed`(_ command: String) async throws {
         let scratch = try Scratch()
         let secret = try scratch.write("secret", "geheim\n")
-        for setting in try await DumpedSetting.all(of: command, in: scratch) {
-            let value = try setting.sample(secret)
-            let companions = setting.companions(secret)
-            let others = companions.flatMap { ["--" + $0.key.replacing("_", with: "-"), $0.value] }
-            let option = setting.kind == "boolean" ? [setting.option] : [setting.option, value]
-            let typed = try await ask(command, option + others, file: "", in: scratch)
-            let variables = [setting.variable: value].merging(
-                companions.map { ("LATTICE_" + $0.key.uppercased(), $0.value) }, uniquingKeysWith: { first, _ in first }
-            )
+        for group in groups(try await DumpedSetting.all(of: command, in: scratch)) {
+            let values = try group.map { try $0.sample(secret) }
+            let options = zip(group, values).flatMap { $0.kind == "boolean" ? [$0.option] : [$0.option, $1] }
+            let typed = try await ask(command, options, file: "", in: scratch)
+            let variables = Dictionary(uniqueKeysWithValues: zip(group.map(\.variable), values))
             let set = try await ask(command, [], file: "", in: scratch, variables)
-            let lines = companions.map { "\($0.key): \"\($0.value)\"\n" }.joined() + setting.line(value) + "\n"
+            let lines = zip(group, values).map { $0.line($1) + "\n" }.joined()
             let filed = try await ask(command, [], file: lines, in: scratch)
-            if setting.isSecret {
-                for ended in [typed, set] { #expect(ended.status == 0 && !ended.output.contains(": abc"), "\(ended)") }
+            if let setting = group.first(where: \.isSecret) {
+                for ended in [typed, set] {
+                    #expect(ended.status == 0 && !ended.output.contains("\n\(setting.key): "), "\(ended)")
+                }
                 #expect(set.output.contains("# \(setting.key): set by variable \(setting.variable)"), "\(set)")
                 #expect(filed.status == 2 && filed.errors.contains("\(setting.key)_file"), "\(filed)")
                 continue
             }
-            for (ended, origin) in [
-                (typed, "option \(setting.option)"), (set, "variable \(setting.variable)"),
-                (filed, "config.yaml, line \(companions.count + 1)"),
-            ] {
-                try #require(ended.status == 0, "\(setting.key): \(ended)")
-                let line = ended.output.split(separator: "\n").first { $0.hasPrefix("\(setting.key): ") }
-                #expect(
-                    line?.contains(value) == true && line?.hasSuffix(origin) == true, "\(setting.key): \(line ?? "-")")
+            for ended in [typed, set, filed] { try #require(ended.status == 0, "\(group.map(\.key)): \(ended)") }
+            for (index, (setting, value)) in zip(group, values).enumerated() {
+                for (ended, origin) in [
+                    (typed, "option \(setting.option)"), (set, "variable \(setting.variable)"),
+                    (filed, "config.yaml, line \(index + 1)"),
+                ] {
+                    let line = ended.output.split(separator: "\n").first { $0.hasPrefix("\(setting.key): ") } ?? ""
+                    #expect(line.contains(value) && line.hasSuffix(origin), "\(setting.key): \(line)")
+                }
             }
-            #expect(values(typed.output) == values(set.output) && values(set.output) == values(filed.output))
+            #expect(self.values(typed.output) == self.values(set.output))
+            #expect(self.values(set.output) == self.values(filed.output))
             // What is printed is read, and says the same.
             let printed = try scratch.write("printed.yaml", filed.output)
             let again = try await LatticeProcess.run([command, "--print-config", "--config", printed], in: scratch)
-            #expect(again.status == 0 && values(again.output) == values(filed.output), "\(setting.key): \(again)")
+            #expect(again.status == 0 && self.values(again.output) == self.values(filed.output), "\(again)")
         }
     }
 
