@@ -234,7 +234,8 @@ let package = Package(
         .testTarget(
             name: "LatticeClientTests",
             dependencies: [
-                "LatticeClient", "LatticeClientTesting", "NodeRuntime", "NATSMessaging", "Messaging", "EventModel",
+                "LatticeClient", "LatticeClientTesting", "Queries", "NodeRuntime", "NATSMessaging", "Messaging",
+                "EventModel",
                 "EventStore", "MeshRules",
                 "TestKit", logging, lifecycle, tracing, instrumentation,
             ], swiftSettings: strict),

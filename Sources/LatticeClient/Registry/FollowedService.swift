@@ -18,6 +18,8 @@ struct FollowedService {
     private var failures = 0
     /// Since when the answers are older than what was seen before, by count: a log that began anew.
     private var backwardAnswers = 0
+    /// When everything was asked for last; nil: never.
+    private var wholeAt: ContinuousClock.Instant?
     /// Why the view is not current; nil: it is.
     private(set) var trouble: String?
     private(set) var confirmedAt = Timestamp.zero
@@ -26,6 +28,9 @@ struct FollowedService {
 
     /// How often a node may say that it is not there yet before its log is taken for a new one.
     private static let backwardMaximum = 5
+    /// How long changes alone are asked for. A log that began anew and has grown past what is known here cannot be told from
+    /// the one before by its answers: what is only in the old one is gone after this at the latest.
+    private static let wholeInterval = Duration.seconds(60)
 
     init(_ name: String, now: ContinuousClock.Instant) {
         self.name = name
@@ -73,14 +78,18 @@ struct FollowedService {
         }
     }
 
-    /// Begins a question: for what changed since the view, or for everything where a log may have begun anew.
-    mutating func begin() -> Question {
+    /// Begins a question: for what changed since the view, or for everything where a log may have begun anew: after a
+    /// failure, and once a minute.
+    mutating func begin(at now: ContinuousClock.Instant) -> Question {
         isAsking = true
         isDoubted = false
+        let isWhole = failures > 0 || wholeAt.map { now - $0 >= Self.wholeInterval } ?? true
+        if isWhole { wholeAt = now }
         var question = Question(service: name)
         if backwardAnswers >= Self.backwardMaximum { return question }
-        question.known = view?.asOf.sequence ?? .origin
-        let minimum = max(noticed, question.known)
+        let known = view?.asOf.sequence ?? .origin
+        if !isWhole { question.known = known }
+        let minimum = max(noticed, known)
         question.minimum = minimum == .origin ? nil : minimum
         return question
     }

@@ -197,7 +197,7 @@ public final class RegistryReplica: Service {
                     names.append(name.text)
                 }
             }
-            let due = names.compactMap { state.services[$0]?.begin() }
+            let due = names.compactMap { state.services[$0]?.begin(at: now) }
             state.questions += due.count
             return (due, next)
         }
