@@ -45,7 +45,7 @@ def main():
     longest = max(swift, key=lambda name: swift[name].count("\n"))
     print(f"longest file\t{swift[longest].count(chr(10))} lines, {longest}")
     # Who puts a question on the bus makes its subject.
-    asking = re.compile(r"\)\.queries\.\\\(|\.queries\.\\\(|\"queries\.")
+    asking = re.compile(r'^[^/\n]*"[^"\n]*\.queries\.(?:\\\(|[a-z])', re.MULTILINE)
     askers = sorted(name for name, text in sources.items() if asking.search(text))
     print(f"files that build subjects of queries\t{len(askers)}: {', '.join(askers)}")
     waiting = [name for name, text in tests.items() if re.search(r"func (eventually|waitFor)\(", text)]
